@@ -1,0 +1,184 @@
+package engine
+
+import (
+	"fmt"
+
+	"avjepa/internal/tensor"
+)
+
+// DType is the type of a tensor's elements.
+type DType uint8
+
+const (
+	F32  DType = iota // 32-bit float: the type of every operand unless said otherwise
+	BF16              // bfloat16, only where the engine's Info says so
+	U8                // unsigned bytes: frames
+)
+
+// Size returns the bytes of one element.
+func (d DType) Size() int { return [...]int{4, 2, 1}[d] }
+
+func (d DType) String() string { return [...]string{"f32", "bf16", "u8"}[d] }
+
+// Buffer is one block of an engine's memory. It has no method that gives its
+// contents: only the engine that made it can read it.
+type Buffer interface {
+	DType() DType
+	Elems() int
+	Free()
+}
+
+// Tensor is a view of a Buffer: shape, offset and distance between rows. It is
+// a value; copying it copies no data. The zero Tensor is nil and stands for an
+// absent optional operand.
+type Tensor struct {
+	buf    Buffer
+	off    int // of the first element, in elements
+	stride int // between the starts of consecutive rows, in elements
+	shape  tensor.Shape
+}
+
+// NewTensor returns the contiguous view of buf that starts at element off.
+func NewTensor(buf Buffer, off int, shape tensor.Shape) Tensor {
+	if off < 0 || off+shape.Elems() > buf.Elems() {
+		panic(fmt.Sprintf("engine: shape %v at offset %d exceeds a buffer of %d elements",
+			shape, off, buf.Elems()))
+	}
+	return Tensor{buf: buf, off: off, stride: shape.Cols(), shape: shape}
+}
+
+func (t Tensor) Nil() bool           { return t.buf == nil }
+func (t Tensor) Buffer() Buffer      { return t.buf }
+func (t Tensor) Offset() int         { return t.off }
+func (t Tensor) Stride() int         { return t.stride }
+func (t Tensor) Shape() tensor.Shape { return t.shape }
+func (t Tensor) Dim(i int) int       { return t.shape.Dim(i) }
+func (t Tensor) Rows() int           { return t.shape.Rows() }
+func (t Tensor) Cols() int           { return t.shape.Cols() }
+func (t Tensor) Elems() int          { return t.shape.Elems() }
+func (t Tensor) DType() DType        { return t.buf.DType() }
+
+// Contiguous reports whether the rows follow each other without gaps.
+func (t Tensor) Contiguous() bool { return t.stride == t.shape.Cols() || t.shape.Rows() <= 1 }
+
+func (t Tensor) String() string {
+	if t.Nil() {
+		return "nil tensor"
+	}
+	return fmt.Sprintf("%v %v", t.DType(), t.shape)
+}
+
+// Reshape returns the same elements under another shape. The tensor must be
+// contiguous, or keep its last dimension.
+func (t Tensor) Reshape(dims ...int) Tensor {
+	s := tensor.Of(dims...)
+	if s.Elems() != t.Elems() || (!t.Contiguous() && s.Cols() != t.Cols()) {
+		panic(fmt.Sprintf("engine: cannot reshape %v (row stride %d) to %v", t.shape, t.stride, s))
+	}
+	if s.Cols() != t.Cols() {
+		t.stride = s.Cols()
+	}
+	t.shape = s
+	return t
+}
+
+// Slice returns elements lo…hi−1 of the first dimension. For rank 1 these are
+// elements, else blocks of rows.
+func (t Tensor) Slice(lo, hi int) Tensor {
+	n := t.shape.Dim(0)
+	if lo < 0 || hi < lo || hi > n {
+		panic(fmt.Sprintf("engine: slice %d:%d of %v", lo, hi, t.shape))
+	}
+	if t.shape.Rank() == 1 {
+		t.off += lo
+		t.shape = t.shape.With(0, hi-lo)
+		t.stride = hi - lo
+		return t
+	}
+	rows := 1 // rows in one step of the first dimension
+	for i := 1; i < t.shape.Rank()-1; i++ {
+		rows *= t.shape.Dim(i)
+	}
+	t.off += lo * rows * t.stride
+	t.shape = t.shape.With(0, hi-lo)
+	return t
+}
+
+// Columns returns columns lo…hi−1 of every row, a strided tensor: the query,
+// key and value parts of a packed (B, N, 3D) tensor, for example.
+func (t Tensor) Columns(lo, hi int) Tensor {
+	if lo < 0 || hi < lo || hi > t.Cols() {
+		panic(fmt.Sprintf("engine: columns %d:%d of %v", lo, hi, t.shape))
+	}
+	t.off += lo
+	t.shape = t.shape.With(-1, hi-lo)
+	return t
+}
+
+// Token returns token i of every sequence of a contiguous (B, N, D) tensor, as
+// a strided (B, D) tensor. Token(0) is the CLS.
+func (t Tensor) Token(i int) Tensor {
+	if t.shape.Rank() != 3 || !t.Contiguous() || i < 0 || i >= t.Dim(1) {
+		panic(fmt.Sprintf("engine: token %d of %v (row stride %d)", i, t.shape, t.stride))
+	}
+	b, n, d := t.Dim(0), t.Dim(1), t.Dim(2)
+	t.off += i * d
+	t.stride = n * d
+	t.shape = tensor.Of(b, d)
+	return t
+}
+
+// Arena hands out tensors from one buffer, in the manner of a stack: what was
+// made after a Mark is given back by Release. Activations live in one, so a
+// training step asks the system for no memory.
+type Arena struct {
+	buf              Buffer
+	used, peak, size int
+}
+
+// arenaAlign keeps every tensor on a 64-byte line.
+const arenaAlign = 16
+
+// NewArena returns an arena of the given number of elements in e's memory.
+func NewArena(e Engine, dt DType, elems int) (*Arena, error) {
+	buf, err := e.NewBuffer(dt, elems)
+	if err != nil {
+		return nil, err
+	}
+	return &Arena{buf: buf, size: elems}, nil
+}
+
+// New returns a contiguous tensor with undefined contents. It panics when the
+// arena is full: its size was planned wrongly, which is our mistake.
+func (a *Arena) New(dims ...int) Tensor {
+	s := tensor.Of(dims...)
+	n := (s.Elems() + arenaAlign - 1) / arenaAlign * arenaAlign
+	if a.used+n > a.size {
+		panic(fmt.Sprintf("engine: arena of %d elements is full: %d used, %v asked for",
+			a.size, a.used, s))
+	}
+	t := NewTensor(a.buf, a.used, s)
+	a.used += n
+	a.peak = max(a.peak, a.used)
+	return t
+}
+
+// Mark is a position of an Arena.
+type Mark int
+
+// Mark returns the present position, for Release.
+func (a *Arena) Mark() Mark { return Mark(a.used) }
+
+// Release gives back everything made since the mark.
+func (a *Arena) Release(m Mark) {
+	if int(m) > a.used {
+		panic("engine: arena released to a mark that is already gone")
+	}
+	a.used = int(m)
+}
+
+// Peak returns the largest number of elements ever in use.
+func (a *Arena) Peak() int { return a.peak }
+
+// Free gives the buffer back to the engine.
+func (a *Arena) Free() { a.buf.Free() }
