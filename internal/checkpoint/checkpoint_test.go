@@ -1,0 +1,120 @@
+package checkpoint
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func TestRoundTrip(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.safetensors")
+	w := New(map[string]string{"step": "7"})
+	want := []float32{1, -2.5, float32(math.Inf(1)), 0, 5, 6}
+	w.AddFloat32("b.weight", []int{2, 3}, want)
+	w.AddInt64("n", nil, []int64{-9})
+	if err := w.WriteFile(path); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Read(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := f.Float32("b.weight")
+	if err != nil || a.Shape.String() != "2×3" {
+		t.Fatalf("shape %v, error %v", a.Shape, err)
+	}
+	for i := range want {
+		if a.Data[i] != want[i] {
+			t.Errorf("element %d is %v, want %v", i, a.Data[i], want[i])
+		}
+	}
+	if n, err := f.Int64("n"); err != nil || n[0] != -9 {
+		t.Errorf("n = %v, %v", n, err)
+	}
+	if f.Metadata["step"] != "7" {
+		t.Errorf("metadata %v", f.Metadata)
+	}
+	if _, err := f.Float32("absent"); !errors.Is(err, ErrMissing) {
+		t.Errorf("absent tensor: %v", err)
+	}
+}
+
+func TestReadsGoldenFile(t *testing.T) {
+	f, err := Read("../../testdata/golden/weights.safetensors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := f.Float32("encoder.embedding.cls_token")
+	if err != nil || a.Shape.String() != "1×1×48" {
+		t.Fatalf("cls_token: %v, %v", a.Shape, err)
+	}
+}
+
+// file makes a safetensors file of a header text and n data bytes.
+func file(header string, n int) []byte {
+	b := binary.LittleEndian.AppendUint64(nil, uint64(len(header)))
+	return append(append(b, header...), make([]byte, n)...)
+}
+
+func TestRefusesHostileFiles(t *testing.T) {
+	huge := binary.LittleEndian.AppendUint64(nil, 1<<40)
+	cases := map[string][]byte{
+		"empty":           {},
+		"short":           {1, 2, 3},
+		"huge header":     huge,
+		"not json":        file("xxxx", 0),
+		"unknown type":    file(`{"a":{"dtype":"Q4","shape":[1],"data_offsets":[0,4]}}`, 4),
+		"past the end":    file(`{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}`, 4),
+		"negative":        file(`{"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,-4]}}`, 4),
+		"overflow":        file(`{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}}`, 4),
+		"shape ≠ offsets": file(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,8]}}`, 8),
+		"overlap": file(`{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},`+
+			`"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}`, 12),
+		"rank 7": file(`{"a":{"dtype":"F32","shape":[1,1,1,1,1,1,1],"data_offsets":[0,4]}}`, 4),
+	}
+	for name, b := range cases {
+		if _, err := Parse(bytes.NewReader(b), int64(len(b))); !errors.Is(err, ErrFormat) {
+			t.Errorf("%s: error %v, want ErrFormat", name, err)
+		}
+	}
+}
+
+func TestFailedWriteKeepsOldFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a")
+	if err := os.WriteFile(path, []byte("old"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	err := WriteFileAtomic(path, func(w io.Writer) error {
+		w.Write([]byte("half of the n"))
+		return io.ErrClosedPipe
+	})
+	if !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("error %v", err)
+	}
+	if b, _ := os.ReadFile(path); string(b) != "old" {
+		t.Errorf("file is %q", b)
+	}
+	if left, _ := os.ReadDir(dir); len(left) != 1 {
+		t.Errorf("%d files left behind", len(left)-1)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(file(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, 4))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		file, err := Parse(bytes.NewReader(b), int64(len(b)))
+		if err != nil {
+			return
+		}
+		for _, n := range file.Names() {
+			file.Float32(n)
+			file.Int64(n)
+		}
+	})
+}
