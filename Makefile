@@ -1,0 +1,42 @@
+# Bare `make` lists what can be made.
+GO      ?= go
+BIN     := bin/avjepa
+export CGO_ENABLED = 0
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+.PHONY: build
+build: ## build bin/avjepa
+	$(GO) build -o $(BIN) ./cmd/avjepa
+
+.PHONY: demo
+demo: deps build ## make a small data set, train on it, report (about 8 minutes)
+	$(BIN) demo
+
+.PHONY: test
+test: deps ## run all tests
+	$(GO) test ./...
+
+.PHONY: test-portable
+test-portable: ## run the numeric tests without assembly
+	$(GO) test -tags noasm ./internal/kernel/ ./internal/engine/... ./internal/jepa/
+
+.PHONY: check
+check: ## gofmt, go vet, staticcheck, generated kernels up to date
+	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo "run gofmt -w on the files above"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+.PHONY: kernels
+kernels: ## write the assembly again from its generator
+	$(GO) generate ./internal/kernel
+
+.PHONY: bench
+bench: ## time the kernels and the training step
+	$(GO) test -run '^$$' -bench . -benchtime 1s ./internal/kernel/ ./internal/jepa/
+
+.PHONY: deps
+deps: ## install ffmpeg if it is missing
+	@scripts/deps.sh

@@ -1,0 +1,112 @@
+package internal
+
+import (
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// layers is the order of docs/architecture.md: a package may import packages of
+// earlier lines only, and an engine its kernels and the interface.
+var layers = [][]string{
+	{"tensor", "rng"},
+	{"kernel", "engine", "media", "checkpoint", "chart"},
+	{"engine/cpu", "engine/ref", "engine/enginetest", "nn", "view", "dataset"},
+	{"vit", "sigreg", "optim", "loader"},
+	{"jepa"},
+	{"train", "probe", "retrieval", "embed", "scenes"},
+	{"config", "report"},
+}
+
+// sameLine lists the imports within one line that the design allows.
+var sameLine = map[string]bool{
+	"engine/enginetest → engine/ref": true, // the suite compares with the definition
+}
+
+func TestLayers(t *testing.T) {
+	level := map[string]int{}
+	for i, line := range layers {
+		for _, p := range line {
+			level[p] = i
+		}
+	}
+	for dir, files := range goFiles(t) {
+		lv, listed := level[dir]
+		if !listed {
+			t.Errorf("package internal/%s is on no line of the layer list", dir)
+			continue
+		}
+		for _, file := range files {
+			f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, imp := range f.Imports {
+				path, _ := strconv.Unquote(imp.Path.Value)
+				dep, ours := strings.CutPrefix(path, "avjepa/internal/")
+				if !ours {
+					if strings.HasPrefix(path, "avjepa") {
+						t.Errorf("%s imports %s, which is above it", file, path)
+					}
+					continue
+				}
+				if level[dep] >= lv && dep != dir && !sameLine[dir+" → "+dep] {
+					t.Errorf("%s imports %s, which is not on an earlier line", file, path)
+				}
+			}
+		}
+	}
+}
+
+// TestOnlyCommandsReadTheProcess keeps flags and environment out of packages.
+func TestOnlyCommandsReadTheProcess(t *testing.T) {
+	for _, files := range goFiles(t) {
+		for _, file := range files {
+			src, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, word := range []string{"os.Args", "os.Getenv", "os.LookupEnv", "flag.Parse"} {
+				if strings.Contains(string(src), word) {
+					t.Errorf("%s uses %s: only cmd may", file, word)
+				}
+			}
+		}
+	}
+}
+
+// goFiles returns the Go files of every package under internal, tests and
+// nested modules left out, by folder.
+func goFiles(t *testing.T) map[string][]string {
+	t.Helper()
+	byDir := map[string][]string{}
+	err := filepath.WalkDir(".", func(path string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if _, err := os.Stat(filepath.Join(path, "go.mod")); err == nil {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {
+			dir := filepath.ToSlash(filepath.Dir(path))
+			if dir != "." {
+				byDir[dir] = append(byDir[dir], path)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(byDir) == 0 {
+		t.Fatal("no packages found")
+	}
+	return byDir
+}
