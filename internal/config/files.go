@@ -1,0 +1,178 @@
+package config
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+//go:embed presets/*.toml
+var presets embed.FS
+
+// maxFileBytes bounds a config file.
+const maxFileBytes = 1 << 20
+
+// Presets returns the names of the presets with the first comment line of each.
+func Presets() map[string]string {
+	out := map[string]string{}
+	names, err := fs.Glob(presets, "presets/*.toml")
+	if err != nil {
+		panic(err)
+	}
+	for _, file := range names {
+		text, err := presets.ReadFile(file)
+		if err != nil {
+			panic(err)
+		}
+		first, _, _ := strings.Cut(string(text), "\n")
+		name := strings.TrimSuffix(path.Base(file), ".toml")
+		out[name] = strings.TrimSpace(strings.TrimPrefix(first, "#"))
+	}
+	return out
+}
+
+// ApplyPreset lays a preset over the present values; a preset may extend others.
+func (c *Config) ApplyPreset(name string) error {
+	text, err := presets.ReadFile("presets/" + name + ".toml")
+	if err != nil {
+		var names []string
+		for n := range Presets() {
+			names = append(names, n)
+		}
+		sort.Strings(names)
+		return fmt.Errorf("config: no preset %q: there are %s", name, strings.Join(names, ", "))
+	}
+	return c.apply(string(text), "preset "+name)
+}
+
+// ApplyFile lays a TOML file over the present values.
+func (c *Config) ApplyFile(file string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return fmt.Errorf("config: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
+	if err != nil {
+		return fmt.Errorf("config: %w", err)
+	}
+	if len(text) > maxFileBytes {
+		return fmt.Errorf("config: %s is larger than %d bytes", file, maxFileBytes)
+	}
+	return c.apply(string(text), "file "+file)
+}
+
+// apply sets every key of a TOML text. The key "extends" names a preset to lay
+// down first. All bad keys are reported, not only the first.
+func (c *Config) apply(text, origin string) error {
+	var tree map[string]any
+	if _, err := toml.Decode(text, &tree); err != nil {
+		return fmt.Errorf("config: %s: %w", origin, err)
+	}
+	if base, ok := tree["extends"].(string); ok {
+		delete(tree, "extends")
+		if "preset "+base == origin {
+			return fmt.Errorf("config: %s extends itself", origin)
+		}
+		if err := c.ApplyPreset(base); err != nil {
+			return err
+		}
+	}
+	flat := map[string]string{}
+	if err := flatten(tree, "", flat); err != nil {
+		return fmt.Errorf("config: %s: %w", origin, err)
+	}
+	keys := make([]string, 0, len(flat))
+	for k := range flat {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	var errs []error
+	for _, k := range keys {
+		if err := c.Set(k, flat[k], origin); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", origin, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// flatten turns nested tables into dotted keys with textual values.
+func flatten(tree map[string]any, prefix string, out map[string]string) error {
+	for k, v := range tree {
+		key := prefix + k
+		switch v := v.(type) {
+		case map[string]any:
+			if err := flatten(v, key+".", out); err != nil {
+				return err
+			}
+		case string:
+			out[key] = v
+		case bool:
+			out[key] = strconv.FormatBool(v)
+		case int64:
+			out[key] = strconv.FormatInt(v, 10)
+		case float64:
+			out[key] = strconv.FormatFloat(v, 'g', -1, 64)
+		default:
+			return fmt.Errorf("%s: a value of type %T has no place here", key, v)
+		}
+	}
+	return nil
+}
+
+// TOML returns all settings as a TOML text that ApplyFile reads back.
+func (c *Config) TOML() string {
+	var b strings.Builder
+	section := ""
+	for _, s := range c.Settings() {
+		table, key, nested := strings.Cut(s.Key, ".")
+		if !nested {
+			table, key = "", s.Key
+		}
+		if table != section {
+			fmt.Fprintf(&b, "\n[%s]\n", table)
+			section = table
+		}
+		switch v := s.Value.(type) {
+		case string:
+			fmt.Fprintf(&b, "%s = %s\n", key, tomlString(v))
+		case float64:
+			text := strconv.FormatFloat(v, 'g', -1, 64)
+			if !strings.ContainsAny(text, ".e") {
+				text += ".0"
+			}
+			fmt.Fprintf(&b, "%s = %s\n", key, text)
+		default:
+			fmt.Fprintf(&b, "%s = %v\n", key, v)
+		}
+	}
+	return b.String()
+}
+
+// tomlString quotes a string as a TOML basic string.
+func tomlString(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case r < 0x20 || r == 0x7f:
+			fmt.Fprintf(&b, "\\u%04x", r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}
