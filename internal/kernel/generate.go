@@ -1,0 +1,6 @@
+package kernel
+
+// The assembly is written by programs in the module in gen. `make kernels`, or
+// `go generate ./internal/kernel`, writes it anew.
+
+//go:generate go -C gen run ./gemm -out ../gemm_amd64.s -stubs ../gemm_amd64.go -pkg kernel
