@@ -1,0 +1,242 @@
+package media
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// Info describes a file: its container and the streams chosen from it.
+type Info struct {
+	Format  string       // ffmpeg's demuxer, such as "mov,mp4,m4a,3gp,3g2,mj2"
+	Seconds float64      // duration as the container claims; 0 unknown
+	Streams int          // of all kinds
+	Video   *VideoStream // nil: none
+	Audio   *AudioStream // nil: none
+}
+
+// VideoStream is the picture stream that Decode takes.
+type VideoStream struct {
+	Index         int // in the container
+	Codec         string
+	Width, Height int     // coded pixels, before rotation
+	SAR           float64 // width of a pixel / its height; 1 when not given
+	Rotation      int     // display matrix, degrees anticlockwise; Decode undoes it
+	FPS           float64 // average frame rate as claimed; 0 unknown
+}
+
+// AudioStream is the sound stream that Decode takes.
+type AudioStream struct {
+	Index        int // in the container
+	Codec        string
+	Channels     int
+	SampleRateHz int
+}
+
+// DisplaySize returns width and height in square pixels after rotation; the width
+// takes the pixel aspect ratio up.
+func (v *VideoStream) DisplaySize() (width, height float64) {
+	w, h, sar := float64(v.Width), float64(v.Height), v.SAR
+	if v.Rotation%180 != 0 {
+		w, h, sar = h, w, 1/sar
+	}
+	return w * sar, h
+}
+
+// allowedFormats are the demuxers for plain containers and elementary streams.
+// Whatever opens further files (hls, dash, concat, sdp, image2, …) is missing.
+const allowedFormats = "mov,matroska,webm,avi,mpegts,mpeg,ogg,flv,asf,wav,w64,mp3,aac,ac3,eac3," +
+	"flac,gif,mpegvideo,h264,hevc,m4v,amr,au,aiff,caf,mxf,nut,rm,ivf,dv,opus"
+
+// inputArgs are the options before and with an input of unknown origin.
+func inputArgs(abs string, lim Limits) []string {
+	return []string{
+		"-max_alloc", strconv.FormatInt(lim.MemoryBytes, 10),
+		"-protocol_whitelist", "file,pipe",
+		"-format_whitelist", allowedFormats,
+		"-i", "file:" + abs,
+	}
+}
+
+// regularFile returns path made absolute, or the FileError of something that
+// cannot hold a clip.
+func regularFile(path string) (string, error) {
+	if strings.ContainsRune(path, 0) {
+		return "", &FileError{Unreadable, "the name holds a zero byte"}
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", fmt.Errorf("media: %w", err)
+	}
+	info, err := os.Stat(abs)
+	switch {
+	case err != nil:
+		return "", &FileError{Unreadable, err.Error()}
+	case !info.Mode().IsRegular():
+		return "", &FileError{Unreadable, "not a regular file but " + info.Mode().Type().String()}
+	case info.Size() == 0:
+		return "", &FileError{Empty, "0 bytes"}
+	}
+	file, err := os.Open(abs)
+	if err != nil {
+		return "", &FileError{Unreadable, err.Error()}
+	}
+	return abs, file.Close()
+}
+
+// probeBytes bounds ffprobe's answer; 64 streams need about 30 kB.
+const probeBytes = 1 << 20
+
+// Probe reads a file's container and chooses its streams. A file that cannot be
+// used gives a *FileError; other errors are ctx's and our own.
+func (t Tools) Probe(ctx context.Context, path string, lim Limits) (Info, error) {
+	lim = lim.withDefaults()
+	abs, err := regularFile(path)
+	if err != nil {
+		return Info{}, err
+	}
+	bounded, cancel := context.WithTimeoutCause(ctx, lim.Timeout, errOverTime)
+	defer cancel()
+	args := append([]string{"-v", "error", "-print_format", "json", "-show_entries",
+		"format=format_name,duration:stream=index,codec_type,codec_name,width,height," +
+			"sample_aspect_ratio,avg_frame_rate,channels,sample_rate:stream_tags=rotate:" +
+			"stream_disposition=default,attached_pic:stream_side_data=rotation"},
+		inputArgs(abs, lim)...)
+	p, err := start(bounded, t.FFprobe, args, lim, 0, 1)
+	if err != nil {
+		return Info{}, fmt.Errorf("media: %w", err)
+	}
+	answer, readErr := readBounded(p.outputs[0], probeBytes)
+	waitErr := p.wait()
+	switch {
+	case ctx.Err() != nil:
+		return Info{}, context.Cause(ctx)
+	case bounded.Err() != nil:
+		return Info{}, &FileError{Timeout, fmt.Sprintf("ffprobe took more than %v", lim.Timeout)}
+	case readErr != nil:
+		return Info{}, &FileError{TooLarge, "ffprobe: " + readErr.Error()}
+	case waitErr != nil:
+		return Info{}, refusal(p.stderr.lastLine(), abs)
+	}
+	return parseProbe(answer, lim)
+}
+
+var errOverTime = errors.New("media: time is up")
+
+// refusal turns ffmpeg's last words about an input into a FileError.
+func refusal(last, abs string) *FileError {
+	last = strings.ReplaceAll(last, "file:"+abs+": ", "")
+	switch {
+	case strings.Contains(last, "whitelist"), strings.Contains(last, "Invalid argument"):
+		return &FileError{Unsupported, "not a plain container (a playlist, a text?): " + last}
+	case strings.Contains(last, "Protocol not found"):
+		return &FileError{Unsupported, last}
+	case strings.Contains(last, "Cannot allocate memory"):
+		return &FileError{TooLarge, last}
+	}
+	return &FileError{Corrupt, last}
+}
+
+// probed mirrors ffprobe's JSON.
+type probed struct {
+	Streams []probedStream
+	Format  struct {
+		Name     string `json:"format_name"`
+		Duration string
+	}
+}
+
+type probedStream struct {
+	Index       int
+	Type        string `json:"codec_type"`
+	Codec       string `json:"codec_name"`
+	Width       int
+	Height      int
+	SAR         string `json:"sample_aspect_ratio"`
+	FPS         string `json:"avg_frame_rate"`
+	Channels    int
+	SampleRate  string `json:"sample_rate"`
+	Disposition struct {
+		Default  int
+		Attached int `json:"attached_pic"`
+	}
+	Tags     struct{ Rotate string }
+	SideData []struct{ Rotation float64 } `json:"side_data_list"`
+}
+
+func parseProbe(answer []byte, lim Limits) (Info, error) {
+	var all probed
+	if err := json.Unmarshal(answer, &all); err != nil {
+		return Info{}, fmt.Errorf("media: ffprobe's answer: %w", err)
+	}
+	info := Info{Format: all.Format.Name, Streams: len(all.Streams)}
+	if d, err := strconv.ParseFloat(all.Format.Duration, 64); err == nil && d > 0 {
+		info.Seconds = d
+	}
+	if len(all.Streams) > lim.MaxStreams {
+		return info, &FileError{TooLarge, fmt.Sprintf("%d streams, the limit is %d",
+			len(all.Streams), lim.MaxStreams)}
+	}
+	if s := choose(all.Streams, "video"); s != nil {
+		info.Video = &VideoStream{Index: s.Index, Codec: s.Codec, Width: s.Width,
+			Height: s.Height, SAR: ratio(s.SAR, ":"), FPS: ratio(s.FPS, "/")}
+		if info.Video.SAR == 0 {
+			info.Video.SAR = 1
+		}
+		for _, data := range s.SideData {
+			if data.Rotation != 0 && !math.IsNaN(data.Rotation) {
+				info.Video.Rotation = int(math.Round(data.Rotation))
+			}
+		}
+		if pixels := int64(s.Width) * int64(s.Height); pixels > int64(lim.MaxPixels) {
+			return info, &FileError{TooLarge, fmt.Sprintf("%d × %d pixels, the limit is %d in all",
+				s.Width, s.Height, lim.MaxPixels)}
+		}
+	}
+	if s := choose(all.Streams, "audio"); s != nil {
+		rate, _ := strconv.Atoi(s.SampleRate)
+		info.Audio = &AudioStream{Index: s.Index, Codec: s.Codec, Channels: s.Channels,
+			SampleRateHz: rate}
+	}
+	return info, nil
+}
+
+// choose returns the first stream of a kind with the default disposition, else
+// the first; nil when there is none. Streams without a decoder or picture size
+// and cover pictures do not count.
+func choose(streams []probedStream, kind string) *probedStream {
+	var first *probedStream
+	for i := range streams {
+		s := &streams[i]
+		if s.Type != kind || s.Disposition.Attached != 0 || s.Codec == "" {
+			continue
+		}
+		if kind == "video" && (s.Width <= 0 || s.Height <= 0) {
+			continue
+		}
+		if s.Disposition.Default != 0 {
+			return s
+		}
+		if first == nil {
+			first = s
+		}
+	}
+	return first
+}
+
+// ratio parses "4:1" or "25/1"; 0 when absent, undefined or absurd.
+func ratio(text, separator string) float64 {
+	a, b, ok := strings.Cut(text, separator)
+	num, err1 := strconv.ParseFloat(a, 64)
+	den, err2 := strconv.ParseFloat(b, 64)
+	if !ok || err1 != nil || err2 != nil || !(num > 0) || !(den > 0) {
+		return 0
+	}
+	return num / den
+}
