@@ -25,9 +25,9 @@ func appendMember(b []byte, name string, data []byte) []byte {
 	b = append(b, make([]byte, tarBlock)...)
 	h := b[at:]
 	copy(h, name)
-	copy(h[100:], "0000644\x00")                      // mode
-	copy(h[108:], "0000000\x00")                      // uid
-	copy(h[116:], "0000000\x00")                      // gid
+	copy(h[100:], "0000644\x00")                       // mode
+	copy(h[108:], "0000000\x00")                       // uid
+	copy(h[116:], "0000000\x00")                       // gid
 	copy(h[124:], fmt.Sprintf("%011o\x00", len(data))) // size
 	copy(h[136:], fmt.Sprintf("%011o\x00", int64(tarMtime)))
 	h[156] = '0' // regular file
