@@ -14,7 +14,7 @@ import (
 // earlier lines only, and an engine its kernels and the interface.
 var layers = [][]string{
 	{"tensor", "rng"},
-	{"kernel", "engine", "media", "checkpoint", "chart"},
+	{"kernel", "engine", "media", "checkpoint", "chart", "metrics"},
 	{"engine/cpu", "engine/ref", "engine/enginetest", "nn", "view", "dataset"},
 	{"vit", "sigreg", "optim", "loader"},
 	{"jepa"},

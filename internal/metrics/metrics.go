@@ -1,0 +1,115 @@
+// Package metrics measures classifiers: top-k accuracy, average precision, area
+// under the ROC curve and d′. All sums are float64.
+//
+//	top1 := metrics.TopK(logits, labels, classes, 1)
+package metrics
+
+import (
+	"fmt"
+	"math"
+	"sort"
+)
+
+// TopK returns the share of rows of scores (R, C) whose label is among the k
+// highest. A class counts as higher only when its score is strictly greater, or
+// equal with a smaller index, so that a constant scorer is not always right; a
+// row with a NaN is wrong.
+func TopK(scores []float32, labels []int, classes, k int) float64 {
+	check(scores, len(labels), classes)
+	right := 0
+	for i, label := range labels {
+		row := scores[i*classes : (i+1)*classes]
+		above := 0
+		for j, s := range row {
+			if s > row[label] || s == row[label] && j < label {
+				above++
+			}
+			if s != s {
+				above = classes
+			}
+		}
+		if above < k {
+			right++
+		}
+	}
+	return float64(right) / float64(len(labels))
+}
+
+// AveragePrecision returns Σ_n (R_n − R_{n−1})·P_n over the thresholds of
+// scores, as scikit-learn defines it: equal scores are one threshold. NaN when
+// there is no positive.
+func AveragePrecision(scores []float32, positive []bool) float64 {
+	order, total := byScore(scores, positive)
+	if total == 0 {
+		return math.NaN()
+	}
+	var ap float64
+	hits, seen := 0, 0
+	for i := 0; i < len(order); {
+		j, before := i, hits
+		for ; j < len(order) && scores[order[j]] == scores[order[i]]; j++ {
+			if positive[order[j]] {
+				hits++
+			}
+		}
+		seen += j - i
+		ap += float64(hits-before) / float64(total) * float64(hits) / float64(seen)
+		i = j
+	}
+	return ap
+}
+
+// AUC returns the area under the ROC curve: the chance that a positive scores
+// above a negative, ties counting half. NaN without positives or negatives.
+func AUC(scores []float32, positive []bool) float64 {
+	order, total := byScore(scores, positive)
+	negatives := len(order) - total
+	if total == 0 || negatives == 0 {
+		return math.NaN()
+	}
+	var wins float64 // pairs in which the positive is above
+	above := 0       // positives seen so far
+	for i := 0; i < len(order); {
+		j, pos, neg := i, 0, 0
+		for ; j < len(order) && scores[order[j]] == scores[order[i]]; j++ {
+			if positive[order[j]] {
+				pos++
+			} else {
+				neg++
+			}
+		}
+		wins += float64(neg) * (float64(above) + float64(pos)/2)
+		above += pos
+		i = j
+	}
+	return wins / (float64(total) * float64(negatives))
+}
+
+// DPrime returns √2·Φ⁻¹(auc).
+func DPrime(auc float64) float64 { return 2 * math.Erfinv(2*auc-1) }
+
+// byScore returns the rows from the highest score down and the number of
+// positives. NaN scores come last.
+func byScore(scores []float32, positive []bool) (order []int, total int) {
+	if len(scores) != len(positive) {
+		panic(fmt.Sprintf("metrics: %d scores for %d labels", len(scores), len(positive)))
+	}
+	order = make([]int, len(scores))
+	for i := range order {
+		order[i] = i
+		if positive[i] {
+			total++
+		}
+	}
+	sort.SliceStable(order, func(a, b int) bool {
+		x, y := scores[order[a]], scores[order[b]]
+		return x > y || x == x && y != y
+	})
+	return order, total
+}
+
+func check(scores []float32, rows, classes int) {
+	if len(scores) != rows*classes || rows == 0 {
+		panic(fmt.Sprintf("metrics: %d scores for %d rows of %d classes", len(scores), rows, classes))
+	}
+}
