@@ -11,7 +11,7 @@ import (
 // and may be shared by goroutines. It belongs to makers whose Config agrees in
 // what stored gives.
 type Decoded struct {
-	made stored
+	made    stored
 	fps     float64
 	count   int             // frames
 	w, h    int             // of a JPEG
