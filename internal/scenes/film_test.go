@@ -1,0 +1,167 @@
+package scenes
+
+import (
+	"bytes"
+	"math"
+	"testing"
+)
+
+// silhouette returns the centre of the object in pictures' sides, y up, and
+// its area in pixels: the pixels where picture and scenery differ clearly.
+func silhouette(rgb []byte, still []int16, side int) (p Path, area float64) {
+	for y := range side {
+		for x := range side {
+			j := 3 * (y*side + x)
+			diff := 0.0
+			for c := range 3 {
+				diff = max(diff, math.Abs(float64(rgb[j+c])-float64(still[j+c])/levelUnit))
+			}
+			if diff < 40 {
+				continue
+			}
+			area++
+			p.X += (float64(x) + .5) / float64(side)
+			p.Y += 1 - (float64(y)+.5)/float64(side)
+		}
+	}
+	p.X /= area
+	p.Y /= area
+	return p, area
+}
+
+// The picture shows the object where it is, as large as it is, at each moment.
+func TestFilmShowsTheMotion(t *testing.T) {
+	const side = 64
+	fill := [kinds]float64{ // area over radius², of the outlines in distance
+		Wood: 2.89, Bell: math.Pi * (1 - .44*.44), Glass: 2.42, Drum: math.Pi,
+		Saw: math.Pi * (.72*.72 + .33*.33/2), Snare: 2.8, Chirp: 1.88, Reed: 2.36,
+	}
+	rgb := make([]byte, 3*side*side)
+	var areas [kinds]float64
+	for i := range 80 {
+		s := NewScene(3, i, false)
+		s.Color = baseColor[s.Kind]
+		if s.Kind == Wood || s.Kind == Snare {
+			s.Color = [3]float64{1, 0, 0} // clear of every grey
+		}
+		film := s.Film(side, 12.5, 3.2)
+		if film.Len() != 40 {
+			t.Fatalf("scene %d: %d pictures, want 40", i, film.Len())
+		}
+		way, _ := s.Move(12.5, 3.2)
+		for n := 0; n < 40; n += 13 {
+			film.Render(n, rgb)
+			p, area := silhouette(rgb, film.still, side)
+			off := math.Hypot(p.X-way[n].X, p.Y-way[n].Y) * side
+			// The centroid of the triangle is not its centre.
+			tol := .7
+			if s.Kind == Chirp {
+				tol = .5 + .2*s.Radius()*side
+			}
+			if !(off < tol) {
+				t.Errorf("scene %d (%s): object %.2f pixels off at picture %d", i, s.Kind, off, n)
+			}
+			areas[s.Kind] += area / math.Pow(s.Radius()*side, 2) / 40
+		}
+	}
+	for k, a := range areas {
+		if !(math.Abs(a/fill[k]-1) < .15) {
+			t.Errorf("%s fills %.2f radii², want %.2f", Kind(k), a, fill[k])
+		}
+	}
+}
+
+// Pictures are the same bytes again, in whatever order they are made.
+func TestFilmIsDeterministic(t *testing.T) {
+	s := NewScene(3, 9, true)
+	a, b := s.Film(48, 12.5, 3.2), s.Film(48, 12.5, 3.2)
+	first := make([]byte, 3*48*48)
+	again := make([]byte, 3*48*48)
+	a.Render(4, first)
+	b.Render(30, again)
+	if bytes.Equal(first, again) {
+		t.Error("pictures 4 and 30 are equal")
+	}
+	b.Render(4, again)
+	if !bytes.Equal(first, again) {
+		t.Error("picture 4 differs after picture 30 was made")
+	}
+}
+
+// Camera noise and scenery have the same distribution in both splits: means of
+// brightness and of the difference between neighbouring pixels agree.
+func TestNothingTellsTheSplit(t *testing.T) {
+	cfg := Default()
+	const side, n = 32, 320
+	var mean, varOf [2][2]float64
+	rgb := make([]byte, 3*side*side)
+	for k, split := range []Split{Train, HeldOut} {
+		for i := range n {
+			film := cfg.Scene(split, i).Film(side, 12.5, .4)
+			film.Render(i%film.Len(), rgb)
+			sum, rough := 0.0, 0.0
+			for j := 3; j < len(rgb); j++ {
+				sum += float64(rgb[j]) / float64(len(rgb))
+				rough += math.Abs(float64(rgb[j])-float64(rgb[j-3])) / float64(len(rgb))
+			}
+			for f, v := range [2]float64{sum, rough} {
+				mean[k][f] += v / n
+				varOf[k][f] += v * v / n
+			}
+		}
+	}
+	for f, name := range []string{"brightness", "roughness"} {
+		var se float64
+		for k := range 2 {
+			se += (varOf[k][f] - mean[k][f]*mean[k][f]) / n
+		}
+		z := (mean[0][f] - mean[1][f]) / math.Sqrt(se)
+		if !(math.Abs(z) < 3) {
+			t.Errorf("%s tells the split: %.3f and %.3f, z %.1f", name, mean[0][f], mean[1][f], z)
+		}
+	}
+}
+
+func TestCameraNoise(t *testing.T) {
+	s := NewScene(3, 1, false)
+	film := s.Film(48, 12.5, 3.2)
+	rgb := make([]byte, 3*48*48)
+	film.Render(0, rgb)
+	var sum, sq, n float64
+	for j, v := range rgb[:3*48*6] { // the top rows, free of the object here
+		d := float64(v) - float64(film.line[j])/levelUnit
+		sum, sq, n = sum+d, sq+d*d, n+1
+	}
+	sigma := math.Sqrt(sq/n - sum*sum/n/n)
+	if !(math.Abs(sum/n) < .5 && math.Abs(sigma-noiseSigma*255) < .4) {
+		t.Errorf("noise of mean %.2f and deviation %.2f levels, want 0 and %.2f",
+			sum/n, sigma, noiseSigma*255)
+	}
+}
+
+// Polish is seen: the same object is lighter.
+func TestPolishIsSeen(t *testing.T) {
+	s := NewScene(3, 2, true)
+	brightness := func(polish float64) (sum float64) {
+		s.Polish = polish
+		film := s.Film(48, 12.5, .4)
+		film.Render(0, make([]byte, 3*48*48))
+		for _, v := range film.line {
+			sum += float64(v)
+		}
+		return sum
+	}
+	if rough, smooth := brightness(0), brightness(1); !(smooth > rough) {
+		t.Errorf("brightness %g rough, %g polished", rough, smooth)
+	}
+}
+
+func BenchmarkFilm(b *testing.B) {
+	rgb := make([]byte, 48*48*3)
+	for i := range b.N {
+		film := NewScene(1, i, true).Film(48, 12.5, 3.2)
+		for j := range film.Len() {
+			film.Render(j, rgb)
+		}
+	}
+}
