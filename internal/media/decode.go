@@ -1,1 +1,265 @@
 package media
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// DecodeConfig says what Decode makes of a file.
+type DecodeConfig struct {
+	ShortSide    int     // pixels; a smaller picture keeps its size; 0: all do
+	FPS          float64 // frames per second of the grid, in (0, 240]
+	SampleRateHz int     // of the sound, in [1000, 192000]
+	MinSeconds   float64 // a shorter clip is TooShort
+	JPEGQuality  int     // 1…100 on libjpeg's scale, 0 means 90
+	SilenceDB    float64 // peak in dB of full scale below which sound is Silent; 0 means −84
+	Raw          bool    // frames are RGB bytes, not JPEG files
+	Limits       Limits
+}
+
+func (c DecodeConfig) withDefaults() (DecodeConfig, error) {
+	c.Limits = c.Limits.withDefaults()
+	if c.JPEGQuality == 0 {
+		c.JPEGQuality = 90
+	}
+	if c.SilenceDB == 0 {
+		c.SilenceDB = -84 // 2 steps of 16 bits
+	}
+	switch {
+	case c.ShortSide < 0:
+		return c, fmt.Errorf("media: short side %d is negative", c.ShortSide)
+	case !(c.FPS > 0 && c.FPS <= 240):
+		return c, fmt.Errorf("media: %v frames/s is outside (0, 240]", c.FPS)
+	case c.SampleRateHz < 1000 || c.SampleRateHz > 192000:
+		return c, fmt.Errorf("media: sample rate %d Hz is outside 1000…192000", c.SampleRateHz)
+	case c.JPEGQuality < 1 || c.JPEGQuality > 100:
+		return c, fmt.Errorf("media: JPEG quality %d is outside 1…100", c.JPEGQuality)
+	case !(c.SilenceDB < 0):
+		return c, fmt.Errorf("media: silence %v dB is not below full scale (0 dB)", c.SilenceDB)
+	}
+	return c, nil
+}
+
+// Segment is a stretch of a file, in seconds from its start. End 0 means the
+// file's end. Start is moved to the nearest frame of the grid.
+type Segment struct{ Start, End float64 }
+
+// Clip is one decoded segment. Frames may be shared between overlapping segments
+// and repeated within one: read them only.
+type Clip struct {
+	Outcome Outcome
+	Reason  string // for people; "" when Usable
+
+	Frames        [][]byte // one JPEG file each, or Width·Height·3 RGB bytes
+	FPS           float64  // DecodeConfig.FPS; frame i is shown at i/FPS
+	Width, Height int      // of every frame
+	Samples       []int16  // mono, at DecodeConfig.SampleRateHz
+	Seconds       float64  // length of picture and sound, the longer one
+	VideoSeconds  float64  // of it with decoded picture; the rest repeats a frame
+	AudioSeconds  float64  // of it with decoded sound; the rest is silence
+
+	HasVideo, HasAudio bool
+	Silent             bool // HasAudio, and its peak lies below SilenceDB
+	Still              bool // HasVideo, and all frames are the same picture
+	Info               Info
+}
+
+// Decode decodes the segments of one file in one pass and gives each to yield as
+// soon as it is complete, in order, exactly once. segs must be sorted by Start;
+// they may overlap.
+//
+// A broken file is an Outcome of its clips, not an error; the last clips of a
+// file that ends early are shorter or TooShort. Errors: ctx's, yield's, a bad
+// config, ffmpeg not starting. No child is left running when Decode returns.
+func (t Tools) Decode(ctx context.Context, path string, cfg DecodeConfig, segs []Segment,
+	yield func(i int, c *Clip) error) error {
+
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return err
+	}
+	spans, err := spansOf(segs, cfg)
+	if err != nil {
+		return err
+	}
+	info, err := t.Probe(ctx, path, cfg.Limits)
+	a := &assembler{cfg: cfg, spans: spans, info: info, yield: yield}
+	if err == nil {
+		err = unfit(info, cfg, spans)
+	}
+	if err == nil {
+		err = t.decodeStreams(ctx, path, a)
+	}
+	var broken *FileError
+	if errors.As(err, &broken) {
+		return a.failRest(broken.Outcome, broken.Reason)
+	}
+	return err
+}
+
+// unfit returns a FileError for a file that need not be decoded to be judged.
+func unfit(info Info, cfg DecodeConfig, spans []span) error {
+	if info.Video == nil && info.Audio == nil {
+		return &FileError{Unsupported, "neither picture nor sound in it"}
+	}
+	last := spans[len(spans)-1]
+	if limit := cfg.Limits.MaxSeconds; last.toEnd() &&
+		info.Seconds-float64(last.frame0)/cfg.FPS > limit {
+		return &FileError{TooLarge, fmt.Sprintf("%.0f s, the limit for a clip is %.0f s",
+			info.Seconds, limit)}
+	}
+	return nil
+}
+
+// errStop ends reading without being a fault: all segments are complete.
+var errStop = errors.New("media: enough")
+
+// piece is what a reader of one of the child's pipes delivers.
+type piece struct {
+	frame         []byte
+	width, height int
+	samples       []int16
+	video         bool  // which pipe
+	err           error // io.EOF at the end, or why it is damaged
+}
+
+// decodeStreams runs ffmpeg once over the file and feeds its two pipes to a.
+func (t Tools) decodeStreams(parent context.Context, path string, a *assembler) error {
+	abs, err := regularFile(path)
+	if err != nil {
+		return err
+	}
+	lim := a.cfg.Limits
+	ctx, cancel := context.WithTimeoutCause(parent, lim.Timeout, errOverTime)
+	defer cancel()
+	args, outputs := decodeArgs(abs, a)
+	p, err := start(ctx, t.FFmpeg, args, lim, 0, outputs)
+	if err != nil {
+		return fmt.Errorf("media: %w", err)
+	}
+	// The readers hand over one piece at a time, so while yield runs ffmpeg soon
+	// has to wait; while it does not, both pipes are drained, so ffmpeg cannot
+	// get stuck on one of them.
+	pieces, done := make(chan piece), make(chan struct{})
+	defer close(done)
+	send := func(x piece) bool {
+		select {
+		case pieces <- x:
+			return true
+		case <-done:
+			return false
+		}
+	}
+	open := 0
+	if a.info.Video != nil {
+		go readFrames(p.outputs[open], a.cfg.Raw, send)
+		open++
+	}
+	if a.info.Audio != nil {
+		go readSamples(p.outputs[open], send)
+		open++
+	}
+	for open > 0 && err == nil {
+		x := <-pieces
+		switch {
+		case x.err != nil:
+			open--
+			err = a.end(x.video)
+		case x.video:
+			err = a.addFrame(x)
+		default:
+			err = a.addSamples(x.samples)
+		}
+	}
+	if err != nil {
+		cancel()
+	}
+	waitErr := p.wait()
+	switch {
+	case parent.Err() != nil:
+		return context.Cause(parent)
+	case errors.Is(err, errStop):
+		return nil
+	case err != nil:
+		return err
+	case ctx.Err() != nil || overCPUTime(p.cmd.ProcessState):
+		return &FileError{Timeout, fmt.Sprintf("decoding took more than %v", lim.Timeout)}
+	}
+	return a.finish(waitErr, p.stderr, abs)
+}
+
+// decodeArgs returns ffmpeg's arguments: picture on the first pipe, sound on the
+// next, either may be missing.
+func decodeArgs(abs string, a *assembler) (args []string, outputs int) {
+	cfg, info := a.cfg, a.info
+	args = []string{"-nostdin", "-hide_banner", "-nostats", "-v", "repeat+level+error",
+		"-threads", strconv.Itoa(childThreads), "-max_pixels", strconv.Itoa(cfg.Limits.MaxPixels),
+		"-t", formatFloat(a.readSeconds())}
+	args = append(args, inputArgs(abs, cfg.Limits)...)
+	fds := []string{"pipe:1", "pipe:3"}
+	if info.Video != nil {
+		args = append(args, "-map", "0:"+strconv.Itoa(info.Video.Index),
+			"-vf", videoFilters(cfg), "-threads", strconv.Itoa(childThreads))
+		if cfg.Raw {
+			args = append(args, "-c:v", "ppm", "-f", "image2pipe")
+		} else {
+			args = append(args, "-c:v", "mjpeg", "-qmin", "1",
+				"-q:v", formatFloat(jpegScale(cfg.JPEGQuality)), "-f", "mjpeg")
+		}
+		args = append(args, fds[outputs])
+		outputs++
+	}
+	if info.Audio != nil {
+		args = append(args, "-map", "0:"+strconv.Itoa(info.Audio.Index),
+			"-af", audioFilters(cfg), "-c:a", "pcm_s16be", "-f", "au", fds[outputs])
+		outputs++
+	}
+	return args, outputs
+}
+
+// videoFilters puts frames on the grid, then scales them. Rounding time stamps
+// up makes the fps filter show at k/FPS the last frame that is not later; 2 ms
+// less before that forgive containers that round to milliseconds. ffmpeg has
+// turned the picture before.
+func videoFilters(cfg DecodeConfig) string {
+	filters := []string{
+		"settb=AVTB",
+		"setpts=PTS-2000",
+		"fps=fps=" + formatFloat(cfg.FPS) + ":round=up:start_time=0",
+	}
+	const w, h = "iw*if(sar,sar,1)", "ih"
+	factor := "1"
+	if cfg.ShortSide > 0 {
+		factor = fmt.Sprintf("min(1,%d/min(%s,%s))", cfg.ShortSide, w, h)
+	}
+	scale := fmt.Sprintf("scale=w='max(1,round(%s*%s))':h='max(1,round(%s*%s))'",
+		w, factor, h, factor)
+	if cfg.Raw {
+		return strings.Join(append(filters, scale, "setsar=1", "format=rgb24"), ",")
+	}
+	// JPEG means BT.601 and the full range.
+	return strings.Join(append(filters, scale+":out_color_matrix=bt601:out_range=full",
+		"setsar=1", "format=yuvj420p"), ",")
+}
+
+// audioFilters resamples, with silence where the stream begins late or has holes.
+// Channels stay: their mean is taken here, because ffmpeg's own downmix weighs
+// the centre and drops the bass channel.
+func audioFilters(cfg DecodeConfig) string {
+	return fmt.Sprintf("aresample=%d:async=1:first_pts=0", cfg.SampleRateHz)
+}
+
+// jpegScale maps libjpeg's quality to the scale of ffmpeg's quantisation matrix,
+// 1 to 31, at equal mean step size: 90 ↦ 3.4, 75 ↦ 8.5, 50 ↦ 17.
+func jpegScale(quality int) float64 {
+	q := float64(quality)
+	scale := 2 - q/50
+	if q < 50 {
+		scale = 50 / q
+	}
+	return math.Min(31, math.Max(1, 16.9*scale))
+}

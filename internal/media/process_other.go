@@ -2,7 +2,10 @@
 
 package media
 
-import "os/exec"
+import (
+	"os"
+	"os/exec"
+)
 
 // setGroup leaves the child in our group: cancellation kills the child alone.
 func setGroup(cmd *exec.Cmd) {
@@ -12,3 +15,5 @@ func setGroup(cmd *exec.Cmd) {
 // limitResources does nothing: another process's limits can be set on Linux only.
 // Limits.Timeout and ffmpeg's own -max_alloc and -max_pixels still hold.
 func limitResources(int, Limits) {}
+
+func overCPUTime(*os.ProcessState) bool { return false }

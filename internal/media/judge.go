@@ -1,0 +1,106 @@
+package media
+
+import (
+	"fmt"
+	"math"
+)
+
+// clip cuts one span out of what is held, pads the shorter stream and judges it.
+func (a *assembler) clip(s span) *Clip {
+	c := &Clip{FPS: a.cfg.FPS, Width: a.width, Height: a.height, Info: a.info}
+	rate := float64(a.cfg.SampleRateHz)
+
+	frames := cut(a.frames, s.frame0-a.frameBase, s.frame1, a.frameBase)
+	samples := cut(a.samples, s.sample0-a.sampleBase, s.sample1, a.sampleBase)
+	c.HasVideo, c.HasAudio = a.lastFrame != nil, a.sampleBase+len(a.samples) > 0
+	c.VideoSeconds = float64(len(frames)) / a.cfg.FPS
+	c.AudioSeconds = float64(len(samples)) / rate
+	c.Seconds = max(c.VideoSeconds, c.AudioSeconds)
+	if c.Seconds > 0 && c.HasVideo {
+		n := max(1, len(frames), int(math.Round(c.Seconds*a.cfg.FPS)))
+		c.Frames = append(make([][]byte, 0, n), frames...)
+		for len(c.Frames) < n {
+			c.Frames = append(c.Frames, a.lastFrame)
+		}
+		c.Still = still(c.Frames)
+	}
+	if c.Seconds > 0 && c.HasAudio {
+		n := max(len(samples), int(math.Round(c.Seconds*rate)))
+		c.Samples = make([]int16, n)
+		copy(c.Samples, samples)
+		c.Silent = peakDB(c.Samples) < a.cfg.SilenceDB
+	}
+	c.judge(a.cfg)
+	return c
+}
+
+// cut returns all[from : end−base] as far as it exists.
+func cut[T any](all []T, from, end, base int) []T {
+	from = max(0, from)
+	to := len(all)
+	if end != endless {
+		to = min(to, end-base)
+	}
+	if from >= to {
+		return nil
+	}
+	return all[from:to]
+}
+
+func (c *Clip) judge(cfg DecodeConfig) {
+	switch {
+	case c.Seconds == 0:
+		c.Outcome, c.Reason = TooShort, "the file ends before the segment begins"
+	case c.Seconds < cfg.MinSeconds-1e-9:
+		c.Outcome = TooShort
+		c.Reason = fmt.Sprintf("%.3f s, at least %v s are needed", c.Seconds, cfg.MinSeconds)
+	case !c.HasVideo:
+		c.Outcome, c.Reason = NoVideo, "no picture stream that decodes"
+	case !c.HasAudio:
+		c.Outcome, c.Reason = NoAudio, "no sound stream that decodes"
+	case c.Silent:
+		c.Outcome = Silent
+		c.Reason = fmt.Sprintf("peak %.1f dB, silence is below %v dB", peakDB(c.Samples), cfg.SilenceDB)
+	case c.Still:
+		c.Outcome, c.Reason = StillImage, fmt.Sprintf("%d equal frames", len(c.Frames))
+	default:
+		c.Outcome = Usable
+	}
+}
+
+// still reports whether all frames are one picture. Equal pictures give equal
+// JPEG files; a still picture that its encoder let flicker is not noticed.
+func still(frames [][]byte) bool {
+	for _, frame := range frames {
+		if string(frame) != string(frames[0]) {
+			return false
+		}
+	}
+	return true
+}
+
+// peakDB returns the largest magnitude in dB of full scale, −Inf for zeros.
+func peakDB(samples []int16) float64 {
+	peak := 0
+	for _, s := range samples {
+		peak = max(peak, int(s), -int(s))
+	}
+	return 20 * math.Log10(float64(peak)/32768)
+}
+
+// finish judges the spans that the end of the file left open.
+func (a *assembler) finish(waitErr error, stderr *headTail, abs string) error {
+	if a.lastFrame == nil && a.sampleBase+len(a.samples) == 0 {
+		if waitErr != nil {
+			return refusal(stderr.lastLine(), abs)
+		}
+		return &FileError{Empty, "the container holds no picture and no sound"}
+	}
+	for a.next < len(a.spans) {
+		if err := a.emit(a.clip(a.spans[a.next])); err != nil {
+			return err
+		}
+		a.drop()
+	}
+	return nil
+}
