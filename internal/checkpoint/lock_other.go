@@ -1,0 +1,9 @@
+//go:build !unix
+
+package checkpoint
+
+import "os"
+
+// lockFile does nothing where there is no flock: two processes in one folder
+// are then not detected.
+func lockFile(*os.File) error { return nil }
