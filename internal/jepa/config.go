@@ -1,0 +1,84 @@
+package jepa
+
+import (
+	"errors"
+	"fmt"
+
+	"avjepa/internal/engine"
+	"avjepa/internal/sigreg"
+	"avjepa/internal/vit"
+)
+
+// Config describes a model and its objective.
+type Config struct {
+	Encoder          vit.Config
+	Hidden           int     // width of the projector's two hidden layers
+	Proj             int     // K, dimensions of a projection
+	ProjectorInitStd float64 // 0: PyTorch's default, uniform within ±1/√fan-in
+
+	Globals, Locals int  // views per clip
+	LocalsBoth      bool // locals have both modalities, not one by turns
+
+	Lambda       float64 // share of SIGReg
+	Sum          bool    // invariance sums over dimensions, as the paper's formula does
+	Directions   int
+	Knots        engine.Knots
+	PooledSIGReg bool // one test over the rows of all views
+}
+
+// Default is the paper's model.
+func Default() Config {
+	return Config{Encoder: vit.Default(), Hidden: 2048, Proj: 128, Globals: 2, Locals: 2,
+		Lambda: 0.05, Directions: 2048, Knots: sigreg.DefaultKnots}
+}
+
+// Validate returns every fault of the configuration, joined.
+func (c Config) Validate() error {
+	errs := []error{c.Encoder.Validate(), c.sigreg().Validate()}
+	positive := func(what string, n int) {
+		if n < 1 {
+			errs = append(errs, fmt.Errorf("jepa: %s %d must be at least 1", what, n))
+		}
+	}
+	positive("projector width", c.Hidden)
+	positive("projection dimension", c.Proj)
+	positive("number of global views", c.Globals)
+	if c.Locals < 0 {
+		errs = append(errs, fmt.Errorf("jepa: %d local views, must not be negative", c.Locals))
+	}
+	if c.Views() < 2 {
+		errs = append(errs, fmt.Errorf("jepa: %d view per clip, at least 2 needed", c.Views()))
+	}
+	if !(c.Lambda >= 0 && c.Lambda <= 1) {
+		errs = append(errs, fmt.Errorf("jepa: lambda %g is not in [0, 1]", c.Lambda))
+	}
+	if !(c.ProjectorInitStd >= 0) {
+		errs = append(errs, fmt.Errorf("jepa: projector's initial deviation %g is negative",
+			c.ProjectorInitStd))
+	}
+	return errors.Join(errs...)
+}
+
+// Views returns the views per clip.
+func (c Config) Views() int { return c.Globals + c.Locals }
+
+// AudioLocals returns the number of local views that have audio only: those of
+// even index.
+func (c Config) AudioLocals() int {
+	if c.LocalsBoth {
+		return 0
+	}
+	return (c.Locals + 1) / 2
+}
+
+// VideoLocals returns the number of local views that have video only.
+func (c Config) VideoLocals() int {
+	if c.LocalsBoth {
+		return 0
+	}
+	return c.Locals / 2
+}
+
+func (c Config) sigreg() sigreg.Config {
+	return sigreg.Config{Directions: c.Directions, Knots: c.Knots, Pooled: c.PooledSIGReg}
+}

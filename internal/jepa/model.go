@@ -1,0 +1,272 @@
+package jepa
+
+import (
+	"fmt"
+	"math"
+
+	"avjepa/internal/engine"
+	"avjepa/internal/nn"
+	"avjepa/internal/sigreg"
+	"avjepa/internal/tensor"
+	"avjepa/internal/vit"
+)
+
+// Model is an encoder and a projector with the memory to train them, or only to
+// embed.
+type Model struct {
+	Config
+	Params    *nn.Params
+	Encoder   *vit.Encoder
+	Projector *Projector
+
+	engine     engine.Engine
+	seed       uint64
+	batch      int // B, clips of a step; 0 when the model only embeds
+	arena      *engine.Arena
+	cx         nn.Context
+	cache      vit.Cache
+	groups     []vit.Group // of the last pass
+	projCaches [2]projectorCache
+	regular    *sigreg.Regularizer
+	report     report
+}
+
+// New returns a model that trains on steps of batch clips, with initial values
+// from the seed. All memory of a step is allocated here.
+func New(e engine.Engine, cfg Config, seed uint64, batch int) (*Model, error) {
+	plan, err := PlanTraining(cfg, batch)
+	if err != nil {
+		return nil, err
+	}
+	m, err := newTrainer(e, cfg, seed, batch, plan.arena)
+	if err != nil {
+		return nil, err
+	}
+	m.Params.Init(seed)
+	return m, nil
+}
+
+// NewEmbedder returns a model without gradients that can Embed up to views views
+// at once. Its values are initial ones until Params.Import.
+func NewEmbedder(e engine.Engine, cfg Config, seed uint64, views int) (*Model, error) {
+	plan, err := PlanEmbedding(cfg, views)
+	if err != nil {
+		return nil, err
+	}
+	m, err := newModel(e, cfg, seed, plan.arena, nn.WithoutGradients)
+	if err != nil {
+		return nil, err
+	}
+	m.Params.Init(seed)
+	return m, nil
+}
+
+func newModel(e engine.Engine, cfg Config, seed uint64, arena int,
+	g nn.Gradients) (*Model, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	m := &Model{Config: cfg, Params: nn.NewParams(), engine: e, seed: seed}
+	var err error
+	if m.Encoder, err = vit.New(m.Params, "encoder", cfg.Encoder); err != nil {
+		return nil, err
+	}
+	m.Projector = newProjector(m.Params, "projector", cfg)
+	if err := m.Params.Build(e, g); err != nil {
+		return nil, err
+	}
+	if m.arena, err = engine.NewArena(e, engine.F32, arena); err != nil {
+		return nil, fmt.Errorf("jepa: activations: %w", err)
+	}
+	m.cx = nn.Context{Engine: e, Arena: m.arena, Seed: seed}
+	return m, nil
+}
+
+func newTrainer(e engine.Engine, cfg Config, seed uint64, batch, arena int) (*Model, error) {
+	if batch < 2 {
+		return nil, fmt.Errorf("jepa: batch of %d clips, BatchNorm and SIGReg need 2", batch)
+	}
+	m, err := newModel(e, cfg, seed, arena, nn.WithGradients)
+	if err != nil {
+		return nil, err
+	}
+	m.batch = batch
+	if m.regular, err = sigreg.New(e, cfg.sigreg(), cfg.Proj); err != nil {
+		return nil, err
+	}
+	m.report, err = newReport(e, m.regular.Losses(cfg.Views()), cfg.Views(), cfg.Proj)
+	return m, err
+}
+
+// Batch is one step's input on the device, view-major: row = view·B + clip.
+//
+//	GlobalVideo  (G·B, T, H, W, 3) U8, or (G·B, 3, T, H, W) F32, normalised
+//	GlobalAudio  (G·B, F, S)
+//	LocalVideo   (Kv·B, …)  of the video-only locals, or of all with LocalsBoth
+//	LocalAudio   (Ka·B, …)  of the audio-only locals, likewise
+//
+// A tensor without rows is nil.
+type Batch struct{ GlobalVideo, GlobalAudio, LocalVideo, LocalAudio engine.Tensor }
+
+// NewBatch allocates the inputs of a step, with frames of the given type.
+func (m *Model) NewBatch(frames engine.DType) (*Batch, error) {
+	c, b := m.Config.Encoder, &Batch{}
+	audio, video := m.AudioLocals(), m.VideoLocals()
+	if m.LocalsBoth {
+		audio, video = m.Locals, m.Locals
+	}
+	var err error
+	alloc := func(dt engine.DType, s tensor.Shape) (t engine.Tensor) {
+		if err != nil || s.Elems() == 0 {
+			return t
+		}
+		var buf engine.Buffer
+		if buf, err = m.engine.NewBuffer(dt, s.Elems()); err != nil {
+			return t
+		}
+		return engine.NewTensor(buf, 0, s)
+	}
+	video5 := func(n int) engine.Tensor {
+		if frames == engine.U8 {
+			return alloc(frames, tensor.Of(n*m.batch, c.Frames, c.Side, c.Side, 3))
+		}
+		return alloc(frames, tensor.Of(n*m.batch, 3, c.Frames, c.Side, c.Side))
+	}
+	mel := func(n int) engine.Tensor {
+		return alloc(engine.F32, tensor.Of(n*m.batch, c.MelBands, c.MelFrames))
+	}
+	b.GlobalVideo, b.GlobalAudio = video5(m.Globals), mel(m.Globals)
+	b.LocalVideo, b.LocalAudio = video5(video), mel(audio)
+	if err != nil {
+		return nil, fmt.Errorf("jepa: batch: %w", err)
+	}
+	return b, nil
+}
+
+// setGroups lays the views of a batch out.
+func (m *Model) setGroups(b *Batch) {
+	n := m.batch
+	m.groups = append(m.groups[:0], vit.Group{Views: m.Globals * n,
+		Video: b.GlobalVideo, Audio: b.GlobalAudio})
+	if m.LocalsBoth && m.Locals > 0 {
+		m.groups = append(m.groups, vit.Group{Views: m.Locals * n,
+			Video: b.LocalVideo, Audio: b.LocalAudio})
+		return
+	}
+	if k := m.AudioLocals(); k > 0 {
+		m.groups = append(m.groups, vit.Group{Views: k * n, Audio: b.LocalAudio})
+	}
+	if k := m.VideoLocals(); k > 0 {
+		m.groups = append(m.groups, vit.Group{Views: k * n, Video: b.LocalVideo})
+	}
+}
+
+// Step computes the losses of a batch and sets the gradients of all parameters.
+// Dropout masks and directions depend on the seed and the step alone. It waits
+// for nothing.
+func (m *Model) Step(b *Batch, step int) {
+	m.regular.Draw(m.seed, step)
+	m.StepDrawn(b, step)
+}
+
+// SetDirections sets the directions (M, K), rows of unit length, for StepDrawn.
+func (m *Model) SetDirections(rows []float32) { m.regular.SetDirections(rows) }
+
+// StepDrawn is Step with the directions as they are.
+func (m *Model) StepDrawn(b *Batch, step int) {
+	cx := &m.cx
+	cx.Train, cx.Step = true, step
+	m.arena.Release(0)
+	m.Params.ZeroGrads()
+	m.setGroups(b)
+	m.Encoder.Forward(cx, &m.cache, m.groups, vit.Keep)
+	dCLS := m.objective(cx, m.cache.CLS)
+	m.Encoder.Backward(cx, &m.cache, m.groups, dCLS, nil)
+	m.engine.SquaredNorm(m.report.gradSquare, m.Params.Grads)
+}
+
+// GradSquare returns the squared norm (1) of the gradients of the last Step.
+func (m *Model) GradSquare() engine.Tensor { return m.report.gradSquare }
+
+// Features returns what the encoder made of the views of the last Step, for
+// online probes: CLS (V·B, D) in the order of the batch, and the cache with the
+// tokens by group. Valid until the next Step or Embed.
+func (m *Model) Features() (cls engine.Tensor, cache *vit.Cache) {
+	return m.cache.CLS, &m.cache
+}
+
+// Embedding holds what a view can be represented by.
+type Embedding struct {
+	CLS       engine.Tensor // (views, D)
+	Projected engine.Tensor // (views, K) of the CLS, with running statistics
+	Patches   engine.Tensor // (views, D) mean of the present modalities' tokens
+}
+
+// Embed runs views without dropout and with the running statistics. The result
+// is valid until the next Step or Embed.
+func (m *Model) Embed(g vit.Group) Embedding {
+	cx := &m.cx
+	cx.Train = false
+	m.arena.Release(0)
+	m.groups = append(m.groups[:0], g)
+	m.Encoder.Forward(cx, &m.cache, m.groups, vit.Discard)
+	out := Embedding{CLS: m.cache.CLS,
+		Projected: m.arena.New(g.Views, m.Proj),
+		Patches:   m.arena.New(g.Views, m.Config.Encoder.Width)}
+	mark := m.arena.Mark()
+	m.Projector.Forward(cx, &m.projCaches[0], out.Projected, out.CLS)
+	m.arena.Release(mark)
+	m.meanPatches(out.Patches, g)
+	return out
+}
+
+// meanPatches sets y (views, D) to the mean of the tokens of the modalities that
+// the group has.
+func (m *Model) meanPatches(y engine.Tensor, g vit.Group) {
+	tokens, c := m.cache.Tokens(0), m.Config.Encoder
+	lo, hi := 1, tokens.Dim(1)
+	if !c.DropAbsent && g.Video.Nil() {
+		lo += c.VideoTokens()
+	}
+	if !c.DropAbsent && g.Audio.Nil() {
+		hi -= c.AudioTokens()
+	}
+	mark := m.arena.Mark()
+	std := m.arena.New(c.Width)
+	for v := range g.Views {
+		view := tokens.Slice(v, v+1).Reshape(tokens.Dim(1), c.Width)
+		m.engine.ColumnStats(y.Slice(v, v+1).Reshape(c.Width), std, view.Slice(lo, hi))
+	}
+	m.arena.Release(mark)
+}
+
+// Losses are the numbers of a step that are logged.
+type Losses struct {
+	Total      float64
+	Invariance float64 // unweighted
+	SIGReg     float64 // unweighted, mean over views
+	EmbedStd   float64 // deviation of projections over clips, mean over views and dims
+	GradNorm   float64 // before clipping
+}
+
+// Losses waits for the last Step and returns its numbers.
+func (m *Model) Losses() Losses {
+	r := &m.report
+	m.engine.Download(r.host, r.all)
+	l := Losses{Invariance: float64(r.host[0]), GradNorm: math.Sqrt(float64(r.host[1])),
+		SIGReg: mean(r.host[2 : 2+r.tests]), EmbedStd: mean(r.host[2+r.tests : 2+r.tests+r.stds])}
+	l.Total = (1-m.Lambda)*l.Invariance + m.Lambda*l.SIGReg
+	return l
+}
+
+// SIGRegByView returns the unweighted SIGReg of every view as of the last
+// Losses; one value when pooled.
+func (m *Model) SIGRegByView() []float32 { return m.report.host[2 : 2+m.report.tests] }
+
+func mean(x []float32) float64 {
+	sum := 0.0
+	for _, v := range x {
+		sum += float64(v)
+	}
+	return sum / float64(len(x))
+}

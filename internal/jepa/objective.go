@@ -1,0 +1,88 @@
+package jepa
+
+import (
+	"fmt"
+
+	"avjepa/internal/engine"
+	"avjepa/internal/nn"
+	"avjepa/internal/tensor"
+)
+
+// report is everything a step reports: parts of one tensor, so that it is read
+// at once.
+type report struct {
+	all        engine.Tensor // the following, one after the other
+	invariance engine.Tensor // (1)
+	gradSquare engine.Tensor // (1)
+	sigreg     engine.Tensor // (tests)
+	deviation  engine.Tensor // (V, K)
+
+	tests, stds int // elements of sigreg and of deviation
+	host        []float32
+}
+
+func newReport(e engine.Engine, tests, views, proj int) (report, error) {
+	r := report{tests: tests, stds: views * proj}
+	n := 2 + r.tests + r.stds
+	buf, err := e.NewBuffer(engine.F32, n)
+	if err != nil {
+		return r, fmt.Errorf("jepa: report: %w", err)
+	}
+	r.all = engine.NewTensor(buf, 0, tensor.Of(n))
+	r.invariance, r.gradSquare = r.all.Slice(0, 1), r.all.Slice(1, 2)
+	r.sigreg = r.all.Slice(2, 2+tests)
+	r.deviation = r.all.Slice(2+tests, n).Reshape(views, proj)
+	r.host = make([]float32, n)
+	return r, nil
+}
+
+// objective projects cls (V·B, D), computes the losses into the report and
+// returns the gradient of the total by cls, from the arena. BatchNorm sees the
+// rows of the globals and those of the locals apart, and moves its running
+// statistics for each.
+func (m *Model) objective(cx *nn.Context, cls engine.Tensor) (dCLS engine.Tensor) {
+	b, k := m.batch, m.Proj
+	z := cx.Arena.New(m.Views(), b, k)
+	dz := cx.Arena.New(m.Views(), b, k)
+	dCLS = cx.Arena.New(cls.Dim(0), cls.Dim(1))
+	for i, part := range m.calls() {
+		if part.hi > part.lo {
+			rows := (part.hi - part.lo) * b
+			m.Projector.Forward(cx, &m.projCaches[i],
+				z.Slice(part.lo, part.hi).Reshape(rows, k), cls.Slice(part.lo*b, part.hi*b))
+		}
+	}
+	m.losses(cx, dz, z)
+	for i, part := range m.calls() {
+		if part.hi > part.lo {
+			rows := (part.hi - part.lo) * b
+			m.Projector.Backward(cx, &m.projCaches[i],
+				dCLS.Slice(part.lo*b, part.hi*b), dz.Slice(part.lo, part.hi).Reshape(rows, k))
+		}
+	}
+	return dCLS
+}
+
+// calls returns the views of the projector's two calls.
+func (m *Model) calls() [2]struct{ lo, hi int } {
+	return [2]struct{ lo, hi int }{{0, m.Globals}, {m.Globals, m.Views()}}
+}
+
+// losses sets dz (V, B, K) to the gradient of the total by z (V, B, K) and fills
+// the report.
+func (m *Model) losses(cx *nn.Context, dz, z engine.Tensor) {
+	e := cx.Engine
+	mark := cx.Arena.Mark()
+	center := cx.Arena.New(m.batch, m.Proj)
+	e.Center(center, z, m.Globals)
+	e.Fill(dz, 0)
+	e.PredictionLoss(engine.PredictionLossArgs{Loss: m.report.invariance, DZ: dz, Z: z,
+		C: center, G: m.Globals, Weight: 1 - m.Lambda, Sum: m.Sum})
+	m.regular.Step(cx, m.report.sigreg, dz, z, m.Lambda)
+	mean := cx.Arena.New(m.Proj)
+	for v := range m.Views() {
+		e.ColumnStats(mean, m.report.deviation.Slice(v, v+1).Reshape(m.Proj),
+			z.Slice(v, v+1).Reshape(m.batch, m.Proj))
+	}
+	cx.Arena.Release(mark)
+}

@@ -1,0 +1,88 @@
+package jepa
+
+import (
+	"avjepa/internal/engine"
+	"avjepa/internal/nn"
+	"avjepa/internal/vit"
+)
+
+// Plan is what a model asks of a machine, counted by running the model's own
+// code on an engine without memory. Sizes are bytes.
+type Plan struct {
+	Parameters  int   // trained values
+	Values      int64 // parameters and running statistics
+	Gradients   int64
+	Moments     int64 // of AdamW
+	Activations int64
+	Inputs      int64 // one batch, with 8-bit frames
+	Other       int64 // directions, reported numbers
+
+	// StepFLOPs is the work of one step (or of one Embed) in matrix products and
+	// attention by the convention of publications: recomputation not counted.
+	StepFLOPs int64
+
+	arena int // elements
+}
+
+// Total returns the bytes on the device.
+func (p Plan) Total() int64 {
+	return p.Values + p.Gradients + p.Moments + p.Activations + p.Inputs + p.Other
+}
+
+// boundless is the size of an arena that is measured, not allocated.
+const boundless = 1 << 48
+
+// PlanTraining counts a training step of batch clips.
+func PlanTraining(cfg Config, batch int) (Plan, error) {
+	e := engine.NewCounting()
+	m, err := newTrainer(e, cfg, 0, batch, boundless)
+	if err != nil {
+		return Plan{}, err
+	}
+	p := m.plan()
+	p.Gradients = int64(m.Params.Grads.Elems()) * 4
+	p.Moments = 2 * p.Gradients
+	p.Other = e.Counts.TotalBytes() - p.Values - p.Gradients - boundless*4
+	before := e.Counts.TotalBytes()
+	b, err := m.NewBatch(engine.U8)
+	if err != nil {
+		return Plan{}, err
+	}
+	p.Inputs = e.Counts.TotalBytes() - before
+	m.StepDrawn(b, 0)
+	return p.measured(m, e), nil
+}
+
+// PlanEmbedding counts embedding views views with both modalities at once.
+func PlanEmbedding(cfg Config, views int) (Plan, error) {
+	e := engine.NewCounting()
+	m, err := newModel(e, cfg, 0, boundless, nn.WithoutGradients)
+	if err != nil {
+		return Plan{}, err
+	}
+	p := m.plan()
+	before := e.Counts.TotalBytes()
+	m.Globals, m.Locals, m.batch = 1, 0, views
+	b, err := m.NewBatch(engine.U8)
+	if err != nil {
+		return Plan{}, err
+	}
+	p.Inputs = e.Counts.TotalBytes() - before
+	m.Embed(vit.Group{Views: views, Video: b.GlobalVideo, Audio: b.GlobalAudio})
+	return p.measured(m, e), nil
+}
+
+func (m *Model) plan() Plan {
+	p := Plan{Parameters: m.Params.Count(), Values: int64(m.Params.Values.Elems()) * 4}
+	for _, b := range m.Params.Buffers() {
+		p.Values += int64(b.Shape.Elems()) * 4
+	}
+	return p
+}
+
+func (p Plan) measured(m *Model, e *engine.Counting) Plan {
+	p.arena = m.arena.Peak()
+	p.Activations = int64(p.arena) * 4
+	p.StepFLOPs = e.Counts.ModelFLOPs()
+	return p
+}

@@ -1,0 +1,213 @@
+package nn
+
+import (
+	"fmt"
+
+	"avjepa/internal/engine"
+	"avjepa/internal/tensor"
+)
+
+// BlockConfig describes a transformer block.
+type BlockConfig struct {
+	Width, Heads, Hidden int
+	Dropout              float64 // on the attention's and the MLP's output
+	AttentionDropout     float64 // on the attention probabilities
+	InitStd              float64 // of all weights
+}
+
+// Block is a pre-norm transformer block:
+//
+//	m = x + drop(attention(LayerNorm(x)))
+//	y = m + drop(MLP(LayerNorm(m)))
+//
+// with a multi-head self-attention whose query, key and value are one product,
+// and an MLP of one hidden layer with the exact GELU.
+type Block struct {
+	cfg            BlockConfig
+	layer          int // number of the first of its dropout masks
+	norm1, norm2   LayerNorm
+	qkvW, qkvB     *Joined
+	out            Linear
+	dense1, dense2 Linear
+}
+
+// Dropout masks of a block, from Block.layer on.
+const (
+	maskProbabilities = iota
+	maskAttention
+	maskMLP
+	blockMasks
+)
+
+// NewBlock registers the parameters of block i under prefix, in the names of
+// the published checkpoints.
+func NewBlock(ps *Params, prefix string, i int, cfg BlockConfig) *Block {
+	name := fmt.Sprintf("%s.%d.", prefix, i)
+	d := cfg.Width
+	w := Normal(cfg.InitStd)
+	var weights, biases [3]*Param
+	for j, part := range [3]string{"query", "key", "value"} {
+		n := name + "attention." + part
+		weights[j] = ps.Add(n+".weight", tensor.Of(d, d), w, false)
+		biases[j] = ps.Add(n+".bias", tensor.Of(d), Zeros(), true)
+	}
+	return &Block{
+		cfg:    cfg,
+		layer:  1 + i*blockMasks,
+		qkvW:   ps.Join(weights[:]...),
+		qkvB:   ps.Join(biases[:]...),
+		out:    NewLinear(ps, name+"attention.output_projection", d, d, w, Zeros()),
+		norm1:  NewLayerNorm(ps, name+"layernorm_1", d, 1e-5),
+		dense1: NewLinear(ps, name+"mlp.dense_1", d, cfg.Hidden, w, Zeros()),
+		dense2: NewLinear(ps, name+"mlp.dense_2", cfg.Hidden, d, w, Zeros()),
+		norm2:  NewLayerNorm(ps, name+"layernorm_2", d, 1e-5),
+	}
+}
+
+// BlockCache is what Backward needs of a Forward: 10 values per token and
+// feature. The outputs of both norms and of the GELU are made again there.
+type BlockCache struct {
+	X    engine.Tensor // (B, N, D)   input
+	QKV  engine.Tensor // (B, N, 3D)
+	Attn engine.Tensor // (B, N, D)   heads' output, before its projection
+	LSE  engine.Tensor // (B, A, N)
+	Mid  engine.Tensor // (B, N, D)   m above
+	Pre  engine.Tensor // (B, N, 4D)  input of the GELU
+	Y    engine.Tensor // (B, N, D)   output
+}
+
+// Forward sets y (B, N, D) from x (B, N, D). With c nil everything it allocates
+// is given back; else c is filled for Backward and stays allocated.
+func (b *Block) Forward(cx *Context, c *BlockCache, y, x engine.Tensor) {
+	start := cx.Arena.Mark()
+	keep := c != nil
+	if !keep {
+		c = &BlockCache{}
+	}
+	b.allocate(cx, c, y, x, keep)
+	b.forwardAttention(cx, c)
+	b.forwardMLP(cx, c)
+	if !keep {
+		cx.Arena.Release(start)
+	}
+}
+
+func (b *Block) allocate(cx *Context, c *BlockCache, y, x engine.Tensor, keep bool) {
+	n, t, d := x.Dim(0), x.Dim(1), x.Dim(2)
+	c.X, c.Y = x, y
+	c.QKV = cx.Arena.New(n, t, 3*d)
+	c.Attn = cx.Arena.New(n, t, d)
+	c.Mid = cx.Arena.New(n, t, d)
+	if keep {
+		c.LSE = cx.Arena.New(n, b.cfg.Heads, t)
+		c.Pre = cx.Arena.New(n, t, b.cfg.Hidden)
+	}
+}
+
+// forwardAttention sets QKV, Attn, LSE and Mid.
+func (b *Block) forwardAttention(cx *Context, c *BlockCache) {
+	e, d := cx.Engine, b.cfg.Width
+	mark := cx.Arena.Mark()
+	h := cx.Arena.New(c.X.Dim(0), c.X.Dim(1), d)
+	b.norm1.Forward(cx, h, c.X, Stats{})
+	e.Linear(engine.LinearArgs{Y: c.QKV, X: h, W: b.qkvW.Value, Bias: b.qkvB.Value})
+	cx.Arena.Release(mark)
+	e.Attention(engine.AttentionArgs{Out: c.Attn, LSE: c.LSE,
+		Q: c.QKV.Columns(0, d), K: c.QKV.Columns(d, 2*d), V: c.QKV.Columns(2*d, 3*d),
+		Heads: b.cfg.Heads, DropP: cx.dropout(b.cfg.AttentionDropout),
+		DropKey: cx.Key(b.layer + maskProbabilities)})
+	b.residual(cx, b.out, c.Mid, c.Attn, c.X, maskAttention)
+}
+
+// forwardMLP sets Pre and Y.
+func (b *Block) forwardMLP(cx *Context, c *BlockCache) {
+	mark := cx.Arena.Mark()
+	h := cx.Arena.New(c.X.Dim(0), c.X.Dim(1), b.cfg.Width)
+	g := cx.Arena.New(c.X.Dim(0), c.X.Dim(1), b.cfg.Hidden)
+	b.norm2.Forward(cx, h, c.Mid, Stats{})
+	cx.Engine.Linear(engine.LinearArgs{Y: g, X: h, W: b.dense1.W.Value,
+		Bias: b.dense1.B.Value, Pre: c.Pre, GELU: true})
+	b.residual(cx, b.dense2, c.Y, g, c.Mid, maskMLP)
+	cx.Arena.Release(mark)
+}
+
+// residual sets y = drop(l(x)) + r.
+func (b *Block) residual(cx *Context, l Linear, y, x, r engine.Tensor, mask int) {
+	e := cx.Engine
+	if p := cx.dropout(b.cfg.Dropout); p > 0 {
+		l.Forward(cx, y, x)
+		e.Dropout(y, y, p, cx.Key(b.layer+mask))
+		e.AddTo(y, r, 1)
+		return
+	}
+	e.Linear(engine.LinearArgs{Y: y, X: x, W: l.W.Value, Bias: l.B.Value, Residual: r})
+}
+
+// Backward turns d (B, N, D) in place from the gradient of y into that of x and
+// adds to the gradients of the parameters.
+func (b *Block) Backward(cx *Context, c *BlockCache, d engine.Tensor) {
+	b.backwardMLP(cx, c, d)
+	b.backwardAttention(cx, c, d)
+}
+
+// backwardMLP turns d from dy into dm: dm = dy + norm2′(dense1′(gelu′(dense2′(dy)))).
+func (b *Block) backwardMLP(cx *Context, c *BlockCache, d engine.Tensor) {
+	e := cx.Engine
+	mark := cx.Arena.Mark()
+	n, t := d.Dim(0), d.Dim(1)
+	dm := b.undrop(cx, d, maskMLP)
+	g := cx.Arena.New(n, t, b.cfg.Hidden)
+	e.GELU(g, c.Pre)
+	b.dense2.BackwardWeight(cx, dm, g)
+	dPre := g // its contents are used up
+	e.LinearInput(engine.LinearInputArgs{DX: dPre, DY: dm, W: b.dense2.W.Value, Pre: c.Pre})
+	h, s := cx.Arena.New(n, t, b.cfg.Width), NewStats(cx.Arena, n*t)
+	b.norm2.Forward(cx, h, c.Mid, s)
+	b.dense1.BackwardWeight(cx, dPre, h)
+	e.LinearInput(engine.LinearInputArgs{DX: h, DY: dPre, W: b.dense1.W.Value})
+	b.norm2.Backward(cx, d, h, c.Mid, s, engine.Add)
+	cx.Arena.Release(mark)
+}
+
+// backwardAttention turns d from dm into dx.
+func (b *Block) backwardAttention(cx *Context, c *BlockCache, d engine.Tensor) {
+	e, w := cx.Engine, b.cfg.Width
+	mark := cx.Arena.Mark()
+	n, t := d.Dim(0), d.Dim(1)
+	da := cx.Arena.New(n, t, w)
+	b.out.Backward(cx, da, b.undrop(cx, d, maskAttention), c.Attn)
+	dQKV := cx.Arena.New(n, t, 3*w)
+	e.AttentionBackward(engine.AttentionBackwardArgs{
+		DQ: dQKV.Columns(0, w), DK: dQKV.Columns(w, 2*w), DV: dQKV.Columns(2*w, 3*w),
+		DOut: da, Out: c.Attn, LSE: c.LSE, Delta: cx.Arena.New(n, b.cfg.Heads, t),
+		Q: c.QKV.Columns(0, w), K: c.QKV.Columns(w, 2*w), V: c.QKV.Columns(2*w, 3*w),
+		Heads: b.cfg.Heads, DropP: cx.dropout(b.cfg.AttentionDropout),
+		DropKey: cx.Key(b.layer + maskProbabilities)})
+	h, s := da, NewStats(cx.Arena, n*t) // da is used up
+	b.norm1.Forward(cx, h, c.X, s)
+	e.LinearWeight(engine.LinearWeightArgs{
+		DW: b.qkvW.Grad, DBias: b.qkvB.Grad, DY: dQKV, X: h})
+	e.LinearInput(engine.LinearInputArgs{DX: h, DY: dQKV, W: b.qkvW.Value})
+	b.norm1.Backward(cx, d, h, c.X, s, engine.Add)
+	cx.Arena.Release(mark)
+}
+
+// undrop returns d behind the dropout mask: d itself without dropout.
+func (b *Block) undrop(cx *Context, d engine.Tensor, mask int) engine.Tensor {
+	p := cx.dropout(b.cfg.Dropout)
+	if p == 0 {
+		return d
+	}
+	x := cx.Arena.New(d.Dim(0), d.Dim(1), d.Dim(2))
+	cx.Engine.Dropout(x, d, p, cx.Key(b.layer+mask))
+	return x
+}
+
+// AttentionWeights returns softmax(q·kᵀ/√(D/A)), (B, A, N, N) from the arena, for
+// views qkv (B, N, 3D) of a filled cache: for pictures.
+func (b *Block) AttentionWeights(cx *Context, qkv engine.Tensor) engine.Tensor {
+	d := b.cfg.Width
+	w := cx.Arena.New(qkv.Dim(0), b.cfg.Heads, qkv.Dim(1), qkv.Dim(1))
+	cx.Engine.AttentionWeights(w, qkv.Columns(0, d), qkv.Columns(d, 2*d), b.cfg.Heads)
+	return w
+}

@@ -1,0 +1,252 @@
+package vit
+
+import (
+	"avjepa/internal/engine"
+	"avjepa/internal/nn"
+)
+
+// Encoder is the transformer over the tokens of a view.
+type Encoder struct {
+	Config
+	embedding embedding
+	blocks    []*nn.Block
+	norm      nn.LayerNorm // of the last block's output, with FinalNorm
+}
+
+// New registers an encoder's parameters under the prefix, in the names of the
+// published checkpoints. It returns cfg.Validate's error.
+func New(ps *nn.Params, prefix string, cfg Config) (*Encoder, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	m := &Encoder{Config: cfg, embedding: newEmbedding(ps, prefix+".embedding", cfg)}
+	for i := range cfg.Depth {
+		m.blocks = append(m.blocks, nn.NewBlock(ps, prefix+".encoder.blocks", i, nn.BlockConfig{
+			Width: cfg.Width, Heads: cfg.Heads, Hidden: cfg.hidden(), Dropout: cfg.Dropout,
+			AttentionDropout: cfg.AttentionDropout, InitStd: cfg.InitStd}))
+	}
+	if cfg.FinalNorm {
+		m.norm = nn.NewLayerNorm(ps, prefix+".encoder.layernorm", cfg.Width, 1e-5)
+	}
+	return m, nil
+}
+
+// embedMask is the layer number of the embedding's dropout mask; the blocks'
+// begin behind it.
+const embedMask = 0
+
+// Keeping says whether a Forward is to be followed by a Backward.
+type Keeping bool
+
+const (
+	Keep    Keeping = true  // activations stay in the arena
+	Discard Keeping = false // only the outputs do
+)
+
+// Cache holds the outputs of a Forward and, after one with Keep, what Backward
+// needs. It can be used again and then allocates nothing.
+type Cache struct {
+	CLS engine.Tensor // (ΣViews, D) embeddings of the views, group after group
+
+	groups   []span
+	segments []segment
+}
+
+// span says where the views of a group lie: in which segment, from which view.
+type span struct{ segment, first, views int }
+
+// segment is a run of views whose sequences have one length. There is one, or
+// with DropAbsent one per group.
+type segment struct {
+	views, tokens int
+	embedded      engine.Tensor // (views, N, D) tokens before the LayerNorm
+	input         engine.Tensor // (views, N, D) input of the first block
+	last          engine.Tensor // (views, N, D) output of the last block
+	y             engine.Tensor // (views, N, D) output
+	stats         nn.Stats      // of the embedding LayerNorm
+	blocks        []nn.BlockCache
+}
+
+// Tokens returns the output tokens (views, N, D) of group g, CLS first. With
+// DropAbsent those of an absent modality are not among them.
+func (c *Cache) Tokens(g int) engine.Tensor { return c.of(g, c.segments[c.groups[g].segment].y) }
+
+// Embedded returns the tokens (views, N, D) of group g before the embedding
+// LayerNorm, and after it. Only after a Forward with Keep.
+func (c *Cache) Embedded(g int) (before, after engine.Tensor) {
+	s := c.segments[c.groups[g].segment]
+	return c.of(g, s.embedded), c.of(g, s.input)
+}
+
+// Block returns the output (views, N, D) of block i for group g. Only after a
+// Forward with Keep.
+func (c *Cache) Block(g, i int) engine.Tensor {
+	return c.of(g, c.segments[c.groups[g].segment].blocks[i].Y)
+}
+
+func (c *Cache) of(g int, t engine.Tensor) engine.Tensor {
+	s := c.groups[g]
+	return t.Slice(s.first, s.first+s.views)
+}
+
+// part returns the context of segment i, whose dropout masks are its own.
+func (c *Cache) part(cx *nn.Context, i int) nn.Context {
+	sub := *cx
+	sub.Part = cx.Part*len(c.segments) + i
+	return sub
+}
+
+// layout sets groups and segments.
+func (c *Cache) layout(cfg Config, groups []Group) {
+	c.groups, c.segments = c.groups[:0], c.segments[:0]
+	for _, g := range groups {
+		n := cfg.tokens(!g.Video.Nil(), !g.Audio.Nil())
+		last := len(c.segments) - 1
+		if last < 0 || c.segments[last].tokens != n {
+			last++
+			if last < cap(c.segments) {
+				c.segments = c.segments[:last+1] // keeps its blocks
+			} else {
+				c.segments = append(c.segments, segment{})
+			}
+			c.segments[last].views, c.segments[last].tokens = 0, n
+		}
+		s := &c.segments[last]
+		c.groups = append(c.groups, span{last, s.views, g.Views})
+		s.views += g.Views
+	}
+}
+
+// Forward runs all groups and sets c's outputs, which lie in the arena of cx:
+// the caller takes a Mark before and releases it after Backward.
+func (m *Encoder) Forward(cx *nn.Context, c *Cache, groups []Group, k Keeping) {
+	c.layout(m.Config, groups)
+	views := 0
+	for i := range c.segments {
+		views += c.segments[i].views
+	}
+	c.CLS = cx.Arena.New(views, m.Width)
+	first := 0
+	for i := range c.segments {
+		s, part := &c.segments[i], c.part(cx, i)
+		m.embed(&part, c, i, groups, k)
+		m.run(&part, s, k)
+		cx.Engine.Copy(c.CLS.Slice(first, first+s.views), s.y.Token(0))
+		first += s.views
+	}
+}
+
+// embed sets embedded and input of segment i.
+func (m *Encoder) embed(cx *nn.Context, c *Cache, i int, groups []Group, k Keeping) {
+	s := &c.segments[i]
+	s.embedded = cx.Arena.New(s.views, s.tokens, m.Width)
+	for g, at := range c.groups {
+		if at.segment == i {
+			m.embedding.forward(cx, c.of(g, s.embedded), groups[g])
+		}
+	}
+	s.input = s.embedded
+	if m.EmbedNorm {
+		s.stats = nn.Stats{}
+		if k == Keep {
+			s.input = cx.Arena.New(s.views, s.tokens, m.Width)
+			s.stats = nn.NewStats(cx.Arena, s.views*s.tokens)
+		}
+		m.embedding.norm.Forward(cx, s.input, s.embedded, s.stats)
+	}
+	if cx.Train && m.Dropout > 0 {
+		cx.Engine.Dropout(s.input, s.input, m.Dropout, cx.Key(embedMask))
+	}
+}
+
+// run sends a segment through the blocks.
+func (m *Encoder) run(cx *nn.Context, s *segment, k Keeping) {
+	if len(s.blocks) != len(m.blocks) {
+		s.blocks = make([]nn.BlockCache, len(m.blocks))
+	}
+	x := s.input
+	var spare engine.Tensor
+	if k == Discard {
+		spare = cx.Arena.New(s.views, s.tokens, m.Width)
+	}
+	for i, b := range m.blocks {
+		if k == Keep {
+			y := cx.Arena.New(s.views, s.tokens, m.Width)
+			b.Forward(cx, &s.blocks[i], y, x)
+			x = y
+		} else {
+			b.Forward(cx, nil, spare, x)
+			x, spare = spare, x
+		}
+	}
+	s.last, s.y = x, x
+	if m.FinalNorm {
+		s.y = cx.Arena.New(s.views, s.tokens, m.Width)
+		m.norm.Forward(cx, s.y, s.last, nn.Stats{})
+	}
+}
+
+// Backward adds the gradients of all parameters, after a Forward with Keep of
+// the same groups.
+//
+//	dCLS     (ΣViews, D)
+//	dTokens  nil, or per group nil or (views, N, D): further gradients of the
+//	         output tokens
+func (m *Encoder) Backward(cx *nn.Context, c *Cache, groups []Group,
+	dCLS engine.Tensor, dTokens []engine.Tensor) {
+	first := 0
+	for i := range c.segments {
+		s, part := &c.segments[i], c.part(cx, i)
+		mark := cx.Arena.Mark()
+		d := cx.Arena.New(s.views, s.tokens, m.Width)
+		cx.Engine.Fill(d, 0)
+		cx.Engine.Copy(d.Token(0), dCLS.Slice(first, first+s.views))
+		for g, dt := range dTokens {
+			if c.groups[g].segment == i && !dt.Nil() {
+				cx.Engine.AddTo(c.of(g, d), dt, 1)
+			}
+		}
+		m.runBackward(&part, s, d)
+		m.embedBackward(&part, c, i, groups, d)
+		cx.Arena.Release(mark)
+		first += s.views
+	}
+}
+
+// runBackward turns d in place from the gradient of y into that of input.
+func (m *Encoder) runBackward(cx *nn.Context, s *segment, d engine.Tensor) {
+	if m.FinalNorm {
+		mark := cx.Arena.Mark()
+		st := nn.NewStats(cx.Arena, s.views*s.tokens)
+		m.norm.Forward(cx, s.y, s.last, st)
+		m.norm.Backward(cx, d, d, s.last, st, engine.Set)
+		cx.Arena.Release(mark)
+	}
+	for i := len(m.blocks) - 1; i >= 0; i-- {
+		m.blocks[i].Backward(cx, &s.blocks[i], d)
+	}
+}
+
+// embedBackward adds the gradients of the embedding from d, that of input.
+func (m *Encoder) embedBackward(cx *nn.Context, c *Cache, i int, groups []Group, d engine.Tensor) {
+	s := &c.segments[i]
+	if cx.Train && m.Dropout > 0 {
+		cx.Engine.Dropout(d, d, m.Dropout, cx.Key(embedMask))
+	}
+	if m.EmbedNorm {
+		m.embedding.norm.Backward(cx, d, d, s.embedded, s.stats, engine.Set)
+	}
+	for g, at := range c.groups {
+		if at.segment == i {
+			m.embedding.backward(cx, c.of(g, d), groups[g])
+		}
+	}
+}
+
+// AttentionWeights returns the last block's softmax (views, A, N, N) for group g,
+// from the arena. Only after a Forward with Keep.
+func (m *Encoder) AttentionWeights(cx *nn.Context, c *Cache, g int) engine.Tensor {
+	last := len(m.blocks) - 1
+	qkv := c.segments[c.groups[g].segment].blocks[last].QKV
+	return m.blocks[last].AttentionWeights(cx, c.of(g, qkv))
+}
