@@ -1,0 +1,106 @@
+package cpu
+
+import (
+	"avjepa/internal/engine"
+	"avjepa/internal/kernel"
+	"avjepa/internal/rng"
+)
+
+// GELU sets y = x·Φ(x).
+func (e *Engine) GELU(y, x engine.Tensor) {
+	engine.CheckGELU(y, x)
+	t := &e.geluTask
+	*t = geluTask{y: vec(y), x: vec(x)}
+	e.pool.Run(t, parts(len(t.x), blockElems))
+}
+
+type geluTask struct{ y, x []float32 }
+
+func (t *geluTask) Run(_, i int) {
+	lo, hi := part(i, blockElems, len(t.x))
+	kernel.GELURow(t.y[lo:hi], t.x[lo:hi])
+}
+
+// GELUBackward sets dx = dy·(Φ(x) + x·φ(x)).
+func (e *Engine) GELUBackward(dx, dy, x engine.Tensor) {
+	engine.CheckGELUBackward(dx, dy, x)
+	t := &e.geluBackwardTask
+	*t = geluBackwardTask{dx: vec(dx), dy: vec(dy), x: vec(x)}
+	e.pool.Run(t, parts(len(t.x), blockElems))
+}
+
+type geluBackwardTask struct{ dx, dy, x []float32 }
+
+func (t *geluBackwardTask) Run(_, i int) {
+	lo, hi := part(i, blockElems, len(t.x))
+	kernel.DGELURow(t.dx[lo:hi], t.dy[lo:hi], t.x[lo:hi])
+}
+
+// Dropout sets y = x/(1−p) where the mask keeps, 0 elsewhere.
+func (e *Engine) Dropout(y, x engine.Tensor, p float64, key rng.Key) {
+	engine.CheckDropout(y, x, p)
+	t := &e.dropoutTask
+	*t = dropoutTask{y: mat(y), x: mat(x), key: key, threshold: rng.Threshold(p),
+		scale: float32(1 / (1 - p))}
+	e.pool.Run(t, parts(t.x.rows, rowsPerPart(t.x.cols)))
+}
+
+type dropoutTask struct {
+	y, x      matrix
+	key       rng.Key
+	threshold uint32
+	scale     float32
+}
+
+func (t *dropoutTask) Run(_, i int) {
+	lo, hi := part(i, rowsPerPart(t.x.cols), t.x.rows)
+	for r := lo; r < hi; r++ {
+		k0, k1 := t.key.Row(r)
+		kernel.DropoutRow(t.y.row(r), t.x.row(r), k0, k1, t.threshold, t.scale)
+	}
+}
+
+// AddTo adds alpha·x to dst.
+func (e *Engine) AddTo(dst, x engine.Tensor, alpha float32) {
+	engine.CheckAddTo(dst, x)
+	t := &e.addTask
+	*t = addTask{dst: mat(dst), x: mat(x), alpha: alpha}
+	t.flat = t.dst.dense() && t.x.dense()
+	e.pool.Run(t, gridParts(t.dst, t.flat))
+}
+
+type addTask struct {
+	dst, x matrix
+	alpha  float32
+	flat   bool
+}
+
+func (t *addTask) Run(_, i int) {
+	if t.flat {
+		lo, hi := part(i, blockElems, t.x.rows*t.x.cols)
+		kernel.Axpy(t.dst.data[lo:hi], t.x.data[lo:hi], t.alpha)
+		return
+	}
+	lo, hi := part(i, rowsPerPart(t.x.cols), t.x.rows)
+	for r := lo; r < hi; r++ {
+		kernel.Axpy(t.dst.row(r), t.x.row(r), t.alpha)
+	}
+}
+
+// Scale multiplies x by alpha.
+func (e *Engine) Scale(x engine.Tensor, alpha float32) {
+	engine.CheckScale(x)
+	t := &e.scaleTask
+	*t = scaleTask{x: vec(x), alpha: alpha}
+	e.pool.Run(t, parts(len(t.x), blockElems))
+}
+
+type scaleTask struct {
+	x     []float32
+	alpha float32
+}
+
+func (t *scaleTask) Run(_, i int) {
+	lo, hi := part(i, blockElems, len(t.x))
+	kernel.ScaleRow(t.x[lo:hi], t.alpha)
+}

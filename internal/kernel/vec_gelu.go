@@ -1,0 +1,53 @@
+package kernel
+
+import "math"
+
+// GELURow sets y = x·Φ(x), Φ the normal distribution function. y may be x.
+//
+// The AVX2 form takes Φ from Abramowitz & Stegun 7.1.26, whose one exponential
+// also gives the density: the absolute error of Φ is below 3e-7.
+func GELURow(y, x []float32) {
+	n := len(x)
+	y = y[:n]
+	w := whole(n)
+	if w > 0 {
+		geluAVX2(&y[0], &x[0], w)
+	}
+	if w < n && vecReady && isa >= AVX2 {
+		var t [lanes]float32
+		copy(t[:], x[w:])
+		geluAVX2(&t[0], &t[0], lanes)
+		copy(y[w:], t[:])
+		return
+	}
+	for i := w; i < n; i++ {
+		v := float64(x[i])
+		y[i] = float32(v * normalCDF(v))
+	}
+}
+
+// DGELURow sets dx = dy·(Φ(x) + x·φ(x)), φ the normal density. dx may be dy or
+// x.
+func DGELURow(dx, dy, x []float32) {
+	n := len(x)
+	dx, dy = dx[:n], dy[:n]
+	w := whole(n)
+	if w > 0 {
+		dgeluAVX2(&dx[0], &dy[0], &x[0], w)
+	}
+	if w < n && vecReady && isa >= AVX2 {
+		var t, dt [lanes]float32
+		copy(t[:], x[w:])
+		copy(dt[:], dy[w:])
+		dgeluAVX2(&dt[0], &dt[0], &t[0], lanes)
+		copy(dx[w:], dt[:])
+		return
+	}
+	for i := w; i < n; i++ {
+		v := float64(x[i])
+		density := math.Exp(-v*v/2) / math.Sqrt(2*math.Pi)
+		dx[i] = float32(float64(dy[i]) * (normalCDF(v) + v*density))
+	}
+}
+
+func normalCDF(x float64) float64 { return 0.5 * math.Erfc(-x/math.Sqrt2) }
