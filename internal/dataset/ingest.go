@@ -1,0 +1,355 @@
+package dataset
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"avjepa/internal/media"
+)
+
+// IngestConfig says what to ingest, and where to.
+type IngestConfig struct {
+	Dir      string // the dataset's folder; made when absent
+	Entries  []Entry
+	Decoder  Decoder
+	Settings Settings
+	Limits   media.Limits // zero fields: media's defaults
+	Workers  int          // sources decoded at a time; 0 = one per core
+
+	// RetryLeftOut tries clips again that an earlier ingest left out.
+	RetryLeftOut bool
+
+	// Progress, when set, is called from the goroutine of Ingest after every
+	// clip and source; it should return at once.
+	Progress func(Progress)
+
+	crash func(point string) // tests: called at every step of the writer
+}
+
+// Progress counts what has been dealt with, earlier ingests included.
+type Progress struct {
+	Files, FilesTotal int
+	Clips, LeftOut    int
+	Bytes, BytesTotal int64 // of source files
+}
+
+// DefaultIngestConfig returns the settings that pretraining expects: short side
+// 256, 8 frames a second, 16 kHz, clips of 10 s with picture and sound.
+func DefaultIngestConfig() IngestConfig {
+	return IngestConfig{Settings: Settings{
+		ShortSide: 256, FPS: 8, SampleRateHz: 16000, MinSeconds: 0.5, JPEGQuality: 90,
+		SilenceDB: -84, ClipSeconds: 10, ValFraction: 0.1, ShardBytes: 1 << 30,
+		Keep: []media.Outcome{media.Usable},
+	}}
+}
+
+// Clips are made durable in batches: this many, this many bytes, or this often,
+// whatever comes first. A batch is what a kill costs.
+const (
+	batchClips   = 128
+	batchBytes   = 64 << 20
+	batchSeconds = 2 * time.Second
+)
+
+// Ingest decodes the entries into the dataset at cfg.Dir. Run again with the same
+// settings it goes on where it was stopped or killed, and takes up what entries
+// have been added; what the folder already has is not decoded again. A broken
+// file is a line in the summary, never an error.
+//
+// Errors: ErrEmpty, ErrLocked, ErrSettings, ErrCorrupt, ErrNotDataset (the folder
+// has somebody else's shards), ErrDiskFull, ErrManifest (a key names another
+// source than before), ErrNoClips (with the summary), ctx's and the decoder's.
+// After ErrDiskFull and ctx's the same call goes on.
+func Ingest(ctx context.Context, cfg IngestConfig) (Summary, error) {
+	if err := cfg.Settings.validate(); err != nil {
+		return Summary{}, fmt.Errorf("dataset: settings: %w", err)
+	}
+	if len(cfg.Entries) == 0 {
+		return Summary{}, fmt.Errorf("dataset: %w", ErrEmpty)
+	}
+	if err := os.MkdirAll(cfg.Dir, 0o755); err != nil {
+		return Summary{}, diskError("dataset", err)
+	}
+	unlock, err := lock(cfg.Dir)
+	if err != nil {
+		return Summary{}, err
+	}
+	defer unlock()
+	if err := claim(cfg.Dir, &cfg.Settings); err != nil {
+		return Summary{}, err
+	}
+	led, err := openLedger(filepath.Join(cfg.Dir, ledgerFile))
+	if err != nil {
+		return Summary{}, err
+	}
+	defer led.file.Close()
+	shards, err := resumeShards(cfg.Dir, cfg.Settings.ShardBytes, led.ends)
+	if err != nil {
+		return Summary{}, err
+	}
+	if cfg.RetryLeftOut {
+		led.forgetLeftOut()
+	}
+	w := &writer{cfg: &cfg, ledger: led, shards: shards}
+	if err := w.checkSources(); err != nil {
+		shards.abandon(shards.offset)
+		return Summary{}, err
+	}
+	if err := w.ingest(ctx); err != nil {
+		shards.abandon(led.ends[shards.number])
+		return led.summary(), err
+	}
+	sum := led.summary()
+	if err := w.close(sum.LeftOut); err != nil {
+		return sum, diskError("dataset: "+cfg.Dir, err)
+	}
+	if sum.Clips == 0 {
+		return sum, fmt.Errorf("dataset: %w: all %d clips were left out, the first because: %s; "+
+			"%s has them all", ErrNoClips, len(sum.LeftOut), firstReason(sum.LeftOut),
+			filepath.Join(cfg.Dir, leftOutFile))
+	}
+	return sum, nil
+}
+
+func firstReason(rows []LeftOut) string {
+	if len(rows) == 0 {
+		return "unknown"
+	}
+	return fmt.Sprintf("%s: %s", rows[0].Outcome, rows[0].Reason)
+}
+
+// writer is the one goroutine that touches the dataset's files.
+type writer struct {
+	cfg      *IngestConfig
+	ledger   *ledger
+	shards   *shardWriter
+	pending  []*ledgerLine // clips in the shard that the ledger does not name yet
+	unsynced int64         // bytes of these
+	progress Progress
+}
+
+// checkSources returns an error when a key of the manifest was ingested from
+// another source.
+func (w *writer) checkSources() error {
+	for i := range w.cfg.Entries {
+		e := &w.cfg.Entries[i]
+		if err := errors.Join(checkKey(e.Key), checkLabel(e.Label), checkSplit(e.Split)); err != nil {
+			return fmt.Errorf("dataset: %s: %w: %w", e.Path, ErrManifest, err)
+		}
+		line, ok := w.ledger.clips[e.Key]
+		if ok && line.Source != plainText(e.Path) {
+			return fmt.Errorf("dataset: %w: key %s was ingested from %s and now names %s: "+
+				"give one of them a key of its own, or ingest into another folder",
+				ErrManifest, e.Key, line.Source, e.Path)
+		}
+	}
+	return nil
+}
+
+// ingest decodes what the ledger lacks and writes it.
+func (w *writer) ingest(ctx context.Context) error {
+	jobs := w.openJobs()
+	w.report()
+	known := make(map[string]bool, len(w.ledger.clips))
+	for key := range w.ledger.clips {
+		known[key] = true
+	}
+	n := w.cfg.Workers
+	if n <= 0 {
+		n = runtime.NumCPU()
+	}
+	n = max(1, min(n, len(jobs)))
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	results := make(chan result, n)
+	s := &w.cfg.Settings
+	worker := &worker{
+		settings: s,
+		decode: media.DecodeConfig{
+			ShortSide: s.ShortSide, FPS: s.FPS, SampleRateHz: s.SampleRateHz,
+			MinSeconds: s.MinSeconds, JPEGQuality: s.JPEGQuality, SilenceDB: s.SilenceDB,
+			Limits: w.cfg.Limits,
+		},
+		decoder: w.cfg.Decoder, known: known, results: results,
+		buffers: &sync.Pool{New: func() any { return new([]byte) }},
+	}
+	queue := make(chan *job, len(jobs))
+	for _, j := range jobs {
+		queue <- j
+	}
+	close(queue)
+	var wg sync.WaitGroup
+	for range n {
+		wg.Go(func() {
+			for j := range queue {
+				if ctx.Err() != nil {
+					return
+				}
+				if err := worker.run(ctx, j); err != nil {
+					cancel(err)
+					return
+				}
+			}
+		})
+	}
+	go func() {
+		wg.Wait()
+		close(results)
+	}()
+	err := w.drain(results, worker.buffers)
+	if err != nil {
+		cancel(err)
+		for range results { // let the workers go
+		}
+		return diskError("dataset: "+w.cfg.Dir, err)
+	}
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	return nil
+}
+
+// openJobs returns the sources that are not finished, and counts the others.
+func (w *writer) openJobs() []*job {
+	jobs := plan(w.cfg.Entries)
+	w.progress.FilesTotal = len(jobs)
+	for _, line := range w.ledger.clips {
+		w.count(line)
+	}
+	return slices.DeleteFunc(jobs, func(j *job) bool {
+		if st, err := os.Stat(j.path); err == nil {
+			j.bytes = st.Size()
+		}
+		w.progress.BytesTotal += j.bytes
+		src, ok := w.ledger.sources[plainText(j.path)]
+		done := ok && (src.Whole || j.whole == nil)
+		for _, p := range j.parts {
+			_, have := w.ledger.clips[p.Key]
+			done = done && have
+		}
+		if done {
+			w.progress.Files++
+			w.progress.Bytes += j.bytes
+		}
+		return done
+	})
+}
+
+// drain writes results until there are no more, a batch at a time.
+func (w *writer) drain(results <-chan result, buffers *sync.Pool) error {
+	tick := time.NewTicker(batchSeconds)
+	defer tick.Stop()
+	for {
+		select {
+		case r, ok := <-results:
+			if !ok {
+				return w.flush()
+			}
+			if err := w.add(r); err != nil {
+				return err
+			}
+			if r.record != nil {
+				buffers.Put(&r.record)
+			}
+		case <-tick.C:
+			if err := w.flush(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (w *writer) add(r result) error {
+	if c := r.line.Clip; c != nil {
+		var err error
+		if c.Shard, c.Offset, err = w.shards.append(r.record); err != nil {
+			return err
+		}
+		w.unsynced += int64(len(r.record))
+		w.at("record written")
+	}
+	w.pending = append(w.pending, r.line)
+	if r.line.Key == "" {
+		w.progress.Files++
+		w.progress.Bytes += r.bytes
+	} else {
+		w.count(r.line)
+	}
+	w.report()
+	if len(w.pending) >= batchClips || w.unsynced >= batchBytes || w.shards.full() {
+		return w.flush()
+	}
+	return nil
+}
+
+// flush makes the pending clips part of the dataset: first their bytes, then
+// their lines. A full shard is ended.
+func (w *writer) flush() error {
+	if len(w.pending) == 0 {
+		return nil
+	}
+	if w.unsynced > 0 {
+		if err := w.shards.sync(); err != nil {
+			return err
+		}
+	}
+	w.at("shard synced")
+	if err := w.ledger.append(w.pending, w.cfg.crash); err != nil {
+		return err
+	}
+	w.pending, w.unsynced = w.pending[:0], 0
+	w.at("ledger written")
+	if w.shards.full() {
+		if err := w.shards.finish(); err != nil {
+			return err
+		}
+		w.at("shard finished")
+	}
+	return nil
+}
+
+// close ends the last shard and writes index and list of what was left out.
+func (w *writer) close(rows []LeftOut) error {
+	if err := w.shards.finish(); err != nil {
+		return err
+	}
+	w.at("last shard finished")
+	if err := writeLeftOut(w.cfg.Dir, rows); err != nil {
+		return err
+	}
+	clips := w.ledger.kept()
+	slices.SortFunc(clips, byKey)
+	err := writeAtomic(filepath.Join(w.cfg.Dir, indexFile), func(f io.Writer) error {
+		return writeIndex(f, clips)
+	})
+	w.at("index written")
+	return err
+}
+
+func (w *writer) count(line *ledgerLine) {
+	if line.Clip != nil {
+		w.progress.Clips++
+	} else {
+		w.progress.LeftOut++
+	}
+}
+
+func (w *writer) report() {
+	if w.cfg.Progress != nil {
+		w.cfg.Progress(w.progress)
+	}
+}
+
+func (w *writer) at(point string) {
+	if w.cfg.crash != nil {
+		w.cfg.crash(point)
+	}
+}

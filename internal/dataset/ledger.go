@@ -1,0 +1,183 @@
+package dataset
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"avjepa/internal/media"
+)
+
+const ledgerFile = "ledger.jsonl"
+
+// ledgerLine is the fate of one clip, or, when Key is empty, the note that a
+// source has been dealt with.
+type ledgerLine struct {
+	Source  string        `json:"source"` // absolute path
+	Key     string        `json:"key,omitempty"`
+	Start   float64       `json:"start,omitempty"`
+	End     float64       `json:"end,omitempty"`
+	Outcome media.Outcome `json:"outcome,omitempty"`
+	Reason  string        `json:"reason,omitempty"`
+	Clip    *Info         `json:"clip,omitempty"` // where it lies, when it was kept
+
+	Whole bool   `json:"whole,omitempty"` // source: taken as a whole, not by parts
+	Hash  string `json:"hash,omitempty"`  // source: fingerprint of its content
+	Split string `json:"split,omitempty"` // source
+}
+
+// ledger is the record of an ingest: in memory by key and source, on disk as an
+// append-only file of lines.
+type ledger struct {
+	file    *os.File
+	clips   map[string]*ledgerLine // by key
+	order   []string               // keys in order of their first line
+	sources map[string]*ledgerLine // by path
+	ends    map[int]int64          // of the last record of each shard
+}
+
+// openLedger reads the ledger at path, creating it when there is none. A last
+// line without its end was torn by a crash and is cut off. A line that cannot be
+// read is ErrCorrupt.
+func openLedger(path string) (*ledger, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("dataset: %w", err)
+	}
+	l := &ledger{
+		file:    f,
+		clips:   make(map[string]*ledgerLine),
+		sources: make(map[string]*ledgerLine),
+		ends:    make(map[int]int64),
+	}
+	good, err := l.read(f)
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("dataset: %s: %w: %w", path, ErrCorrupt, err)
+	}
+	if err := f.Truncate(good); err == nil {
+		_, err = f.Seek(good, io.SeekStart)
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("dataset: %w", err)
+	}
+	return l, nil
+}
+
+// read applies every complete line of r and returns the bytes they take.
+func (l *ledger) read(r io.Reader) (good int64, err error) {
+	buf := bufio.NewReaderSize(r, maxLineBytes)
+	for n := 1; ; n++ {
+		text, err := buf.ReadSlice('\n')
+		if err == io.EOF {
+			return good, nil
+		}
+		if err != nil {
+			return good, fmt.Errorf("line %d: %w", n, err)
+		}
+		line := new(ledgerLine)
+		dec := json.NewDecoder(bytes.NewReader(text))
+		dec.DisallowUnknownFields()
+		if err := dec.Decode(line); err != nil {
+			return good, fmt.Errorf("line %d: %w", n, err)
+		}
+		if err := l.apply(line); err != nil {
+			return good, fmt.Errorf("line %d: %w", n, err)
+		}
+		good += int64(len(text))
+	}
+}
+
+// apply takes a line into the books. A later line replaces an earlier one of the
+// same key, unless that was kept: a clip is kept once.
+func (l *ledger) apply(line *ledgerLine) error {
+	if line.Key == "" {
+		l.sources[line.Source] = line
+		return nil
+	}
+	before, known := l.clips[line.Key]
+	if known && before.Clip != nil {
+		return fmt.Errorf("clip %q for the second time", line.Key)
+	}
+	if c := line.Clip; c != nil {
+		if err := c.validate(); err != nil {
+			return err
+		}
+		if c.Key != line.Key {
+			return fmt.Errorf("clip %q in the line of %q", c.Key, line.Key)
+		}
+		if c.Offset < l.ends[c.Shard] {
+			return fmt.Errorf("clip %q overlaps the one before it in %s", c.Key, shardName(c.Shard))
+		}
+		l.ends[c.Shard] = c.Offset + c.Bytes
+	} else if err := checkKey(line.Key); err != nil {
+		return err
+	}
+	if !known {
+		l.order = append(l.order, line.Key)
+	}
+	l.clips[line.Key] = line
+	return nil
+}
+
+// append writes lines durably and applies them. The bytes of the clips they name
+// must have been synced before.
+func (l *ledger) append(lines []*ledgerLine, crash func(point string)) error {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	for _, line := range lines {
+		if err := enc.Encode(line); err != nil {
+			panic("dataset: ledger: " + err.Error())
+		}
+	}
+	text := buf.Bytes()
+	if crash != nil {
+		if _, err := l.file.Write(text[:len(text)/2]); err != nil {
+			return err
+		}
+		crash("ledger torn")
+		text = text[len(text)/2:]
+	}
+	if _, err := l.file.Write(text); err != nil {
+		return err
+	}
+	if err := l.file.Sync(); err != nil {
+		return err
+	}
+	for _, line := range lines {
+		if err := l.apply(line); err != nil {
+			panic("dataset: ledger: " + err.Error())
+		}
+	}
+	return nil
+}
+
+// kept returns the clips of the set in order of ingest.
+func (l *ledger) kept() []Info {
+	var clips []Info
+	for _, key := range l.order {
+		if c := l.clips[key].Clip; c != nil {
+			clips = append(clips, *c)
+		}
+	}
+	return clips
+}
+
+// forgetLeftOut drops what is known about clips that were not kept, and about
+// their sources, so that they are tried again.
+func (l *ledger) forgetLeftOut() {
+	order := l.order[:0]
+	for _, key := range l.order {
+		if line := l.clips[key]; line.Clip == nil {
+			delete(l.clips, key)
+			delete(l.sources, line.Source)
+		} else {
+			order = append(order, key)
+		}
+	}
+	l.order = order
+}
