@@ -119,7 +119,6 @@ type Train struct {
 	BatchSize       int     `toml:"batch_size" doc:"B: clips a step"`
 	Epochs          int     `toml:"epochs" doc:"passes over the clips, unless steps is set"`
 	Steps           int     `toml:"steps" doc:"optimiser steps; 0 takes epochs"`
-	Minutes         float64 `toml:"minutes" doc:"stop the schedule after about this long; 0 for no bound"`
 	LR              float64 `toml:"lr" doc:"peak learning rate"`
 	MinLR           float64 `toml:"min_lr" doc:"learning rate at the end of the cosine"`
 	Warmup          float64 `toml:"warmup" doc:"share of the steps that warms up"`

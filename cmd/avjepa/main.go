@@ -1,0 +1,43 @@
+// Command avjepa learns from video with sound, without labels, and makes what
+// it learned useful. Run avjepa help for its commands.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() { os.Exit(realMain()) }
+
+// realMain runs the command line and returns the exit code.
+func realMain() int {
+	ctx, stop := interruptible()
+	defer stop()
+	root := newRootCommand()
+	if err := root.ExecuteContext(ctx); err != nil {
+		if !silent(err) {
+			fmt.Fprintln(os.Stderr, "avjepa: "+err.Error())
+		}
+		return exitCode(err)
+	}
+	return 0
+}
+
+// interruptible returns a context that the first Ctrl-C or SIGTERM cancels, so
+// that the command can save and leave; the second one leaves at once.
+func interruptible() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		fmt.Fprintln(os.Stderr, "\navjepa: stopping; press Ctrl-C again to leave at once")
+		cancel(errInterrupted)
+		<-signals
+		os.Exit(exitInterrupted)
+	}()
+	return ctx, func() { signal.Stop(signals); cancel(nil) }
+}

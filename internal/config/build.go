@@ -1,0 +1,146 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"avjepa/internal/engine"
+	"avjepa/internal/jepa"
+	"avjepa/internal/optim"
+	"avjepa/internal/train"
+	"avjepa/internal/view"
+	"avjepa/internal/vit"
+)
+
+// ViewConfig returns the views' own configuration.
+func (c *Config) ViewConfig() view.Config {
+	v := c.View
+	out := view.Config{
+		SampleRateHz: 16000, Seconds: v.Seconds, Frames: v.Frames, Side: v.Side, Resize: v.Resize,
+		Bands: v.MelBands, MelMean: v.MelMean, MelStd: v.MelStd,
+		Globals: v.Globals, Locals: v.Locals, LocalModality: view.LocalAlternate, Windows: v.Windows,
+		Flip: v.Flip, LocalCrop: v.LocalCrop,
+		CropScale: [2]float64{v.CropMin, v.CropMax}, CropRatio: [2]float64{v.RatioMin, v.RatioMax},
+	}
+	if box := [4]float64{v.BoxLeft, v.BoxTop, v.BoxRight, v.BoxBottom}; box != [4]float64{0, 0, 1, 1} {
+		out.Box = box
+	}
+	if m := c.Mask; m.Enabled {
+		out.LocalModality = view.LocalBoth
+		out.Masking = view.Masking{ModalityDrop: m.DropP, TubeArea: m.TubeArea, TubeAspect: 0.5,
+			TubePatch: c.Model.Patch, FreqBins: min(m.FreqBands, v.MelBands),
+			TimeFrames: min(m.TimeFrames, out.MelFrames()), KeepSurvivor: m.KeepSurvivor}
+	}
+	return out
+}
+
+// EncoderConfig returns the encoder's own configuration. A width, depth or
+// number of heads other than 0 overrides the size's.
+func (c *Config) EncoderConfig() (vit.Config, error) {
+	m := c.Model
+	out := vit.Config{
+		MLPRatio: m.MLPRatio, Frames: c.View.Frames, Side: c.View.Side,
+		PatchT: m.PatchFrames, Patch: m.Patch,
+		MelBands: c.View.MelBands, MelFrames: c.ViewConfig().MelFrames(),
+		PatchMel: m.PatchMel, PatchMelT: m.PatchMelFrames,
+		Dropout: m.Dropout, AttentionDropout: m.AttentionDropout,
+		EmbedNorm: m.EmbedNorm, FinalNorm: m.FinalNorm, InitStd: m.InitStd,
+		DropAbsent: m.Absent == "drop",
+	}
+	out, err := out.WithSize(m.Size)
+	for _, o := range []struct {
+		to   *int
+		from int
+	}{{&out.Width, m.Width}, {&out.Depth, m.Depth}, {&out.Heads, m.Heads}} {
+		if o.from != 0 {
+			*o.to = o.from
+		}
+	}
+	return out, err
+}
+
+// JEPAConfig returns the model's and the objective's own configuration.
+func (c *Config) JEPAConfig() (jepa.Config, error) {
+	enc, err := c.EncoderConfig()
+	l := c.Loss
+	return jepa.Config{
+		Encoder: enc, Hidden: c.Project.Hidden, Proj: c.Project.Out,
+		ProjectorInitStd: c.Project.InitStd,
+		Globals:          c.View.Globals, Locals: c.View.Locals, LocalsBoth: c.Mask.Enabled,
+		Lambda: l.Lambda, Sum: l.Invariance == "sum", Directions: l.Directions,
+		Knots:        engine.Knots{Max: l.TMax, Count: l.Knots, Half: l.Half},
+		PooledSIGReg: l.SIGReg == "pooled",
+	}, err
+}
+
+// TrainConfig returns the loop's own configuration for a set of clips.
+func (c *Config) TrainConfig(clips int) train.Config {
+	t := c.Train
+	perEpoch := max(1, clips/max(1, t.BatchSize))
+	steps, every := t.Steps, t.CheckpointEvery
+	if steps == 0 {
+		steps = t.Epochs * perEpoch
+	}
+	if every == 0 {
+		every = perEpoch
+	}
+	return train.Config{
+		Seed: uint64(c.Seed), BatchSize: t.BatchSize,
+		Schedule: optim.Schedule{Base: t.LR, Start: t.WarmupStart, Min: t.MinLR,
+			Warmup: int(math.Round(t.Warmup * float64(steps))), Steps: steps},
+		Optim: optim.Config{Beta1: t.Beta1, Beta2: t.Beta2, Eps: t.Eps,
+			WeightDecay: t.WeightDecay, Decay: optim.Decay(t.Decay), Clip: t.Clip},
+		Workers: c.Data.Workers, CheckpointEvery: every, Keep: t.Keep, TOML: c.TOML(),
+	}
+}
+
+// Validate reports every value that cannot be used, each with its limit.
+func (c *Config) Validate() error {
+	var errs []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf("config: "+format, args...))
+		}
+	}
+	oneOf := func(key, value string, allowed ...string) {
+		for _, a := range allowed {
+			if value == a {
+				return
+			}
+		}
+		errs = append(errs, fmt.Errorf("config: %s = %q: want one of %q", key, value, allowed))
+	}
+	check(c.Seed >= 0, "seed = %d: must not be negative", c.Seed)
+	oneOf("engine.name", c.Engine.Name, "cpu")
+	check(c.Engine.Threads >= 0 && c.Engine.Threads <= 1024,
+		"engine.threads = %d: outside 0 to 1024", c.Engine.Threads)
+	check(c.Data.CacheMB >= 0, "data.cache_mb = %d: must not be negative", c.Data.CacheMB)
+	check(c.Data.Workers >= 0 && c.Data.Workers <= 1024,
+		"data.workers = %d: outside 0 to 1024", c.Data.Workers)
+	oneOf("model.absent", c.Model.Absent, "zero", "drop")
+	oneOf("loss.invariance", c.Loss.Invariance, "mean", "sum")
+	oneOf("loss.sigreg", c.Loss.SIGReg, "per-view", "pooled")
+	t := c.Train
+	check(t.BatchSize >= 2 && t.BatchSize <= 1<<16, "train.batch_size = %d: outside 2 to 65536", t.BatchSize)
+	check(t.Steps > 0 || t.Epochs > 0, "train.steps = %d and train.epochs = %d: one must be at least 1",
+		t.Steps, t.Epochs)
+	check(t.Steps >= 0 && t.Epochs >= 0, "train.steps and train.epochs must not be negative")
+	check(t.LR > 0, "train.lr = %g: must be above 0", t.LR)
+	check(t.MinLR >= 0 && t.MinLR <= t.LR, "train.min_lr = %g: outside 0 to train.lr", t.MinLR)
+	check(t.Warmup >= 0 && t.Warmup <= 1, "train.warmup = %g: a share, outside 0 to 1", t.Warmup)
+	check(t.WarmupStart >= 0 && t.WarmupStart <= 1, "train.warmup_start = %g: outside 0 to 1", t.WarmupStart)
+	check(t.Keep >= 1, "train.keep = %d: at least 1", t.Keep)
+	check(t.CheckpointEvery >= 0, "train.checkpoint_every = %d: must not be negative", t.CheckpointEvery)
+	check(c.Eval.Windows >= 1 && c.Eval.Windows <= 64, "eval.windows = %d: outside 1 to 64", c.Eval.Windows)
+	oneOf("eval.embedding", c.Eval.Embedding, "projected", "cls", "patches")
+
+	errs = append(errs, c.ViewConfig().Validate())
+	model, err := c.JEPAConfig()
+	errs = append(errs, err)
+	if err == nil {
+		errs = append(errs, model.Validate())
+	}
+	errs = append(errs, c.TrainConfig(0).Optim.Validate())
+	return errors.Join(errs...)
+}

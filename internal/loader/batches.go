@@ -1,0 +1,189 @@
+package loader
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"avjepa/internal/rng"
+	"avjepa/internal/view"
+)
+
+// Config says how batches are made.
+type Config struct {
+	BatchSize int
+	Seed      uint64 // run seed: fixes the order of clips and every view
+	Workers   int    // goroutines that make views
+	Ahead     int    // batches made before they are asked for; 0 means 2
+}
+
+// Loader gives the batches of steps first, first+1, …
+type Loader struct {
+	clips *Clips
+	cfg   Config
+	ready chan *work // filled, in order
+	free  chan *view.Batch
+	held  *view.Batch // with the caller of Next
+
+	stop context.CancelFunc
+	done sync.WaitGroup
+
+	mu      sync.Mutex
+	skipped map[string]error // clips that could not be used, by key
+}
+
+// work is one batch being filled.
+type work struct {
+	step  int
+	batch *view.Batch
+	slots sync.WaitGroup
+}
+
+// job is one slot of a batch.
+type job struct {
+	*work
+	slot, epoch, place int
+}
+
+// StepsPerEpoch returns floor(clips / batch size): every clip of an epoch is
+// seen at most once, and the clips left over differ from epoch to epoch.
+func StepsPerEpoch(clips, batchSize int) int { return clips / batchSize }
+
+// Order returns the order of n clips in an epoch.
+func Order(seed uint64, epoch, n int) []int {
+	return rng.New(seed, "order", epoch).Perm(n)
+}
+
+// New starts making batches from step first on. Close ends it.
+func New(clips *Clips, cfg Config, first int) (*Loader, error) {
+	n := clips.Set.Len()
+	if cfg.BatchSize < 2 || n < cfg.BatchSize {
+		return nil, fmt.Errorf("loader: %w: %d clips for batches of %d (at least 2, BatchNorm needs them)",
+			ErrNoClip, n, cfg.BatchSize)
+	}
+	ahead := cfg.Ahead
+	if ahead == 0 {
+		ahead = 2
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	l := &Loader{
+		clips: clips, cfg: cfg, stop: stop,
+		ready: make(chan *work, ahead), free: make(chan *view.Batch, ahead+2),
+		skipped: map[string]error{},
+	}
+	for i := 0; i < ahead+1; i++ {
+		l.free <- clips.Maker.NewBatch(cfg.BatchSize)
+	}
+	jobs := make(chan job)
+	for i := 0; i < max(1, cfg.Workers); i++ {
+		l.done.Add(1)
+		go func() {
+			defer l.done.Done()
+			for j := range jobs {
+				l.fill(j)
+				j.slots.Done()
+			}
+		}()
+	}
+	l.done.Add(1)
+	go func() {
+		defer l.done.Done()
+		defer close(jobs)
+		l.schedule(ctx, jobs, first)
+	}()
+	return l, nil
+}
+
+// schedule deals out the slots of one batch after the other.
+func (l *Loader) schedule(ctx context.Context, jobs chan<- job, first int) {
+	n := l.clips.Set.Len()
+	perEpoch := StepsPerEpoch(n, l.cfg.BatchSize)
+	var order []int
+	for step := first; ; step++ {
+		epoch, at := step/perEpoch, step%perEpoch*l.cfg.BatchSize
+		if order == nil || at == 0 {
+			order = Order(l.cfg.Seed, epoch, n)
+		}
+		w := &work{step: step}
+		select {
+		case w.batch = <-l.free:
+		case <-ctx.Done():
+			return
+		}
+		w.slots.Add(l.cfg.BatchSize)
+		for slot := 0; slot < l.cfg.BatchSize; slot++ {
+			select {
+			case jobs <- job{w, slot, epoch, order[at+slot]}:
+			case <-ctx.Done():
+				return
+			}
+		}
+		select {
+		case l.ready <- w:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// fill makes the views of one clip. A clip that cannot be read is recorded and
+// the next usable one takes its place, so that a batch is always full.
+func (l *Loader) fill(j job) {
+	n := l.clips.Set.Len()
+	for try := 0; try < n; try++ {
+		i := (j.place + try) % n
+		key := l.clips.Set.Info(i).Key
+		d, err := l.clips.Get(i)
+		if err == nil {
+			err = l.clips.Maker.Fill(j.batch, j.slot, d, l.cfg.Seed, j.epoch, key)
+		}
+		if err == nil {
+			return
+		}
+		l.mu.Lock()
+		l.skipped[key] = err
+		l.mu.Unlock()
+	}
+}
+
+// Next returns the batch of the next step and how long the caller waited for
+// it. The batch is the caller's until the next call.
+func (l *Loader) Next(ctx context.Context) (*view.Batch, time.Duration, error) {
+	if l.held != nil {
+		l.free <- l.held
+		l.held = nil
+	}
+	start := time.Now()
+	select {
+	case w := <-l.ready:
+		w.slots.Wait()
+		l.mu.Lock()
+		bad := len(l.skipped)
+		l.mu.Unlock()
+		if bad == l.clips.Set.Len() {
+			return nil, 0, fmt.Errorf("loader: %w: none of the %d clips can be read", ErrNoClip, bad)
+		}
+		l.held = w.batch
+		return w.batch, time.Since(start), nil
+	case <-ctx.Done():
+		return nil, 0, ctx.Err()
+	}
+}
+
+// Skipped returns the clips that could not be used so far, with the reason.
+func (l *Loader) Skipped() map[string]error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := make(map[string]error, len(l.skipped))
+	for k, v := range l.skipped {
+		out[k] = v
+	}
+	return out
+}
+
+// Close stops the workers and waits for them.
+func (l *Loader) Close() {
+	l.stop()
+	l.done.Wait()
+}

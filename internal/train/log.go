@@ -1,0 +1,107 @@
+package train
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// Metrics is one line of metrics.jsonl: what a step measured.
+type Metrics struct {
+	Step       int     `json:"step"`       // from 1
+	Epoch      float64 `json:"epoch"`      // passes over the data after this step
+	Total      float64 `json:"total"`      // (1−λ)·invariance + λ·SIGReg
+	Invariance float64 `json:"invariance"` // prediction loss
+	SIGReg     float64 `json:"sigreg"`     // unweighted, mean over views
+	Std        float64 `json:"std"`        // of the projections, mean over dimensions
+	LR         float64 `json:"lr"`
+	GradNorm   float64 `json:"grad_norm"` // before clipping
+	Seconds    float64 `json:"seconds"`   // of the step
+	ClipsPerS  float64 `json:"clips_per_s"`
+	GFLOPS     float64 `json:"gflops"`     // of the step, blocks and patches
+	WaitShare  float64 `json:"wait_share"` // of the step spent waiting for data
+}
+
+const metricsName = "metrics.jsonl"
+
+// metricsLog appends to metrics.jsonl.
+type metricsLog struct {
+	f *os.File
+	b *bufio.Writer
+}
+
+// openLog opens the log of a run that stands at step: lines of later steps,
+// written between the last checkpoint and a crash, are dropped, because the
+// steps will be made again.
+func (f *Folder) openLog(step int) (*metricsLog, error) {
+	path := filepath.Join(f.Dir, metricsName)
+	old, err := ReadMetrics(f.Dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	var kept bytes.Buffer
+	for _, m := range old {
+		if m.Step <= step {
+			line, err := json.Marshal(m)
+			if err != nil {
+				return nil, err
+			}
+			kept.Write(append(line, '\n'))
+		}
+	}
+	if err := f.Write(metricsName, kept.Bytes()); err != nil {
+		return nil, err
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return nil, err
+	}
+	return &metricsLog{file, bufio.NewWriter(file)}, nil
+}
+
+func (l *metricsLog) add(m Metrics) error {
+	line, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("train: metrics of step %d: %w", m.Step, err)
+	}
+	l.b.Write(line)
+	return l.b.WriteByte('\n') // a bufio.Writer keeps its first error
+}
+
+func (l *metricsLog) flush() error { return l.b.Flush() }
+
+func (l *metricsLog) close() error { return errors.Join(l.b.Flush(), l.f.Close()) }
+
+// maxMetricsBytes bounds what ReadMetrics reads: some millions of steps.
+const maxMetricsBytes = 1 << 30
+
+// ReadMetrics returns the log of a run. A last line cut short by a crash is
+// left out; any other broken line is an error.
+func ReadMetrics(dir string) ([]Metrics, error) {
+	f, err := os.Open(filepath.Join(dir, metricsName))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var all []Metrics
+	sc := bufio.NewScanner(io.LimitReader(f, maxMetricsBytes))
+	sc.Buffer(nil, 1<<20)
+	var broken error
+	for line := 1; sc.Scan(); line++ {
+		if broken != nil {
+			return nil, broken
+		}
+		var m Metrics
+		if err := json.Unmarshal(sc.Bytes(), &m); err != nil {
+			broken = fmt.Errorf("train: %s line %d: %w", f.Name(), line, err)
+			continue
+		}
+		all = append(all, m)
+	}
+	return all, sc.Err()
+}

@@ -1,0 +1,99 @@
+package train
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"avjepa/internal/checkpoint"
+	"avjepa/internal/jepa"
+	"avjepa/internal/optim"
+	"avjepa/internal/tensor"
+)
+
+// State is what a checkpoint says beside the numbers.
+type State struct {
+	Step   int    // steps taken
+	Seed   uint64 // of the run
+	Config string // the run's config.toml
+	Data   string // fingerprint of the clips trained on
+}
+
+// ErrMismatch is behind the error for a checkpoint that belongs to another
+// model or another data set.
+var ErrMismatch = errors.New("checkpoint does not fit")
+
+// format names the layout of our checkpoints.
+const format = "avjepa-1"
+
+// Save writes a checkpoint: parameters and running statistics by name, both
+// moments, and the state. opt may be nil: then the file can be used, not resumed.
+func Save(path string, model *jepa.Model, opt *optim.AdamW, s State) error {
+	w := checkpoint.New(map[string]string{
+		"format": format, "step": strconv.Itoa(s.Step), "seed": strconv.FormatUint(s.Seed, 10),
+		"config": s.Config, "data": s.Data,
+	})
+	add := func(arrays map[string]tensor.Array) {
+		names := make([]string, 0, len(arrays))
+		for n := range arrays {
+			names = append(names, n)
+		}
+		slices.Sort(names) // so that equal states give equal files
+		for _, n := range names {
+			w.AddFloat32(n, arrays[n].Shape.Dims(), arrays[n].Data)
+		}
+	}
+	add(model.Params.Export())
+	if opt != nil {
+		add(opt.Export())
+	}
+	if err := w.WriteFile(path); err != nil {
+		return fmt.Errorf("train: checkpoint: %w", err)
+	}
+	return nil
+}
+
+// ReadState returns the state of a checkpoint and the open file.
+func ReadState(path string) (State, *checkpoint.File, error) {
+	f, err := checkpoint.Read(path)
+	if err != nil {
+		return State{}, nil, err
+	}
+	if f.Metadata["format"] != format {
+		return State{}, nil, fmt.Errorf("train: %s is not a checkpoint of avjepa: its format is %q, not %q",
+			path, f.Metadata["format"], format)
+	}
+	s := State{Config: f.Metadata["config"], Data: f.Metadata["data"]}
+	if s.Step, err = strconv.Atoi(f.Metadata["step"]); err != nil || s.Step < 0 {
+		return State{}, nil, fmt.Errorf("train: %s: step %q", path, f.Metadata["step"])
+	}
+	if s.Seed, err = strconv.ParseUint(f.Metadata["seed"], 10, 64); err != nil {
+		return State{}, nil, fmt.Errorf("train: %s: seed %q", path, f.Metadata["seed"])
+	}
+	return s, f, nil
+}
+
+// Load sets a model's values, and those of opt unless it is nil, from an open
+// checkpoint. On an error, which is ErrMismatch and lists what does not fit,
+// the model is unchanged.
+func Load(f *checkpoint.File, model *jepa.Model, opt *optim.AdamW, step int) error {
+	arrays := map[string]tensor.Array{}
+	for _, n := range f.Names() {
+		a, err := f.Float32(n)
+		if err != nil {
+			return fmt.Errorf("train: %w: %w", ErrMismatch, err)
+		}
+		arrays[n] = a
+	}
+	if err := model.Params.Import(arrays); err != nil {
+		return fmt.Errorf("train: %w: the model differs from the checkpoint's:\n%w", ErrMismatch, err)
+	}
+	if opt == nil {
+		return nil
+	}
+	if err := opt.Import(arrays, step); err != nil {
+		return fmt.Errorf("train: %w: no moments to resume from: %w", ErrMismatch, err)
+	}
+	return nil
+}
