@@ -1,5 +1,7 @@
 package kernel
 
+import "fmt"
+
 // GemmArgs describes C = epilogue(op(A)·op(B)) or C += epilogue(op(A)·op(B)).
 // Matrices are row-major; LDA and so on are elements between rows.
 //
@@ -41,55 +43,122 @@ type GemmArgs struct {
 
 // Gemm multiplies matrices on a pool. It owns the packing buffers, which grow
 // to the largest product done; use one Gemm from one goroutine at a time.
+//
+// The same arguments give the same bits again, whatever else the machine does:
+// how a product is cut depends on its shape and the number of threads alone.
 type Gemm struct {
-	pool *Pool
+	pool    *Pool
+	plan    gemmPlan
+	workers []gemmWorker
+	bPack   []float32 // shared panels of op(B)
+	scratch []float32 // product before an epilogue that needs the old C
+	parts   []float32 // products of the parts of K
+
+	packing   gemmPacking
+	blocks    gemmBlocks
+	kParts    gemmKParts
+	reduction gemmReduction
+}
+
+// gemmWorker is one worker's own memory.
+type gemmWorker struct {
+	a, b, row []float32
+	call      panel
+	_         [64]byte
 }
 
 // NewGemm returns a multiplier that runs on pool.
-func NewGemm(pool *Pool) *Gemm { return &Gemm{pool: pool} }
+func NewGemm(pool *Pool) *Gemm {
+	g := &Gemm{pool: pool, workers: make([]gemmWorker, pool.Threads())}
+	g.packing.g, g.blocks.g, g.kParts.g, g.reduction.g = g, g, g, g
+	return g
+}
 
 // Do multiplies. It returns when C is complete.
 func (g *Gemm) Do(a *GemmArgs) {
-	for i := range a.M {
-		for j := range a.N {
-			var s float32
-			for k := range a.K {
-				s += a.at(i, k) * a.bt(k, j)
-			}
-			if a.Bias != nil {
-				s += a.Bias[j]
-			}
-			if a.Pre != nil {
-				a.Pre[i*a.LDPre+j] = s
-			}
-			if a.GELU {
-				s, _ = geluScalar(s)
-			}
-			if a.DGELU != nil {
-				_, d := geluScalar(a.DGELU[i*a.LDD+j])
-				s *= d
-			}
-			if a.Residual != nil {
-				s += a.Residual[i*a.LDR+j]
-			}
-			if a.Accumulate {
-				s += a.C[i*a.LDC+j]
-			}
-			a.C[i*a.LDC+j] = s
+	if a.M == 0 || a.N == 0 {
+		return
+	}
+	a.check()
+	g.plan = planGemm(a, g.pool.Threads())
+	p := &g.plan
+	if p.scratch {
+		g.scratch = grow(g.scratch, a.M*a.N)
+		p.t, p.ldt = g.scratch, a.N
+	}
+	for w := range g.workers {
+		g.workers[w].a = grow(g.workers[w].a, p.aElems)
+		g.workers[w].b = grow(g.workers[w].b, p.bElems)
+		g.workers[w].row = grow(g.workers[w].row, p.rowElems)
+	}
+	if p.kParts > 1 {
+		g.parts = grow(g.parts, p.kParts*a.M*a.N)
+		g.pool.Run(&g.kParts, p.kParts)
+		g.pool.Run(&g.reduction, p.reductions())
+		return
+	}
+	if !p.shared {
+		p.kLo, p.kHi, p.jLo, p.jHi = 0, a.K, 0, a.N
+		g.pool.Run(&g.blocks, p.rowBlocks*p.colBlocks)
+		return
+	}
+	g.bPack = grow(g.bPack, p.sharedElems)
+	for j := 0; j < a.N; j += p.superN {
+		for k := 0; k == 0 || k < a.K; k += p.superK {
+			p.jLo, p.jHi = j, min(j+p.superN, a.N)
+			p.kLo, p.kHi = k, min(k+p.superK, a.K)
+			panels := (p.jHi - p.jLo + p.nr - 1) / p.nr
+			g.pool.Run(&g.packing, panels*p.kBlocks(p.kHi-p.kLo))
+			g.pool.Run(&g.blocks, p.rowBlocks*p.colBlocks)
 		}
 	}
 }
 
-func (a *GemmArgs) at(i, k int) float32 {
+// check panics when an operand is shorter than its shape: nothing below looks.
+func (a *GemmArgs) check() {
+	m, n, k := a.M, a.N, a.K
+	checkMatrix("C", a.C, m, n, a.LDC)
 	if a.TransA {
-		return a.A[k*a.LDA+i]
+		checkMatrix("A", a.A, k, m, a.LDA)
+	} else {
+		checkMatrix("A", a.A, m, k, a.LDA)
 	}
-	return a.A[i*a.LDA+k]
+	if a.TransB {
+		checkMatrix("B", a.B, n, k, a.LDB)
+	} else {
+		checkMatrix("B", a.B, k, n, a.LDB)
+	}
+	if a.Bias != nil {
+		checkMatrix("Bias", a.Bias, 1, n, n)
+	}
+	if a.Pre != nil {
+		checkMatrix("Pre", a.Pre, m, n, a.LDPre)
+	}
+	if a.Residual != nil {
+		checkMatrix("Residual", a.Residual, m, n, a.LDR)
+	}
+	if a.DGELU != nil {
+		checkMatrix("DGELU", a.DGELU, m, n, a.LDD)
+		if a.Bias != nil || a.Pre != nil || a.GELU {
+			panic("kernel: GemmArgs.DGELU together with Bias, Pre or GELU")
+		}
+	}
 }
 
-func (a *GemmArgs) bt(k, j int) float32 {
-	if a.TransB {
-		return a.B[j*a.LDB+k]
+func checkMatrix(name string, x []float32, rows, cols, ld int) {
+	if rows < 0 || cols < 0 || (rows > 1 && ld < cols) {
+		panic(fmt.Sprintf("kernel: %s is %d×%d with %d elements between rows", name, rows, cols, ld))
 	}
-	return a.B[k*a.LDB+j]
+	if rows > 0 && cols > 0 && len(x) < (rows-1)*ld+cols {
+		panic(fmt.Sprintf("kernel: %s has %d elements, %d×%d with %d between rows needs %d",
+			name, len(x), rows, cols, ld, (rows-1)*ld+cols))
+	}
+}
+
+// grow returns x, or a longer slice when x is shorter than n.
+func grow(x []float32, n int) []float32 {
+	if len(x) >= n {
+		return x
+	}
+	return make([]float32, n)
 }

@@ -1,0 +1,21 @@
+// Command gemm writes the assembly of the matrix product: micro-kernels that
+// multiply packed panels, and the loops that pack them.
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+)
+
+func main() {
+	ConstraintExpr("amd64,!noasm")
+	avx2.generate("gemmAVX2")
+	avx512.generate("gemmAVX512")
+	packTranspose()
+	packCopy("packCopy6AVX2", 6)
+	packCopy("packCopy16AVX2", 16)
+	packCopy("packCopy14AVX512", 14)
+	packCopy("packCopy32AVX512", 32)
+	peak("peakAVX2", avx2)
+	peak("peakAVX512", avx512)
+	Generate()
+}
