@@ -92,7 +92,7 @@ func fromYCbCr(dst []byte, img *image.YCbCr, r image.Rectangle) {
 		us, vs := img.Cb[at:], img.Cr[at:]
 		row := dst[(y-r.Min.Y)*r.Dx()*3:][:r.Dx()*3]
 		for x := r.Min.X; x < r.Max.X; x++ {
-			yy := int32(luma[x])*0x10101 + 1<<15
+			yy := int32(luma[x])<<16 + 1<<15
 			u, v := int32(us[x>>shift])-128, int32(vs[x>>shift])-128
 			q := row[:3:3]
 			q[0] = clampPixel(yy + 91881*v)

@@ -119,7 +119,7 @@ func loadFrame[T int16 | float32](l *LogMel, s *MelScratch, x []T, n, f int, sca
 		return
 	}
 	for i := range s.frame {
-		j := reflect(lo+i, n)
+		j := mirrored(lo+i, n)
 		if j < len(x) {
 			s.frame[i] = float64(x[j]) * scale
 		} else {
@@ -128,9 +128,9 @@ func loadFrame[T int16 | float32](l *LogMel, s *MelScratch, x []T, n, f int, sca
 	}
 }
 
-// reflect maps an index outside [0, n) back inside, mirrored at the first and
+// mirrored maps an index outside [0, n) back inside, mirrored at the first and
 // the last element, which are not repeated.
-func reflect(i, n int) int {
+func mirrored(i, n int) int {
 	if n == 1 {
 		return 0
 	}

@@ -255,7 +255,9 @@ func (m *Maker) video(dst []byte, d *Decoded, p *plan, s *scratch) error {
 		case !d.made.fitted:
 			r.run(out, frame, (p.crop.Min.Y*w+p.crop.Min.X)*3, w*3)
 		case p.flip:
-			mirror(out, frame, c.Side)
+			for y := range c.Side {
+				mirror(part(out, y, 3*c.Side), part(frame, y, 3*c.Side))
+			}
 		default:
 			copy(out, frame)
 		}
@@ -281,19 +283,6 @@ func (m *Maker) pixelsOf(d *Decoded, i int, s *scratch) ([]byte, error) {
 		s.slot[i] = n / size
 	}
 	return part(s.pixels, s.slot[i], size), nil
-}
-
-// mirror sets dst to the rows of src, both (side, side, 3), from right to left.
-func mirror(dst, src []byte, side int) {
-	for len(src) >= 3*side {
-		row, out := src[:3*side], dst[:3*side]
-		for j := 3*side - 3; j >= 0; j -= 3 {
-			p, q := row[j:j+3:j+3], out[:3:3]
-			q[0], q[1], q[2] = p[0], p[1], p[2]
-			out = out[3:]
-		}
-		src, dst = src[3*side:], dst[3*side:]
-	}
 }
 
 // PixelMean and PixelStd normalise pixels on [0, 1], per channel R, G, B.

@@ -88,8 +88,9 @@ func (p *plan) drawMasks(c *Config, r *rng.Stream) {
 		grid := c.Side / m.TubePatch
 		area := m.TubeArea * float64(grid*grid)
 		aspect := math.Exp(r.Uniform(-m.TubeAspect, m.TubeAspect))
-		w := min(max(int(math.Round(math.Sqrt(area*aspect))), 1), grid)
-		h := min(max(int(math.Round(math.Sqrt(area/aspect))), 1), grid)
+		rows := max(1, math.Round(math.Sqrt(area*aspect)))
+		w := min(max(int(math.Round(area/rows)), 1), grid)
+		h := min(int(rows), grid)
 		x, y := r.IntN(grid-w+1), r.IntN(grid-h+1)
 		p.tube = image.Rect(x*m.TubePatch, y*m.TubePatch, (x+w)*m.TubePatch, (y+h)*m.TubePatch)
 	}

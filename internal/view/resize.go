@@ -1,6 +1,9 @@
 package view
 
-import "math"
+import (
+	"encoding/binary"
+	"math"
+)
 
 // Weights of the resize are fixed-point numbers with this many bits after the
 // point: 8 bits of pixel, 22 of weight and the carry fit an int32.
@@ -16,8 +19,9 @@ type axis struct {
 	first      []int
 	taps       []int
 	coeff      []int32
-	width      int // room for weights per output
-	identity   bool
+	width      int  // room for weights per output
+	identity   bool // src == dst: one tap each
+	flip       bool
 }
 
 // plan sets the weights for outputs off … off+count−1 of a resize from src to
@@ -26,7 +30,7 @@ func (a *axis) plan(src, dst, off, count int, flip bool) {
 	scale := float64(src) / float64(dst)
 	support := max(scale, 1)
 	a.src, a.count, a.width = src, count, int(math.Ceil(support))*2+1
-	a.identity = src == dst
+	a.identity, a.flip = src == dst, flip
 	a.first = grow(a.first, count)
 	a.taps = grow(a.taps, count)
 	a.coeff = grow(a.coeff, count*a.width)
@@ -36,6 +40,12 @@ func (a *axis) plan(src, dst, off, count int, flip bool) {
 		hi := min(int(center+support+.5), src)
 		triangle := func(x int) float64 {
 			return max(0, 1-math.Abs((float64(x)+.5-center)/support))
+		}
+		for hi-lo > 1 && triangle(lo) == 0 {
+			lo++
+		}
+		for hi-lo > 1 && triangle(hi-1) == 0 {
+			hi--
 		}
 		sum := 0.
 		for x := lo; x < hi; x++ {
@@ -114,53 +124,88 @@ func (r *resampler) run(dst, src []byte, off, stride int) {
 	}
 }
 
-const half = 1 << (weightBits - 1)
-
 // across sets dst (count, 3) to the weighted sums of the pixels of one row.
 func (a *axis) across(dst, src []byte) {
-	for i, first := range a.first {
-		var s0, s1, s2 int32 = half, half, half
-		p := src[first*3:]
-		for t, c := range a.coeff[i*a.width:][:a.taps[i]] {
-			q := p[t*3 : t*3+3 : t*3+3]
-			s0 += int32(q[0]) * c
-			s1 += int32(q[1]) * c
-			s2 += int32(q[2]) * c
+	if a.identity {
+		if a.flip {
+			mirror(dst, src[a.first[a.count-1]*3:][:len(dst)])
+		} else {
+			copy(dst, src[a.first[0]*3:])
 		}
+		return
+	}
+	for i, first := range a.first {
+		k := a.coeff[i*a.width:][:a.taps[i]]
 		q := dst[i*3 : i*3+3 : i*3+3]
-		q[0], q[1], q[2] = clamp8(s0), clamp8(s1), clamp8(s2)
+		switch len(k) {
+		case 2:
+			p := src[first*3 : first*3+6 : first*3+6]
+			c0, c1 := k[0], k[1]
+			q[0] = round8(int32(p[0])*c0 + int32(p[3])*c1)
+			q[1] = round8(int32(p[1])*c0 + int32(p[4])*c1)
+			q[2] = round8(int32(p[2])*c0 + int32(p[5])*c1)
+		case 3:
+			p := src[first*3 : first*3+9 : first*3+9]
+			c0, c1, c2 := k[0], k[1], k[2]
+			q[0] = round8(int32(p[0])*c0 + int32(p[3])*c1 + int32(p[6])*c2)
+			q[1] = round8(int32(p[1])*c0 + int32(p[4])*c1 + int32(p[7])*c2)
+			q[2] = round8(int32(p[2])*c0 + int32(p[5])*c1 + int32(p[8])*c2)
+		default:
+			var s0, s1, s2 int32
+			p := src[first*3 : (first+len(k))*3]
+			for _, c := range k {
+				s0 += int32(p[0]) * c
+				s1 += int32(p[1]) * c
+				s2 += int32(p[2]) * c
+				p = p[3:]
+			}
+			q[0], q[1], q[2] = round8(s0), round8(s1), round8(s2)
+		}
 	}
 }
 
-// down sets dst to the weighted sum of len(coeff) rows of len(dst) bytes.
-func down(dst, rows []byte, coeff []int32) {
+// mirror sets dst to the pixels of src, one row, from right to left.
+func mirror(dst, src []byte) {
+	// A pixel is moved with the byte before it, which the next move overwrites.
+	i := len(dst) - 3
+	for ; i >= 3; i -= 3 {
+		v := binary.LittleEndian.Uint32(src[:4])
+		binary.LittleEndian.PutUint32(dst[i-1:i+3], v<<8)
+		src = src[3:]
+	}
+	copy(dst[:3], src)
+}
+
+// down sets dst to the weighted sum of len(k) rows of len(dst) bytes.
+func down(dst, rows []byte, k []int32) {
 	n := len(dst)
-	switch len(coeff) {
+	switch len(k) {
 	case 1:
 		copy(dst, rows)
 	case 2:
 		a, b := rows[:n], rows[n:][:n]
-		c0, c1 := coeff[0], coeff[1]
+		c0, c1 := k[0], k[1]
 		for j := range dst {
-			dst[j] = clamp8(half + int32(a[j])*c0 + int32(b[j])*c1)
+			dst[j] = round8(int32(a[j])*c0 + int32(b[j])*c1)
 		}
 	case 3:
 		a, b, c := rows[:n], rows[n:][:n], rows[2*n:][:n]
-		c0, c1, c2 := coeff[0], coeff[1], coeff[2]
+		c0, c1, c2 := k[0], k[1], k[2]
 		for j := range dst {
-			dst[j] = clamp8(half + int32(a[j])*c0 + int32(b[j])*c1 + int32(c[j])*c2)
+			dst[j] = round8(int32(a[j])*c0 + int32(b[j])*c1 + int32(c[j])*c2)
 		}
 	default:
 		for j := range dst {
-			s := int32(half)
-			for t, c := range coeff {
+			s := int32(0)
+			for t, c := range k {
 				s += int32(rows[t*n+j]) * c
 			}
-			dst[j] = clamp8(s)
+			dst[j] = round8(s)
 		}
 	}
 }
 
-// clamp8 rounds a fixed-point sum, half already added. Weights are not
-// negative, so only an overshoot by their own rounding can leave the range.
-func clamp8(s int32) byte { return byte(min(s>>weightBits, 255)) }
+// round8 rounds a weighted sum of pixels to the nearest integer. Weights are
+// rounded themselves and may add up to a little more than 1; 255 of that is
+// still below 255.5, so nothing can leave the range.
+func round8(s int32) byte { return byte((s + 1<<(weightBits-1)) >> weightBits) }

@@ -1,0 +1,194 @@
+package view
+
+import (
+	"bytes"
+	"image"
+	"image/color"
+	"image/jpeg"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestShortClips(t *testing.T) {
+	for _, fitted := range []bool{true, false} {
+		c := demoConfig()
+		c.LocalCrop = !fitted
+		m := newMaker(t, c)
+		frames, samples := testClip(t, 40, 40, .5, 25)
+		d := decode(t, m, frames, 25, samples)
+		if s := d.slack(&c); s != 0 {
+			t.Errorf("window of a short clip may start at hop %d", s)
+		}
+		video, audio := make([]byte, c.videoElems()), make([]float32, c.audioElems())
+		if err := m.Eval(video, audio, d, 0, 1); err != nil {
+			t.Fatal(err)
+		}
+		size := 32 * 32 * 3
+		if bytes.Equal(part(video, 0, size), part(video, 1, size)) {
+			t.Error("frames within the clip repeat")
+		}
+		for i := 4; i < c.Frames; i++ { // pictures from .64 s on
+			if !bytes.Equal(part(video, i, size), part(video, 15, size)) {
+				t.Errorf("picture %d is not the last frame", i)
+			}
+		}
+		if part(video, 15, size)[2] < 40 {
+			t.Error("pictures after the end are black")
+		}
+		silence := float32((-100 - c.MelMean) / c.MelStd)
+		for b := range c.Bands {
+			row := part(audio, b, c.MelFrames())
+			for f, v := range row[52:] {
+				if !(math.Abs(float64(v-silence)) <= 1e-5) {
+					t.Fatalf("band %d frame %d after the end is %v", b, 52+f, v)
+				}
+			}
+		}
+		if row := part(audio, 40, c.MelFrames()); slices.Max(row[:50]) <= silence+.5 {
+			t.Error("no sound within the clip")
+		}
+	}
+}
+
+func TestClipsWithUnequalStreams(t *testing.T) {
+	c := demoConfig()
+	m := newMaker(t, c)
+	frames, samples := testClip(t, 32, 32, 4, 25)
+	for _, tc := range []struct{ frames, samples, slack int }{
+		{100, 64000, 144}, {100, 0, 144}, {80, 64000, 64}, {100, 48000, 44}, {1, 64000, 0},
+		{100, 100, 0},
+	} {
+		d := decode(t, m, frames[:tc.frames], 25, samples[:tc.samples])
+		if got := d.slack(&c); got != tc.slack {
+			t.Errorf("%d frames, %d samples: last start %d, want %d", tc.frames, tc.samples, got,
+				tc.slack)
+		}
+		fill(t, m, m.NewBatch(1), 0, d, 1, "clip")
+	}
+}
+
+func TestRefusesBrokenClips(t *testing.T) {
+	m := newMaker(t, demoConfig())
+	good, samples := testClip(t, 32, 32, 1, 4)
+	broken := func(i int, data []byte) [][]byte {
+		f := slices.Clone(good)
+		f[i] = data
+		return f
+	}
+	huge := slices.Clone(good[1]) // width and height in its header become 65535
+	at := bytes.Index(huge, []byte{0xFF, 0xC0})
+	copy(huge[at+5:], []byte{0xFF, 0xFF, 0xFF, 0xFF})
+	for _, tc := range []struct {
+		name    string
+		frames  [][]byte
+		fps     float64
+		samples []int16
+		want    string
+		inFill  bool // only Decode and Fill can see it
+	}{
+		{"no frames", nil, 4, samples, "without frames", false},
+		{"zero fps", good, 0, samples, "frames per second", false},
+		{"NaN fps", good, math.NaN(), samples, "frames per second", false},
+		{"too short", good[:1], 4, samples[:4000], "outside 0.5", false},
+		{"too long", good, 1e-4, samples, "outside 0.5", false},
+		{"unequal", broken(2, testJPEG(t, 32, 24, 0)), 4, samples, "alike", false},
+		{"huge", broken(1, huge), 4, samples, "65535×65535", false},
+		{"not a picture", broken(1, []byte("<html>")), 4, samples, "frame 1", false},
+		{"empty", broken(0, nil), 4, samples, "frame 0", false},
+		{"strip", [][]byte{testJPEG(t, 650, 10, 0)}, 1, samples, "64 times", false},
+		{"cut", broken(0, good[0][:len(good[0])/2]), 4, samples, "frame 0", true},
+	} {
+		if _, err := m.Decode(tc.frames, tc.fps, tc.samples); err == nil ||
+			!strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: Decode says %v, want %q", tc.name, err, tc.want)
+		}
+		d, err := m.Open(tc.frames, tc.fps, tc.samples)
+		if tc.inFill && err == nil {
+			err = m.Fill(m.NewBatch(1), 0, d, 1, 0, "clip")
+		}
+		if err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: lazily %v, want %q", tc.name, err, tc.want)
+		}
+	}
+}
+
+// TestBox takes a corner of the frame, which must be all that views show.
+func TestBox(t *testing.T) {
+	img := image.NewRGBA(image.Rect(0, 0, 80, 60))
+	for y := range 60 {
+		for x := range 80 {
+			img.SetRGBA(x, y, color.RGBA{A: 255})
+			if x >= 40 && x < 60 && y >= 15 && y < 45 {
+				img.SetRGBA(x, y, color.RGBA{200, 200, 200, 255})
+			}
+		}
+	}
+	var data bytes.Buffer
+	if err := jpeg.Encode(&data, img, &jpeg.Options{Quality: 100}); err != nil {
+		t.Fatal(err)
+	}
+	for _, crop := range []bool{false, true} {
+		c := demoConfig()
+		c.Box, c.LocalCrop = [4]float64{.5, .25, .75, .75}, crop
+		m := newMaker(t, c)
+		d := decode(t, m, [][]byte{data.Bytes()}, 1, nil)
+		b := m.NewBatch(1)
+		fill(t, m, b, 0, d, 1, "clip")
+		for i, v := range append(b.GlobalVideo, b.LocalVideo...) {
+			if v < 150 {
+				t.Fatalf("crop %v: byte %d is %d: outside of the box", crop, i, v)
+			}
+		}
+	}
+}
+
+// TestPixels holds the conversion from JPEG to the JFIF formula, for every
+// subsampling and a part of the frame.
+func TestPixels(t *testing.T) {
+	rect := image.Rect(3, 2, 29, 19)
+	for _, ratio := range []image.YCbCrSubsampleRatio{image.YCbCrSubsampleRatio444,
+		image.YCbCrSubsampleRatio422, image.YCbCrSubsampleRatio420,
+		image.YCbCrSubsampleRatio440, image.YCbCrSubsampleRatio411,
+		image.YCbCrSubsampleRatio410} {
+		img := image.NewYCbCr(image.Rect(0, 0, 32, 20), ratio)
+		state := uint32(1)
+		for _, plane := range [][]byte{img.Y, img.Cb, img.Cr} {
+			for i := range plane {
+				state = state*1664525 + 1013904223
+				plane[i] = byte(state >> 24)
+			}
+		}
+		got := make([]byte, 3*rect.Dx()*rect.Dy())
+		fromYCbCr(got, img, rect)
+		for i := range got {
+			p := i / 3
+			v := img.YCbCrAt(3+p%rect.Dx(), 2+p/rect.Dx())
+			luma, u, w := float64(v.Y), float64(v.Cb)-128, float64(v.Cr)-128
+			want := []float64{luma + 1.402*w, luma - .344136*u - .714136*w, luma + 1.772*u}[i%3]
+			want = min(max(want, 0), 255)
+			if diff := math.Abs(float64(got[i]) - want); !(diff <= .501) {
+				t.Fatalf("%v: byte %d is %d, want %v", ratio, i, got[i], want)
+			}
+		}
+	}
+	gray := image.NewGray(image.Rect(0, 0, 32, 20))
+	for i := range gray.Pix {
+		gray.Pix[i] = byte(i)
+	}
+	var data bytes.Buffer
+	if err := jpeg.Encode(&data, gray, &jpeg.Options{Quality: 100}); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, 3*rect.Dx()*rect.Dy())
+	if err := decodeFrame(got, data.Bytes(), 32, 20, rect); err != nil {
+		t.Fatal(err)
+	}
+	for i, v := range got {
+		want := int(byte((2+i/3/rect.Dx())*32 + 3 + i/3%rect.Dx()))
+		if d := int(v) - want; d > 12 || d < -12 {
+			t.Fatalf("grey byte %d is %d, want about %d", i, v, want)
+		}
+	}
+}
