@@ -27,6 +27,7 @@ type Model struct {
 	cache      vit.Cache
 	groups     []vit.Group // of the last pass
 	projCaches [2]projectorCache
+	z          engine.Tensor // (V, B, K) of the last Step
 	regular    *sigreg.Regularizer
 	report     report
 }
@@ -174,6 +175,9 @@ func (m *Model) SetDirections(rows []float32) { m.regular.SetDirections(rows) }
 
 // StepDrawn is Step with the directions as they are.
 func (m *Model) StepDrawn(b *Batch, step int) {
+	if m.regular == nil {
+		panic("jepa: Step of a model that was made to embed only")
+	}
 	cx := &m.cx
 	cx.Train, cx.Step = true, step
 	m.arena.Release(0)
@@ -188,11 +192,17 @@ func (m *Model) StepDrawn(b *Batch, step int) {
 // GradSquare returns the squared norm (1) of the gradients of the last Step.
 func (m *Model) GradSquare() engine.Tensor { return m.report.gradSquare }
 
-// Features returns what the encoder made of the views of the last Step, for
-// online probes: CLS (V·B, D) in the order of the batch, and the cache with the
-// tokens by group. Valid until the next Step or Embed.
-func (m *Model) Features() (cls engine.Tensor, cache *vit.Cache) {
-	return m.cache.CLS, &m.cache
+// Features is what the last Step made of its views, for online probes and
+// pictures. Valid until the next Step or Embed.
+type Features struct {
+	CLS         engine.Tensor // (V·B, D), rows as in the batch
+	Projections engine.Tensor // (V, B, K)
+	Encoder     *vit.Cache    // tokens by group: globals, then locals
+}
+
+// Features returns those of the last Step.
+func (m *Model) Features() Features {
+	return Features{CLS: m.cache.CLS, Projections: m.z, Encoder: &m.cache}
 }
 
 // Embedding holds what a view can be represented by.

@@ -37,30 +37,39 @@ func newReport(e engine.Engine, tests, views, proj int) (report, error) {
 }
 
 // objective projects cls (V·B, D), computes the losses into the report and
-// returns the gradient of the total by cls, from the arena. BatchNorm sees the
-// rows of the globals and those of the locals apart, and moves its running
-// statistics for each.
+// returns the gradient of the total by cls, from the arena.
 func (m *Model) objective(cx *nn.Context, cls engine.Tensor) (dCLS engine.Tensor) {
-	b, k := m.batch, m.Proj
-	z := cx.Arena.New(m.Views(), b, k)
-	dz := cx.Arena.New(m.Views(), b, k)
+	m.z = cx.Arena.New(m.Views(), m.batch, m.Proj)
+	dz := cx.Arena.New(m.Views(), m.batch, m.Proj)
 	dCLS = cx.Arena.New(cls.Dim(0), cls.Dim(1))
-	for i, part := range m.calls() {
-		if part.hi > part.lo {
-			rows := (part.hi - part.lo) * b
-			m.Projector.Forward(cx, &m.projCaches[i],
-				z.Slice(part.lo, part.hi).Reshape(rows, k), cls.Slice(part.lo*b, part.hi*b))
-		}
-	}
-	m.losses(cx, dz, z)
-	for i, part := range m.calls() {
-		if part.hi > part.lo {
-			rows := (part.hi - part.lo) * b
-			m.Projector.Backward(cx, &m.projCaches[i],
-				dCLS.Slice(part.lo*b, part.hi*b), dz.Slice(part.lo, part.hi).Reshape(rows, k))
-		}
-	}
+	m.project(cx, m.z, cls)
+	m.losses(cx, dz, m.z)
+	m.projectBackward(cx, dCLS, dz)
 	return dCLS
+}
+
+// project sets z (V, B, K) from cls (V·B, D). BatchNorm sees the rows of the
+// globals and those of the locals apart, and moves its running statistics for
+// each.
+func (m *Model) project(cx *nn.Context, z, cls engine.Tensor) {
+	for i, at := range m.calls() {
+		if n := at.hi - at.lo; n > 0 {
+			m.Projector.Forward(cx, &m.projCaches[i],
+				z.Slice(at.lo, at.hi).Reshape(n*m.batch, m.Proj),
+				cls.Slice(at.lo*m.batch, at.hi*m.batch))
+		}
+	}
+}
+
+// projectBackward sets dCLS (V·B, D) from dz (V, B, K).
+func (m *Model) projectBackward(cx *nn.Context, dCLS, dz engine.Tensor) {
+	for i, at := range m.calls() {
+		if n := at.hi - at.lo; n > 0 {
+			m.Projector.Backward(cx, &m.projCaches[i],
+				dCLS.Slice(at.lo*m.batch, at.hi*m.batch),
+				dz.Slice(at.lo, at.hi).Reshape(n*m.batch, m.Proj))
+		}
+	}
 }
 
 // calls returns the views of the projector's two calls.
