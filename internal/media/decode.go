@@ -7,6 +7,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
+	"unicode"
 )
 
 // DecodeConfig says what Decode makes of a file.
@@ -86,17 +88,39 @@ func (t Tools) Decode(ctx context.Context, path string, cfg DecodeConfig, segs [
 	if err != nil {
 		return err
 	}
-	info, err := t.Probe(ctx, path, cfg.Limits)
-	a := &assembler{cfg: cfg, spans: spans, info: info, yield: yield}
+	a := &assembler{cfg: cfg, spans: spans, yield: yield}
+	abs, err := regularFile(path)
 	if err == nil {
-		err = unfit(info, cfg, spans)
-	}
-	if err == nil {
-		err = t.decodeStreams(ctx, path, a)
+		err = t.decodeFile(ctx, abs, a)
 	}
 	var broken *FileError
 	if errors.As(err, &broken) {
 		return a.failRest(broken.Outcome, broken.Reason)
+	}
+	return err
+}
+
+// decodeFile tries a single child first, which serves a file with one picture and
+// one sound stream; for others it asks ffprobe which streams to take.
+func (t Tools) decodeFile(ctx context.Context, abs string, a *assembler) error {
+	if !strings.ContainsFunc(abs, unicode.IsControl) { // ffmpeg prints the name
+		err := t.decodeStreams(ctx, abs, a, quick)
+		if !errors.Is(err, errAmbiguous) {
+			return err
+		}
+	}
+	info, err := t.Probe(ctx, abs, a.cfg.Limits)
+	a.info = info
+	for err == nil {
+		if err = unfit(a.info, a.cfg, a.spans); err != nil {
+			break
+		}
+		err = t.decodeStreams(ctx, abs, a, probedFirst)
+		var lacking *decoderError
+		if !errors.As(err, &lacking) {
+			break
+		}
+		err = a.info.without(lacking)
 	}
 	return err
 }
@@ -118,6 +142,18 @@ func unfit(info Info, cfg DecodeConfig, spans []span) error {
 // errStop ends reading without being a fault: all segments are complete.
 var errStop = errors.New("media: enough")
 
+// errAmbiguous says that the quick way does not do for a file; nothing of it has
+// been yielded.
+var errAmbiguous = errors.New("media: ask ffprobe")
+
+// way says how decodeStreams learns about the streams.
+type way bool
+
+const (
+	quick       way = true  // it takes the first two and reads ffmpeg's description
+	probedFirst way = false // assembler.info tells
+)
+
 // piece is what a reader of one of the child's pipes delivers.
 type piece struct {
 	frame         []byte
@@ -127,16 +163,16 @@ type piece struct {
 	err           error // io.EOF at the end, or why it is damaged
 }
 
-// decodeStreams runs ffmpeg once over the file and feeds its two pipes to a.
-func (t Tools) decodeStreams(parent context.Context, path string, a *assembler) error {
-	abs, err := regularFile(path)
-	if err != nil {
-		return err
-	}
+// decodeStreams runs ffmpeg once over the file and feeds its pipes to a.
+func (t Tools) decodeStreams(parent context.Context, abs string, a *assembler, how way) error {
 	lim := a.cfg.Limits
 	ctx, cancel := context.WithTimeoutCause(parent, lim.Timeout, errOverTime)
 	defer cancel()
-	args, outputs := decodeArgs(abs, a)
+	video, audio := "0:V:0", "0:a:0"
+	if how == probedFirst {
+		video, audio = a.info.maps()
+	}
+	args, outputs := decodeArgs(abs, a, video, audio)
 	p, err := start(ctx, t.FFmpeg, args, lim, 0, outputs)
 	if err != nil {
 		return fmt.Errorf("media: %w", err)
@@ -155,20 +191,29 @@ func (t Tools) decodeStreams(parent context.Context, path string, a *assembler) 
 		}
 	}
 	open := 0
-	if a.info.Video != nil {
+	if video != "" {
 		go readFrames(p.outputs[open], a.cfg.Raw, send)
 		open++
 	}
-	if a.info.Audio != nil {
+	if audio != "" {
 		go readSamples(p.outputs[open], send)
 		open++
 	}
+	told := how == probedFirst
 	for open > 0 && err == nil {
 		x := <-pieces
+		if x.err == nil && !told {
+			if err = a.learn(p.log); err != nil {
+				break
+			}
+			told = true
+		}
 		switch {
 		case x.err != nil:
 			open--
-			err = a.end(x.video)
+			if told {
+				err = a.end(x.video)
+			}
 		case x.video:
 			err = a.addFrame(x)
 		default:
@@ -188,22 +233,53 @@ func (t Tools) decodeStreams(parent context.Context, path string, a *assembler) 
 		return err
 	case ctx.Err() != nil || overCPUTime(p.cmd.ProcessState):
 		return &FileError{Timeout, fmt.Sprintf("decoding took more than %v", lim.Timeout)}
+	case !told: // not one frame or sample
+		return errAmbiguous
 	}
-	return a.finish(waitErr, p.stderr, abs)
+	return a.finish(waitErr, p.log, abs)
+}
+
+// describeTime is how long a child's description may come after its first output;
+// it is written before.
+const describeTime = 10 * time.Second
+
+// learn fills a.info from the child's description of its input. It returns
+// errAmbiguous when that does not settle which streams to take.
+func (a *assembler) learn(log *childLog) error {
+	timer := time.NewTimer(describeTime)
+	defer timer.Stop()
+	select {
+	case <-log.described:
+	case <-timer.C:
+		return errAmbiguous
+	}
+	log.mu.Lock()
+	defer log.mu.Unlock()
+	if !log.input.unambiguous() {
+		return errAmbiguous
+	}
+	var err error
+	if a.info, err = log.input.answer.info(a.cfg.Limits); err != nil {
+		return err
+	}
+	if a.info.Video == nil || a.info.Audio == nil {
+		return errAmbiguous
+	}
+	return unfit(a.info, a.cfg, a.spans)
 }
 
 // decodeArgs returns ffmpeg's arguments: picture on the first pipe, sound on the
-// next, either may be missing.
-func decodeArgs(abs string, a *assembler) (args []string, outputs int) {
-	cfg, info := a.cfg, a.info
-	args = []string{"-nostdin", "-hide_banner", "-nostats", "-v", "repeat+level+error",
+// next; an empty map leaves one out.
+func decodeArgs(abs string, a *assembler, video, audio string) (args []string, outputs int) {
+	cfg := a.cfg
+	args = []string{"-nostdin", "-hide_banner", "-nostats", "-v", "repeat+level+verbose",
 		"-threads", strconv.Itoa(childThreads), "-max_pixels", strconv.Itoa(cfg.Limits.MaxPixels),
 		"-t", formatFloat(a.readSeconds())}
 	args = append(args, inputArgs(abs, cfg.Limits)...)
 	fds := []string{"pipe:1", "pipe:3"}
-	if info.Video != nil {
-		args = append(args, "-map", "0:"+strconv.Itoa(info.Video.Index),
-			"-vf", videoFilters(cfg), "-threads", strconv.Itoa(childThreads))
+	if video != "" {
+		args = append(args, "-map", video, "-vf", videoFilters(cfg),
+			"-threads", strconv.Itoa(childThreads))
 		if cfg.Raw {
 			args = append(args, "-c:v", "ppm", "-f", "image2pipe")
 		} else {
@@ -213,9 +289,9 @@ func decodeArgs(abs string, a *assembler) (args []string, outputs int) {
 		args = append(args, fds[outputs])
 		outputs++
 	}
-	if info.Audio != nil {
-		args = append(args, "-map", "0:"+strconv.Itoa(info.Audio.Index),
-			"-af", audioFilters(cfg), "-c:a", "pcm_s16be", "-f", "au", fds[outputs])
+	if audio != "" {
+		args = append(args, "-map", audio, "-af", audioFilters(cfg),
+			"-c:a", "pcm_s16be", "-f", "au", fds[outputs])
 		outputs++
 	}
 	return args, outputs

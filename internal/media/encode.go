@@ -97,7 +97,7 @@ func (t Tools) Encode(ctx context.Context, path string, cfg EncodeConfig, frames
 		return context.Cause(ctx)
 	case waitErr != nil || writeErr != nil || soundErr != nil:
 		return fmt.Errorf("media: encoding %s: %w: %s", path,
-			firstError(waitErr, writeErr, soundErr), p.stderr.lastLine())
+			firstError(waitErr, writeErr, soundErr), p.log.complaint())
 	}
 	if err := temporary.Chmod(0o644); err != nil {
 		return fmt.Errorf("media: %w", err)

@@ -3,6 +3,8 @@ package media
 import (
 	"fmt"
 	"math"
+	"regexp"
+	"strconv"
 )
 
 // clip cuts one span out of what is held, pads the shorter stream and judges it.
@@ -89,18 +91,84 @@ func peakDB(samples []int16) float64 {
 }
 
 // finish judges the spans that the end of the file left open.
-func (a *assembler) finish(waitErr error, stderr *headTail, abs string) error {
+//
+// Damage inside a file is common and mostly small: a frame lost in fifty leaves a
+// usable clip, in which its predecessor stands longer. But if less than half of
+// the packets of a stream decode, what was decoded does not stand for the file,
+// and it is Corrupt. (Codecs with invisible frames lose a tenth at most.)
+func (a *assembler) finish(waitErr error, log *childLog, abs string) error {
+	log.mu.Lock()
+	counts := log.counts
+	log.mu.Unlock()
 	if a.lastFrame == nil && a.sampleBase+len(a.samples) == 0 {
+		complaint := log.complaint()
+		if lacking := lackingDecoder(complaint); lacking != nil {
+			return lacking
+		}
 		if waitErr != nil {
-			return refusal(stderr.lastLine(), abs)
+			return refusal(complaint, abs)
+		}
+		if complaint != "" && packets(counts) > 0 {
+			return &FileError{Corrupt, complaint}
 		}
 		return &FileError{Empty, "the container holds no picture and no sound"}
+	}
+	for index, n := range counts {
+		if 2*n.frames < n.packets {
+			return &FileError{Corrupt, fmt.Sprintf("%d of the %d packets of stream %d decode: %s",
+				n.frames, n.packets, index, log.complaint())}
+		}
 	}
 	for a.next < len(a.spans) {
 		if err := a.emit(a.clip(a.spans[a.next])); err != nil {
 			return err
 		}
 		a.drop()
+	}
+	return nil
+}
+
+func packets(counts map[int]count) int {
+	sum := 0
+	for _, n := range counts {
+		sum += n.packets
+	}
+	return sum
+}
+
+// decoderError says that ffmpeg has no decoder for a stream.
+type decoderError struct {
+	index int
+	codec string
+}
+
+func (e *decoderError) Error() string {
+	return fmt.Sprintf("media: no decoder for stream %d (%s)", e.index, e.codec)
+}
+
+var noDecoder = regexp.MustCompile(
+	`Decoder \(codec ([^)]*)\) not found for input stream #0:(\d+)|` +
+		`Decoding requested, but no decoder found for: ([^;]*)`)
+
+// lackingDecoder returns nil when the complaint is another.
+func lackingDecoder(complaint string) *decoderError {
+	m := noDecoder.FindStringSubmatch(complaint)
+	if m == nil || m[2] == "" {
+		return nil
+	}
+	index, _ := strconv.Atoi(m[2])
+	return &decoderError{index: index, codec: m[1]}
+}
+
+// without drops a stream that cannot be decoded; a FileError if none is left.
+func (info *Info) without(lacking *decoderError) error {
+	switch {
+	case info.Video != nil && info.Video.Index == lacking.index && info.Audio != nil:
+		info.Video = nil
+	case info.Audio != nil && info.Audio.Index == lacking.index && info.Video != nil:
+		info.Audio = nil
+	default:
+		return &FileError{Unsupported, "no decoder for " + lacking.codec}
 	}
 	return nil
 }

@@ -1,6 +1,9 @@
 package media
 
 import (
+	"bytes"
+	"context"
+	"image/jpeg"
 	"os"
 	"path/filepath"
 	"slices"
@@ -35,4 +38,33 @@ func sharedFile(t testing.TB, elem ...string) string {
 		missing(t, "shared", err.Error())
 	}
 	return path
+}
+
+// decodeWhole decodes a file as one segment.
+func decodeWhole(t testing.TB, tools Tools, path string, cfg DecodeConfig) *Clip {
+	t.Helper()
+	var clip *Clip
+	err := tools.Decode(context.Background(), path, cfg, []Segment{{}}, func(i int, c *Clip) error {
+		if clip != nil || i != 0 {
+			t.Errorf("segment %d yielded again", i)
+		}
+		clip = c
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if clip == nil {
+		t.Fatal("nothing yielded")
+	}
+	return clip
+}
+
+func jpegSize(t testing.TB, data []byte) (width, height int) {
+	t.Helper()
+	c, err := jpeg.DecodeConfig(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.Width, c.Height
 }

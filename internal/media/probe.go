@@ -49,6 +49,17 @@ func (v *VideoStream) DisplaySize() (width, height float64) {
 	return w * sar, h
 }
 
+// maps returns ffmpeg's names of the chosen streams, "" for none.
+func (info Info) maps() (video, audio string) {
+	if info.Video != nil {
+		video = "0:" + strconv.Itoa(info.Video.Index)
+	}
+	if info.Audio != nil {
+		audio = "0:" + strconv.Itoa(info.Audio.Index)
+	}
+	return video, audio
+}
+
 // allowedFormats are the demuxers for plain containers and elementary streams.
 // Whatever opens further files (hls, dash, concat, sdp, image2, …) is missing.
 const allowedFormats = "mov,matroska,webm,avi,mpegts,mpeg,ogg,flv,asf,wav,w64,mp3,aac,ac3,eac3," +
@@ -122,7 +133,7 @@ func (t Tools) Probe(ctx context.Context, path string, lim Limits) (Info, error)
 	case readErr != nil:
 		return Info{}, &FileError{TooLarge, "ffprobe: " + readErr.Error()}
 	case waitErr != nil:
-		return Info{}, refusal(p.stderr.lastLine(), abs)
+		return Info{}, refusal(p.log.complaint(), abs)
 	}
 	return parseProbe(answer, lim)
 }
@@ -175,6 +186,11 @@ func parseProbe(answer []byte, lim Limits) (Info, error) {
 	if err := json.Unmarshal(answer, &all); err != nil {
 		return Info{}, fmt.Errorf("media: ffprobe's answer: %w", err)
 	}
+	return all.info(lim)
+}
+
+// info chooses the streams; a FileError when there is more than lim allows.
+func (all *probed) info(lim Limits) (Info, error) {
 	info := Info{Format: all.Format.Name, Streams: len(all.Streams)}
 	if d, err := strconv.ParseFloat(all.Format.Duration, 64); err == nil && d > 0 {
 		info.Seconds = d

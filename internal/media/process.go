@@ -1,7 +1,6 @@
 package media
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -15,7 +14,7 @@ type process struct {
 	cmd     *exec.Cmd
 	inputs  []*os.File  // our ends; the child's are 0 and what follows its outputs
 	outputs []*os.File  // our ends; the child's are 1, 3, 4, …
-	stderr  *headTail   // what it complained about
+	log     *childLog   // what it says on stderr
 	detach  func() bool // stops ctx from closing the pipes
 }
 
@@ -26,9 +25,9 @@ func start(ctx context.Context, program string, args []string, lim Limits,
 	inputs, outputs int) (p *process, err error) {
 
 	lim = lim.withDefaults()
-	p = &process{cmd: exec.CommandContext(ctx, program, args...), stderr: &headTail{}}
+	p = &process{cmd: exec.CommandContext(ctx, program, args...), log: newChildLog()}
 	p.cmd.Env = environment()
-	p.cmd.Stderr = p.stderr
+	p.cmd.Stderr = p.log
 	p.cmd.WaitDelay = 2 * time.Second // for a grandchild that keeps stderr open
 	setGroup(p.cmd)
 
@@ -80,11 +79,10 @@ func (p *process) wait() error {
 	}
 	p.detach()
 	p.closePipes()
-	return p.cmd.Wait()
+	err := p.cmd.Wait()
+	p.log.close()
+	return err
 }
-
-// kill ends the child's process group at once. wait must still be called.
-func (p *process) kill() { _ = p.cmd.Cancel() }
 
 func (p *process) closePipes() {
 	closeAll(p.inputs)
@@ -117,43 +115,4 @@ func readBounded(r io.Reader, limit int64) ([]byte, error) {
 		return data[:limit], fmt.Errorf("more than %d bytes of output", limit)
 	}
 	return data, err
-}
-
-// headTail is a writer that keeps the first and the last bytes of a stream of any
-// length. Not safe for concurrent use; read it after wait.
-type headTail struct {
-	head, tail []byte
-}
-
-const (
-	headBytes = 32 << 10 // the description of the input comes first
-	tailBytes = 4 << 10  // the reason for giving up comes last
-)
-
-func (h *headTail) Write(b []byte) (int, error) {
-	n := len(b)
-	if room := headBytes - len(h.head); room > 0 {
-		k := min(room, len(b))
-		h.head = append(h.head, b[:k]...)
-		b = b[k:]
-	}
-	h.tail = append(h.tail, b...)
-	if extra := len(h.tail) - tailBytes; extra > 0 {
-		h.tail = append(h.tail[:0], h.tail[extra:]...)
-	}
-	return n, nil
-}
-
-// lastLine returns the last line that is not blank, at most 200 bytes of it.
-func (h *headTail) lastLine() string {
-	text := h.tail
-	if len(bytes.TrimSpace(text)) == 0 {
-		text = h.head
-	}
-	text = bytes.TrimSpace(text)
-	text = text[bytes.LastIndexByte(text, '\n')+1:]
-	if len(text) > 200 {
-		text = text[:200]
-	}
-	return string(bytes.ToValidUTF8(text, []byte("?")))
 }

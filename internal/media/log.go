@@ -1,0 +1,110 @@
+package media
+
+import (
+	"bytes"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// childLog reads a child's stderr line by line and keeps little of it: the last
+// complaints and, from ffmpeg at log level verbose, its description of the input
+// and its final counts. Safe for concurrent use.
+type childLog struct {
+	mu         sync.Mutex
+	line       []byte   // incomplete
+	complaints []string // the last two
+	input      description
+	counts     map[int]count // by stream index
+
+	described chan struct{} // closed when input is complete or the child is gone
+	once      sync.Once
+}
+
+// count is what ffmpeg says at the end about a stream of the input.
+type count struct{ packets, frames int }
+
+const maxLine = 2 << 10 // bytes; the rest of a longer line is dropped
+
+func newChildLog() *childLog {
+	return &childLog{counts: map[int]count{}, described: make(chan struct{})}
+}
+
+// Write takes in text of any length.
+func (l *childLog) Write(text []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := len(text)
+	for len(text) > 0 {
+		line, rest, whole := bytes.Cut(text, []byte{'\n'})
+		l.line = append(l.line, line[:min(len(line), maxLine-len(l.line))]...)
+		if whole {
+			l.take(string(bytes.ToValidUTF8(l.line, []byte("?"))))
+			l.line = l.line[:0]
+		}
+		text = rest
+	}
+	return n, nil
+}
+
+// close ends the log; nobody waits for a description any more.
+func (l *childLog) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.line) > 0 {
+		l.take(string(bytes.ToValidUTF8(l.line, []byte("?"))))
+		l.line = nil
+	}
+	l.once.Do(func() { close(l.described) })
+}
+
+// complaint returns the last two error lines as one; ask after close.
+func (l *childLog) complaint() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Join(l.complaints, "; ")
+}
+
+var (
+	// origin is who speaks, "[h264 @ 0x55d5c3f0a8c0] ", perhaps nested.
+	origin = regexp.MustCompile(`^(?:\[[^\]]* @ 0x[0-9a-f]+\] )+`)
+	level  = regexp.MustCompile(`^\[(\w+)\] `)
+	counts = regexp.MustCompile(
+		`^ *Input stream #0:(\d+) \(\w+\): (\d+) packets read .*; (\d+) frames decoded`)
+)
+
+func (l *childLog) take(line string) {
+	own := !strings.HasPrefix(line, "[") || level.MatchString(line)
+	line = origin.ReplaceAllString(line, "")
+	severity := "error" // ffprobe says nothing else
+	if m := level.FindStringSubmatch(line); m != nil {
+		severity, line = m[1], line[len(m[0]):]
+	}
+	switch severity {
+	case "error", "fatal", "panic":
+		if line = strings.TrimSpace(line); line == "" {
+			return
+		}
+		line = line[:min(len(line), 200)]
+		if n := len(l.complaints); n > 0 && l.complaints[n-1] == line {
+			return
+		}
+		l.complaints = append(l.complaints, line)
+		l.complaints = l.complaints[max(0, len(l.complaints)-2):]
+	case "info", "verbose":
+		if !own {
+			return
+		}
+		if m := counts.FindStringSubmatch(line); m != nil {
+			index, _ := strconv.Atoi(m[1])
+			packets, _ := strconv.Atoi(m[2])
+			frames, _ := strconv.Atoi(m[3])
+			l.counts[index] = count{packets, frames}
+			return
+		}
+		if l.input.take(line) {
+			l.once.Do(func() { close(l.described) })
+		}
+	}
+}
