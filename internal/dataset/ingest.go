@@ -95,14 +95,7 @@ func Ingest(ctx context.Context, cfg IngestConfig) (Summary, error) {
 	if err != nil {
 		return Summary{}, err
 	}
-	if cfg.RetryLeftOut {
-		led.forgetLeftOut()
-	}
 	w := &writer{cfg: &cfg, ledger: led, shards: shards}
-	if err := w.checkSources(); err != nil {
-		shards.abandon(shards.offset)
-		return Summary{}, err
-	}
 	if err := w.ingest(ctx); err != nil {
 		shards.abandon(led.ends[shards.number])
 		return led.summary(), err
@@ -136,26 +129,16 @@ type writer struct {
 	progress Progress
 }
 
-// checkSources returns an error when a key of the manifest was ingested from
-// another source.
-func (w *writer) checkSources() error {
-	for i := range w.cfg.Entries {
-		e := &w.cfg.Entries[i]
-		if err := errors.Join(checkKey(e.Key), checkLabel(e.Label), checkSplit(e.Split)); err != nil {
-			return fmt.Errorf("dataset: %s: %w: %w", e.Path, ErrManifest, err)
-		}
-		line, ok := w.ledger.clips[e.Key]
-		if ok && line.Source != plainText(e.Path) {
-			return fmt.Errorf("dataset: %w: key %s was ingested from %s and now names %s: "+
-				"give one of them a key of its own, or ingest into another folder",
-				ErrManifest, e.Key, line.Source, e.Path)
-		}
-	}
-	return nil
-}
-
 // ingest decodes what the ledger lacks and writes it.
 func (w *writer) ingest(ctx context.Context) error {
+	if err := checkEntries(w.cfg.Entries, w.ledger); err != nil {
+		return err
+	}
+	if w.cfg.RetryLeftOut {
+		if err := w.ledger.append([]*ledgerLine{{Retry: true}}, w.cfg.crash); err != nil {
+			return diskError("dataset: "+w.cfg.Dir, err)
+		}
+	}
 	jobs := w.openJobs()
 	w.report()
 	known := make(map[string]bool, len(w.ledger.clips))
@@ -211,10 +194,10 @@ func (w *writer) ingest(ctx context.Context) error {
 		}
 		return diskError("dataset: "+w.cfg.Dir, err)
 	}
-	if err := context.Cause(ctx); err != nil {
-		return err
+	if err := context.Cause(ctx); errors.Is(err, context.Canceled) {
+		return fmt.Errorf("dataset: stopped; the same command goes on from here: %w", err)
 	}
-	return nil
+	return context.Cause(ctx)
 }
 
 // openJobs returns the sources that are not finished, and counts the others.

@@ -13,10 +13,11 @@ import (
 
 const ledgerFile = "ledger.jsonl"
 
-// ledgerLine is the fate of one clip, or, when Key is empty, the note that a
-// source has been dealt with.
+// ledgerLine is the fate of one clip; or, when Key is empty, the note that a
+// source has been dealt with; or the note that from here on clips that were left
+// out are tried again.
 type ledgerLine struct {
-	Source  string        `json:"source"` // absolute path
+	Source  string        `json:"source,omitempty"` // absolute path
 	Key     string        `json:"key,omitempty"`
 	Start   float64       `json:"start,omitempty"`
 	End     float64       `json:"end,omitempty"`
@@ -27,6 +28,8 @@ type ledgerLine struct {
 	Whole bool   `json:"whole,omitempty"` // source: taken as a whole, not by parts
 	Hash  string `json:"hash,omitempty"`  // source: fingerprint of its content
 	Split string `json:"split,omitempty"` // source
+
+	Retry bool `json:"retry,omitempty"`
 }
 
 // ledger is the record of an ingest: in memory by key and source, on disk as an
@@ -56,9 +59,10 @@ func openLedger(path string) (*ledger, error) {
 	good, err := l.read(f)
 	if err != nil {
 		f.Close()
-		return nil, fmt.Errorf("dataset: %s: %w: %w", path, ErrCorrupt, err)
+		return nil, fmt.Errorf("dataset: %s: %w: %w; without that line and what follows it, "+
+			"ingest goes on from there", path, ErrCorrupt, err)
 	}
-	if err := f.Truncate(good); err == nil {
+	if err = f.Truncate(good); err == nil {
 		_, err = f.Seek(good, io.SeekStart)
 	}
 	if err != nil {
@@ -73,8 +77,15 @@ func (l *ledger) read(r io.Reader) (good int64, err error) {
 	buf := bufio.NewReaderSize(r, maxLineBytes)
 	for n := 1; ; n++ {
 		text, err := buf.ReadSlice('\n')
+		long := err == bufio.ErrBufferFull
+		for err == bufio.ErrBufferFull {
+			_, err = buf.ReadSlice('\n') // a torn line may be long, a written one not
+		}
 		if err == io.EOF {
 			return good, nil
+		}
+		if err == nil && long {
+			err = fmt.Errorf("longer than %d bytes", maxLineBytes)
 		}
 		if err != nil {
 			return good, fmt.Errorf("line %d: %w", n, err)
@@ -95,6 +106,10 @@ func (l *ledger) read(r io.Reader) (good int64, err error) {
 // apply takes a line into the books. A later line replaces an earlier one of the
 // same key, unless that was kept: a clip is kept once.
 func (l *ledger) apply(line *ledgerLine) error {
+	if line.Retry {
+		l.forgetLeftOut()
+		return nil
+	}
 	if line.Key == "" {
 		l.sources[line.Source] = line
 		return nil

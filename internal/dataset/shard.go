@@ -1,7 +1,9 @@
 package dataset
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -90,6 +92,13 @@ func (w *shardWriter) abandon(keep int64) {
 // it is full.
 func resumeShards(dir string, target int64, ends map[int]int64) (*shardWriter, error) {
 	last := -1
+	if len(ends) == 0 {
+		st, err := os.Stat(filepath.Join(dir, indexFile))
+		if err == nil && st.Size() > 0 {
+			return nil, fmt.Errorf("dataset: %s: %w: it has an index and no clip in %s: restore it, "+
+				"or ingest into an empty folder", dir, ErrCorrupt, ledgerFile)
+		}
+	}
 	for n := range ends {
 		last = max(last, n)
 	}
@@ -131,6 +140,15 @@ func resumeShards(dir string, target int64, ends map[int]int64) (*shardWriter, e
 	}
 	if w.file == nil {
 		w.number = last + 1
+	}
+	// One shard may have been begun without any of its clips being counted.
+	err := os.Remove(filepath.Join(dir, shardName(last+1)))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("dataset: %w", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, shardName(last+2))); err == nil {
+		return nil, fmt.Errorf("dataset: %s: %w: %s is not in the ledger: restore %s, "+
+			"or ingest into an empty folder", dir, ErrCorrupt, shardName(last+2), ledgerFile)
 	}
 	return w, nil
 }

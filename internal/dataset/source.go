@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -60,6 +61,55 @@ func plan(entries []Entry) []*job {
 		})
 	}
 	return jobs
+}
+
+// checkEntries returns an error when keys do not fit, repeat, could meet those of
+// cut clips, or were ingested from another source.
+func checkEntries(entries []Entry, led *ledger) error {
+	owner := make(map[string]*Entry, len(entries))
+	for i := range entries {
+		e := &entries[i]
+		err := errors.Join(checkKey(e.Key), checkLabel(e.Label), checkSplit(e.Split))
+		if err == nil && e.Whole() && len(e.Key) > maxBaseBytes {
+			err = fmt.Errorf("key %s of %d bytes, at most %d", e.Key, len(e.Key), maxBaseBytes)
+		}
+		if other, ok := owner[e.Key]; ok && err == nil {
+			err = fmt.Errorf("key %s is also that of %s", e.Key, other.Path)
+		}
+		line, ok := led.clips[e.Key]
+		if ok && err == nil && line.Source != plainText(e.Path) {
+			err = fmt.Errorf("key %s was ingested from %s: give one of them a key of its own, "+
+				"or ingest into another folder", e.Key, line.Source)
+		}
+		if err != nil {
+			return fmt.Errorf("dataset: %s: %w: %w", e.Path, ErrManifest, err)
+		}
+		owner[e.Key] = e
+	}
+	for i := range entries {
+		e := &entries[i]
+		if base, ok := cutBase(e.Key); ok {
+			if other, ok := owner[base]; ok && other.Whole() {
+				return fmt.Errorf("dataset: %s: %w: key %s could be that of a piece of %s: "+
+					"give one of them another key", e.Path, ErrManifest, e.Key, other.Path)
+			}
+		}
+	}
+	return nil
+}
+
+// cutBase takes the start time off a key that looks like segmentKey's.
+func cutBase(key string) (base string, ok bool) {
+	at := len(key) - len("_00000000")
+	if at < 1 || key[at] != '_' {
+		return "", false
+	}
+	for _, c := range key[at+1:] {
+		if c < '0' || c > '9' {
+			return "", false
+		}
+	}
+	return key[:at], true
 }
 
 // result is what a worker hands to the writer: a line of the ledger and, for a
@@ -229,11 +279,11 @@ func (w *worker) judge(e *Entry, c *media.Clip) result {
 	if len(c.Samples) > 0 {
 		info.SampleRateHz = w.settings.SampleRateHz
 	}
-	buf := w.buffers.Get().(*[]byte)
 	if len(c.Frames) > MaxFrames {
 		return leftOut(e, media.TooLarge, fmt.Sprintf("%d frames, at most %d: lower the frame "+
 			"rate or the clip's length", len(c.Frames), MaxFrames))
 	}
+	buf := w.buffers.Get().(*[]byte)
 	record, err := appendRecord((*buf)[:0], &info, c.Frames, c.Samples)
 	if err != nil {
 		return leftOut(e, media.TooLarge, err.Error())
