@@ -1,0 +1,152 @@
+package jepa
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"avjepa/internal/engine"
+	"avjepa/internal/engine/cpu"
+	"avjepa/internal/engine/ref"
+	"avjepa/internal/rng"
+	"avjepa/internal/vit"
+)
+
+func TestValidateListsEveryFault(t *testing.T) {
+	c := Config{Encoder: vit.Default(), Lambda: math.NaN(), Locals: -1, ProjectorInitStd: -1}
+	c.Encoder.Side = 225
+	err := c.Validate()
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	// Image height; directions, knots twice; width, dimension, globals, locals,
+	// views, lambda, deviation.
+	if n := strings.Count(err.Error(), "\n") + 1; n != 11 {
+		t.Errorf("%d faults, want 11:\n%v", n, err)
+	}
+	if _, err := New(ref.New(), goldenConfig(), 1, 1); err == nil {
+		t.Error("a batch of one clip was accepted")
+	}
+}
+
+// TestPlanIsWhatIsUsed: the arena of a plan is filled to the last element, and
+// the paper's step takes the work the paper implies.
+func TestPlanIsWhatIsUsed(t *testing.T) {
+	cfg := goldenConfig()
+	m, err := New(ref.New(), cfg, 1, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := m.NewBatch(engine.U8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Step(b, 0)
+	p, err := PlanTraining(cfg, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.arena != m.arena.Peak() || p.Activations != int64(4*m.arena.Peak()) {
+		t.Errorf("planned %d elements, used %d", p.arena, m.arena.Peak())
+	}
+	if p, err = PlanTraining(Default(), 2); err != nil {
+		t.Fatal(err)
+	}
+	if p.Parameters != 86_637_312+6_041_728 {
+		t.Errorf("%d parameters", p.Parameters)
+	}
+	if perClip := float64(p.StepFLOPs) / 2; !(math.Abs(perClip-5.77e12) <= 0.03e12) {
+		t.Errorf("%.3g FLOPs per clip, want 5.77e12", perClip)
+	}
+	if want := int64(2 * 2 * 2 * (16*224*224*3 + 128*801*4) * 3 / 4); p.Inputs != want {
+		t.Errorf("inputs of %d bytes, want %d", p.Inputs, want)
+	}
+}
+
+// TestSteadyStepAllocatesNothing, but for the stream that draws the directions.
+func TestSteadyStepAllocatesNothing(t *testing.T) {
+	e, err := cpu.New(cpu.Config{Threads: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	cfg := goldenConfig()
+	cfg.Encoder.Dropout, cfg.Encoder.AttentionDropout = 0.1, 0.1
+	m, err := New(e, cfg, 1, goldenClips)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := goldenBatch(openGolden(t, "loss.safetensors"), e)
+	step := func() {
+		m.StepDrawn(b, 1)
+		m.Losses()
+	}
+	m.Step(b, 0)
+	if n := testing.AllocsPerRun(5, step); n != 0 {
+		t.Errorf("%g allocations in a step", n)
+	}
+	if n := testing.AllocsPerRun(5, func() { m.regular.Draw(1, 2) }); !(n <= 20) {
+		t.Errorf("%g allocations for the directions", n)
+	}
+}
+
+// TestLayouts runs numbers of views and modalities beyond the paper's, whose
+// gradients must be finite and of both groups.
+func TestLayouts(t *testing.T) {
+	for _, c := range []struct {
+		locals int
+		both   bool
+	}{{0, false}, {1, false}, {5, false}, {2, true}} {
+		cfg := goldenConfig()
+		cfg.Locals, cfg.LocalsBoth = c.locals, c.both
+		cfg.Encoder.DropAbsent, cfg.Sum, cfg.PooledSIGReg = true, true, true
+		m, err := New(ref.New(), cfg, 1, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := m.NewBatch(engine.F32)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range []engine.Tensor{b.GlobalVideo, b.GlobalAudio, b.LocalVideo, b.LocalAudio} {
+			if !x.Nil() {
+				host := make([]float32, x.Elems())
+				rng.New(4, x.Elems()).FillNormal(host, 1)
+				m.engine.Upload(x, host)
+			}
+		}
+		m.Step(b, 0)
+		l := m.Losses()
+		if !(l.GradNorm > 0 && l.GradNorm < math.Inf(1)) || !(l.Total > 0) {
+			t.Errorf("%d locals, both %v: %+v", c.locals, c.both, l)
+		}
+		if got := m.Features().CLS.Dim(0); got != 2*(2+c.locals) {
+			t.Errorf("%d locals, both %v: %d rows", c.locals, c.both, got)
+		}
+	}
+}
+
+// TestEmbedderAgreesWithTrainer: the same values give the same embeddings, and
+// the trainer's memory suffices.
+func TestEmbedderAgreesWithTrainer(t *testing.T) {
+	g := openGolden(t, "encoder.safetensors")
+	m := goldenModel(t, ref.New())
+	em, err := NewEmbedder(ref.New(), goldenConfig(), 2, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := em.Params.Import(m.Params.Export()); err != nil {
+		t.Fatal(err)
+	}
+	var out [2][]float32
+	for i, m := range []*Model{m, em} {
+		out[i] = download(m.engine, m.Embed(vit.Group{Views: 2,
+			Video: upload(t, m.engine, g.array("video"), 2, 3, 4, 32, 32),
+			Audio: upload(t, m.engine, g.array("audio"), 2, 32, 48)}).Projected)
+	}
+	for i := range out[0] {
+		if out[0][i] != out[1][i] {
+			t.Fatalf("projection [%d] is %g and %g", i, out[0][i], out[1][i])
+		}
+	}
+}

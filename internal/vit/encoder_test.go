@@ -1,0 +1,217 @@
+package vit
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"avjepa/internal/engine"
+	"avjepa/internal/engine/ref"
+	"avjepa/internal/nn"
+	"avjepa/internal/rng"
+)
+
+func smallConfig() Config {
+	return Config{Width: 8, Depth: 2, Heads: 2, MLPRatio: 2,
+		Frames: 2, Side: 4, PatchT: 1, Patch: 2,
+		MelBands: 4, MelFrames: 5, PatchMel: 2, PatchMelT: 2,
+		EmbedNorm: true, InitStd: 0.3}
+}
+
+// bench is an encoder on the reference engine with three groups of views and
+// random weights for their outputs, whose weighted sum is the loss.
+type bench struct {
+	t       *testing.T
+	cx      *nn.Context
+	ps      *nn.Params
+	enc     *Encoder
+	groups  []Group
+	cache   Cache
+	wCLS    engine.Tensor
+	wTokens []engine.Tensor
+}
+
+func newBench(t *testing.T, cfg Config) *bench {
+	t.Helper()
+	e := ref.New()
+	arena, err := engine.NewArena(e, engine.F32, 1<<18)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{t: t, ps: nn.NewParams(),
+		cx: &nn.Context{Engine: e, Arena: arena, Train: true, Seed: 3, Step: 7}}
+	if b.enc, err = New(b.ps, "encoder", cfg); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.ps.Build(e, nn.WithGradients); err != nil {
+		t.Fatal(err)
+	}
+	b.ps.Init(1)
+	for _, p := range b.ps.List() { // biases and gains are to matter too
+		b.upload(p.Value, p.Name, 0.5)
+	}
+	video := func(n int) engine.Tensor { return b.random("video", n, 3, 2, 4, 4) }
+	audio := func(n int) engine.Tensor { return b.random("audio", n, 4, 5) }
+	b.groups = []Group{{Views: 2, Video: video(2), Audio: audio(2)},
+		{Views: 1, Audio: audio(1)}, {Views: 2, Video: video(2)}}
+	b.wCLS = b.random("cls", 5, cfg.Width)
+	for _, g := range b.groups {
+		n := cfg.tokens(!g.Video.Nil(), !g.Audio.Nil())
+		b.wTokens = append(b.wTokens, b.random("tokens", g.Views, n, cfg.Width))
+	}
+	return b
+}
+
+func (b *bench) random(name string, dims ...int) engine.Tensor {
+	x := b.cx.Arena.New(dims...)
+	b.upload(x, name, 1)
+	return x
+}
+
+func (b *bench) upload(x engine.Tensor, name string, std float64) {
+	host := make([]float32, x.Elems())
+	rng.New(5, name).FillNormal(host, std)
+	b.cx.Engine.Upload(x, host)
+}
+
+// loss adds factor·loss of the present parameters to sum (1).
+func (b *bench) loss(sum engine.Tensor, factor float32) {
+	e, a := b.cx.Engine, b.cx.Arena
+	mark := a.Mark()
+	b.enc.Forward(b.cx, &b.cache, b.groups, Keep)
+	dot := func(x, w engine.Tensor) {
+		y := a.New(1, 1)
+		e.Linear(engine.LinearArgs{Y: y, X: x.Reshape(1, x.Elems()), W: w.Reshape(1, w.Elems())})
+		e.AddTo(sum, y.Reshape(1), factor)
+	}
+	dot(b.cache.CLS, b.wCLS)
+	for g, w := range b.wTokens {
+		dot(b.cache.Tokens(g), w)
+	}
+	a.Release(mark)
+}
+
+func (b *bench) gradients() {
+	mark := b.cx.Arena.Mark()
+	b.ps.ZeroGrads()
+	b.enc.Forward(b.cx, &b.cache, b.groups, Keep)
+	b.enc.Backward(b.cx, &b.cache, b.groups, b.wCLS, b.wTokens)
+	b.cx.Arena.Release(mark)
+}
+
+func (b *bench) download(x engine.Tensor) []float32 {
+	host := make([]float32, x.Elems())
+	b.cx.Engine.Download(host, x)
+	return host
+}
+
+// TestGradients compares the gradient of every parameter with a difference of
+// the loss along a random direction, over the encoder's options. The difference
+// is taken on the reference engine, in float64.
+func TestGradients(t *testing.T) {
+	for i := range 16 {
+		cfg := smallConfig()
+		cfg.EmbedNorm, cfg.FinalNorm = i&1 == 0, i&2 != 0
+		cfg.DropAbsent = i&4 != 0
+		if i&8 != 0 {
+			cfg.Dropout, cfg.AttentionDropout = 0.2, 0.3
+		}
+		t.Run(fmt.Sprintf("norms %v %v drop %v dropout %v", cfg.EmbedNorm, cfg.FinalNorm,
+			cfg.DropAbsent, cfg.Dropout), func(t *testing.T) { checkGradients(t, cfg) })
+	}
+}
+
+func checkGradients(t *testing.T, cfg Config) {
+	const h = 1e-3
+	b := newBench(t, cfg)
+	e := b.cx.Engine
+	b.gradients()
+	sum := b.cx.Arena.New(1)
+	for _, p := range b.ps.List() {
+		value, grad := b.download(p.Value), b.download(p.Grad)
+		up, down := make([]float32, len(value)), make([]float32, len(value))
+		dir := make([]float32, len(value))
+		rng.New(9, p.Name).FillNormal(dir, h)
+		want, scale := 0.0, 0.0 // of the difference between up and down
+		for i := range value {
+			up[i], down[i] = value[i]+dir[i], value[i]-dir[i]
+			step := float64(grad[i]) * (float64(up[i]) - float64(down[i]))
+			want += step
+			scale += step * step
+		}
+		e.Fill(sum, 0)
+		e.Upload(p.Value, up)
+		b.loss(sum, 1)
+		e.Upload(p.Value, down)
+		b.loss(sum, -1)
+		e.Upload(p.Value, value)
+		got := float64(b.download(sum)[0])
+		if !(math.Abs(got-want) <= 1e-3*math.Sqrt(scale)+1e-7) {
+			t.Errorf("%s: loss moves by %g, gradient says %g", p.Name, got, want)
+		}
+	}
+}
+
+// TestDiscardGivesTheSameOutputs: without keeping activations, and with the same
+// cache for other groups before.
+func TestDiscardGivesTheSameOutputs(t *testing.T) {
+	for _, drop := range []bool{false, true} {
+		cfg := smallConfig()
+		cfg.DropAbsent, cfg.FinalNorm = drop, true
+		b := newBench(t, cfg)
+		b.enc.Forward(b.cx, &b.cache, b.groups, Keep)
+		cls, tokens := b.download(b.cache.CLS), b.download(b.cache.Tokens(2))
+		b.enc.Forward(b.cx, &b.cache, b.groups[1:2], Discard)
+		b.enc.Forward(b.cx, &b.cache, b.groups, Discard)
+		equal(t, "CLS", b.download(b.cache.CLS), cls)
+		equal(t, "tokens", b.download(b.cache.Tokens(2)), tokens)
+		// A group's result does not depend on the others.
+		b.enc.Forward(b.cx, &b.cache, b.groups[2:], Discard)
+		equal(t, "CLS alone", b.download(b.cache.CLS), cls[3*cfg.Width:])
+	}
+}
+
+func equal(t *testing.T, what string, got, want []float32) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("%s: %d values, want %d", what, len(got), len(want))
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Fatalf("%s[%d] = %g, want %g", what, i, got[i], want[i])
+		}
+	}
+}
+
+// TestAbsentIsZeroInput: an absent modality and an input of zeros are one.
+func TestAbsentIsZeroInput(t *testing.T) {
+	b := newBench(t, smallConfig())
+	b.enc.Forward(b.cx, &b.cache, b.groups[1:2], Discard)
+	want := b.download(b.cache.Tokens(0))
+	g := b.groups[1]
+	g.Video = b.cx.Arena.New(g.Views, 3, 2, 4, 4)
+	b.cx.Engine.Fill(g.Video, 0)
+	b.enc.Forward(b.cx, &b.cache, []Group{g}, Discard)
+	equal(t, "tokens", b.download(b.cache.Tokens(0)), want)
+}
+
+func TestDropoutOnlyInTraining(t *testing.T) {
+	cfg := smallConfig()
+	cfg.Dropout, cfg.AttentionDropout = 0.5, 0.5
+	b := newBench(t, cfg)
+	run := func(train bool, step int) []float32 {
+		b.cx.Train, b.cx.Step = train, step
+		b.enc.Forward(b.cx, &b.cache, b.groups, Discard)
+		return b.download(b.cache.CLS)
+	}
+	first, again, other := run(true, 1), run(true, 1), run(true, 2)
+	equal(t, "the same step", again, first)
+	if other[0] == first[0] {
+		t.Error("two steps have the same masks")
+	}
+	eval := run(false, 1)
+	equal(t, "evaluation", run(false, 2), eval)
+	cfg.Dropout, cfg.AttentionDropout = 0, 0
+	b = newBench(t, cfg)
+	equal(t, "evaluation", eval, run(true, 1))
+}
