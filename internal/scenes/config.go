@@ -20,10 +20,7 @@ type Config struct {
 	ScenesPerFile int     `json:"scenes_per_file"`
 	SampleRateHz  int     `json:"sample_rate_hz"`
 
-	// Polish adds a second property that is seen and heard: polished things
-	// look lighter and glossier, and ring up to twice as long; rough ones look
-	// dark and ring down to half as long.
-	Polish bool `json:"polish"`
+	Cues Cues `json:"cues"`
 
 	// Workers is how many files are made at a time. It does not change them.
 	Workers int `json:"-"`
@@ -33,8 +30,8 @@ type Config struct {
 // of 48 × 48 pixels at 12.5 pictures a second with 16 kHz sound.
 func Default() Config {
 	return Config{
-		Train: 2400, HeldOut: 200, Side: 48, FPS: 12.5, Seconds: 3.2, GapSeconds: .32,
-		ScenesPerFile: 100, SampleRateHz: 16000, Workers: 2,
+		Train: 2400, HeldOut: 200, Side: 48, FPS: 12.5, Seconds: 3.2, GapSeconds: .16,
+		ScenesPerFile: 50, SampleRateHz: 16000, Workers: 2,
 	}
 }
 
@@ -101,7 +98,7 @@ const (
 // Scene returns scene index of a split. The splits have different seeds, so
 // that no scene of one is drawn from numbers of the other.
 func (c Config) Scene(split Split, index int) Scene {
-	return NewScene(rng.New(c.Seed, "scenes.split", string(split)).Uint64(), index, c.Polish)
+	return NewScene(rng.New(c.Seed, "scenes.split", string(split)).Uint64(), index, c.Cues)
 }
 
 // reel is one file: consecutive scenes of a split.

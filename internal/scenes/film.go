@@ -36,7 +36,7 @@ func (f *Film) Len() int { return len(f.way) }
 
 const (
 	levelUnit  = 64   // units of one of the 255 levels
-	noiseSigma = .015 // camera noise, share of full scale
+	noiseSigma = .010 // camera noise, share of full scale
 	noiseLen   = 1 << 16
 )
 
@@ -129,9 +129,13 @@ func (s Scene) surface() (color [3]float64, gloss float64) {
 
 // scenery returns a background that says nothing about the object except where
 // its floor is: a grey gradient, half-transparent grey boxes and a floor band.
+// Its brightness is that of Daylight, if the scene has it.
 func (s Scene) scenery(side int) []int16 {
 	r := rng.New(s.noise, "scenes.scenery")
 	grey := r.Uniform(.1, .6)
+	if !math.IsNaN(s.Daylight) {
+		grey = .1 + .5*s.Daylight
+	}
 	upper, lower := grey+r.Uniform(-.06, .06), grey+r.Uniform(-.06, .06)
 	level := make([]float64, side*side)
 	for y := range side {

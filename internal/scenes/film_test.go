@@ -39,7 +39,7 @@ func TestFilmShowsTheMotion(t *testing.T) {
 	rgb := make([]byte, 3*side*side)
 	var areas [kinds]float64
 	for i := range 80 {
-		s := NewScene(3, i, false)
+		s := NewScene(3, i, Cues{})
 		s.Color = baseColor[s.Kind]
 		if s.Kind == Wood || s.Kind == Snare {
 			s.Color = [3]float64{1, 0, 0} // clear of every grey
@@ -73,7 +73,7 @@ func TestFilmShowsTheMotion(t *testing.T) {
 
 // Pictures are the same bytes again, in whatever order they are made.
 func TestFilmIsDeterministic(t *testing.T) {
-	s := NewScene(3, 9, true)
+	s := NewScene(3, 9, Cues{Polish: true})
 	a, b := s.Film(48, 12.5, 3.2), s.Film(48, 12.5, 3.2)
 	first := make([]byte, 3*48*48)
 	again := make([]byte, 3*48*48)
@@ -123,7 +123,7 @@ func TestNothingTellsTheSplit(t *testing.T) {
 }
 
 func TestCameraNoise(t *testing.T) {
-	s := NewScene(3, 1, false)
+	s := NewScene(3, 1, Cues{})
 	film := s.Film(48, 12.5, 3.2)
 	rgb := make([]byte, 3*48*48)
 	film.Render(0, rgb)
@@ -141,7 +141,7 @@ func TestCameraNoise(t *testing.T) {
 
 // Polish is seen: the same object is lighter.
 func TestPolishIsSeen(t *testing.T) {
-	s := NewScene(3, 2, true)
+	s := NewScene(3, 2, Cues{Polish: true})
 	brightness := func(polish float64) (sum float64) {
 		s.Polish = polish
 		film := s.Film(48, 12.5, .4)
@@ -156,10 +156,35 @@ func TestPolishIsSeen(t *testing.T) {
 	}
 }
 
+// Daylight is seen and heard: it alone sets the grey and the noise floor.
+func TestDaylight(t *testing.T) {
+	for i := range 8 {
+		s := NewScene(3, i, Cues{Daylight: true})
+		measure := func(daylight float64) (grey, db float64) {
+			s.Daylight = daylight
+			for _, v := range s.scenery(48) {
+				grey += float64(v) / (levelUnit * 255 * 3 * 48 * 48)
+			}
+			hiss := make([]float32, 64000)
+			s.hiss(testRateHz, hiss)
+			p := 0.0
+			for _, v := range hiss {
+				p += float64(v) * float64(v) / float64(len(hiss))
+			}
+			return grey, 10 * math.Log10(p)
+		}
+		night, quiet := measure(0)
+		day, loud := measure(1)
+		if !(day > night+.25 && math.Abs(quiet+55) < .5 && math.Abs(loud+38) < .5) {
+			t.Errorf("scene %d: grey %.2f to %.2f, noise %.1f to %.1f dB", i, night, day, quiet, loud)
+		}
+	}
+}
+
 func BenchmarkFilm(b *testing.B) {
 	rgb := make([]byte, 48*48*3)
 	for i := range b.N {
-		film := NewScene(1, i, true).Film(48, 12.5, 3.2)
+		film := NewScene(1, i, Cues{Polish: true}).Film(48, 12.5, 3.2)
 		for j := range film.Len() {
 			film.Render(j, rgb)
 		}

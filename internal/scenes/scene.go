@@ -11,7 +11,8 @@ import (
 type Scene struct {
 	Kind        Kind
 	Size        float64    // u in [0, 1]
-	Polish      float64    // in [0, 1]; NaN when polish is not part of the scenes
+	Polish      float64    // in [0, 1]; NaN without Cues.Polish
+	Daylight    float64    // in [0, 1]; NaN without Cues.Daylight
 	Color       [3]float64 // red, green, blue; may lie slightly outside [0, 1]
 	Angle       float64    // rotation at time 0, radians
 	Spin        float64    // radians per second
@@ -21,16 +22,29 @@ type Scene struct {
 	Gravity     float64 // downward acceleration
 	Restitution float64 // share of speed kept in a bounce off the floor
 
-	noise uint64 // seed of everything uninformative: scenery, camera, hiss
+	noise uint64 // seed of the rest: scenery, camera, hiss
+}
+
+// Cues are properties that are both seen and heard beyond kind, size and
+// impacts. Each is a number of the scene, uniform in [0, 1] and independent of
+// all others.
+type Cues struct {
+	// Polish: polished things look lighter and glossier, and ring up to twice
+	// as long; rough ones look darker and ring down to half as long.
+	Polish bool `json:"polish"`
+
+	// Daylight: bright scenery is noisy, dark scenery is quiet, as day and
+	// night are. Without it brightness and noise floor are independent.
+	Daylight bool `json:"daylight"`
 }
 
 // NewScene returns the scene of a seed and an index ≥ 0. Every eight scenes
-// from an index divisible by eight hold each kind once. polish adds the second
-// shared property (see Config.Polish); it changes nothing else of the scene.
-func NewScene(seed uint64, index int, polish bool) Scene {
+// from an index divisible by eight hold each kind once. A cue changes nothing
+// of the scene but what it is about.
+func NewScene(seed uint64, index int, cues Cues) Scene {
 	order := rng.New(seed, "scenes.kind", index/int(kinds)).Perm(int(kinds))
 	r := rng.New(seed, "scenes.scene", index)
-	s := Scene{Kind: Kind(order[index%int(kinds)]), Size: r.Float64(), Polish: math.NaN()}
+	s := Scene{Kind: Kind(order[index%int(kinds)]), Size: r.Float64()}
 	s.Angle = r.Uniform(0, 2*math.Pi)
 	s.Spin = r.Uniform(-2, 2)
 	for c, base := range baseColor[s.Kind] {
@@ -48,8 +62,12 @@ func NewScene(seed uint64, index int, polish bool) Scene {
 	s.VY = r.Uniform(-.6, .6)
 	s.Restitution = r.Uniform(.80, .97)
 	s.noise = r.Uint64()
-	if p := r.Float64(); polish {
-		s.Polish = p
+	s.Polish, s.Daylight = r.Float64(), r.Float64()
+	if !cues.Polish {
+		s.Polish = math.NaN()
+	}
+	if !cues.Daylight {
+		s.Daylight = math.NaN()
 	}
 	return s
 }

@@ -45,15 +45,17 @@ func TestScenesAreOfTheirSeed(t *testing.T) {
 			sizes[s.Size] = string(split)
 		}
 	}
-	a, b := NewScene(5, 40, false), NewScene(5, 40, true)
-	if !math.IsNaN(a.Polish) || !(b.Polish >= 0 && b.Polish < 1) {
-		t.Errorf("polish %g without, %g with", a.Polish, b.Polish)
+	a, b := NewScene(5, 40, Cues{}), NewScene(5, 40, Cues{Polish: true, Daylight: true})
+	if !math.IsNaN(a.Polish) || !math.IsNaN(a.Daylight) ||
+		!(b.Polish >= 0 && b.Polish < 1 && b.Daylight >= 0 && b.Daylight < 1) {
+		t.Errorf("polish, daylight %g, %g without, %g, %g with",
+			a.Polish, a.Daylight, b.Polish, b.Daylight)
 	}
-	b.Polish, a.Polish = 0, 0
+	a.Polish, a.Daylight = b.Polish, b.Daylight
 	if a != b {
-		t.Errorf("polish changed the scene:\n%+v\n%+v", a, b)
+		t.Errorf("cues changed the scene:\n%+v\n%+v", a, b)
 	}
-	if NewScene(6, 40, false).Size == a.Size || NewScene(5, 41, false).Size == a.Size {
+	if NewScene(6, 40, Cues{}).Size == a.Size || NewScene(5, 41, Cues{}).Size == a.Size {
 		t.Error("another seed or index gives the same size")
 	}
 }
@@ -63,7 +65,7 @@ func TestScenesAreOfTheirSeed(t *testing.T) {
 func TestMove(t *testing.T) {
 	total := 0
 	for i := range 200 {
-		s := NewScene(11, i, false)
+		s := NewScene(11, i, Cues{})
 		way, impacts := s.Move(stepsPerSecond, 3.2)
 		if len(way) != 3200 {
 			t.Fatalf("scene %d: %d places, want 3200", i, len(way))

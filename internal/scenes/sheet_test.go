@@ -17,12 +17,12 @@ func TestContactSheet(t *testing.T) {
 	}
 	const side, zoom, columns, rows = 48, 2, 8, 24
 	const cellPx = side*zoom + 2
-	polish := os.Getenv("AVJEPA_SHEET_POLISH") != ""
+	cues := os.Getenv("AVJEPA_SHEET_CUES") != ""
 	sheet := image.NewRGBA(image.Rect(0, 0, cellPx*(columns+4), cellPx*rows))
 	rgb := make([]byte, 3*side*side)
 	samples := make([]int16, 51200)
 	for row := range rows {
-		s := NewScene(7, row, polish)
+		s := NewScene(7, row, Cues{Polish: cues, Daylight: cues})
 		film := s.Film(side, 12.5, 3.2)
 		for col := range columns {
 			film.Render(5*col, rgb)

@@ -42,11 +42,15 @@ func (s Scene) Sound(rateHz int, samples []int16) {
 	}
 }
 
-// hiss adds the noise floor: white noise at a random level, with a random
-// share of it led through a one-pole low-pass at 300 Hz.
+// hiss adds the noise floor: white noise at a random level, or that of Daylight,
+// with a random share of it led through a one-pole low-pass at 300 Hz.
 func (s Scene) hiss(rateHz int, mix []float32) {
 	r := rng.New(s.noise, "scenes.hiss")
-	level := math.Pow(10, r.Uniform(-55, -38)/20)
+	db := r.Uniform(-55, -38)
+	if !math.IsNaN(s.Daylight) {
+		db = -55 + 17*s.Daylight
+	}
+	level := math.Pow(10, db/20)
 	dark := r.Float64()
 	pole := math.Exp(-2 * math.Pi * 300 / float64(rateHz))
 	// The low-pass has variance (1−pole)/(1+pole); scale it back to one.

@@ -69,7 +69,7 @@ func pitchOf(k Kind, x []float64, rateHz, want float64) float64 {
 
 func TestStrikeHasItsPitch(t *testing.T) {
 	for i := range 64 {
-		s := NewScene(4, i, false)
+		s := NewScene(4, i, Cues{})
 		if s.Kind == Snare {
 			continue
 		}
@@ -88,7 +88,7 @@ func TestStrikeHasItsPitch(t *testing.T) {
 // The noise of a snare lies around four pitches.
 func TestSnareBand(t *testing.T) {
 	for i := range 32 {
-		s := NewScene(4, i, false)
+		s := NewScene(4, i, Cues{})
 		if s.Kind != Snare {
 			continue
 		}
@@ -107,7 +107,7 @@ func TestSnareBand(t *testing.T) {
 
 func TestStrikePeakAndEnd(t *testing.T) {
 	for i := range 16 {
-		s := NewScene(4, i, true)
+		s := NewScene(4, i, Cues{Polish: true})
 		x := s.Strike(testRateHz)
 		peak := 0.0
 		for _, v := range x {
@@ -131,7 +131,7 @@ func power(x []int16) (p float64) {
 func TestImpactsSound(t *testing.T) {
 	checked := 0
 	for i := range 64 {
-		s := NewScene(8, i, false)
+		s := NewScene(8, i, Cues{})
 		if s.Kind == Bell || s.Kind == Reed || s.Kind == Glass {
 			continue // these still ring from the impact before
 		}
@@ -170,7 +170,7 @@ func TestImpactsSound(t *testing.T) {
 }
 
 func TestSoundIsDeterministic(t *testing.T) {
-	s := NewScene(8, 5, true)
+	s := NewScene(8, 5, Cues{Polish: true})
 	a, b := make([]int16, 20000), make([]int16, 20000)
 	s.Sound(testRateHz, a)
 	s.Sound(testRateHz, b)
@@ -184,7 +184,7 @@ func TestSoundIsDeterministic(t *testing.T) {
 // The noise floor has the level that was drawn, whatever its colour.
 func TestHissLevel(t *testing.T) {
 	for i := range 16 {
-		s := NewScene(8, i, false)
+		s := NewScene(8, i, Cues{})
 		x := make([]float32, 64000)
 		s.hiss(testRateHz, x)
 		p := 0.0
@@ -222,14 +222,14 @@ func features(s Scene) []float64 {
 func TestKindsSoundDifferent(t *testing.T) {
 	var centre [kinds][24]float64
 	for i := range 128 {
-		s := NewScene(21, i, true)
+		s := NewScene(21, i, Cues{Polish: true})
 		for j, v := range features(s) {
 			centre[s.Kind][j] += v / 16
 		}
 	}
 	right := 0
 	for i := range 64 {
-		s := NewScene(22, i, true)
+		s := NewScene(22, i, Cues{Polish: true})
 		f := features(s)
 		best, bestDist := Kind(0), math.Inf(1)
 		for k := range centre {
@@ -253,7 +253,7 @@ func TestKindsSoundDifferent(t *testing.T) {
 // Polish is heard: the sound lasts longer, by the factor that ring says.
 func TestPolishIsHeard(t *testing.T) {
 	for i := range 8 {
-		s := NewScene(4, i, true)
+		s := NewScene(4, i, Cues{Polish: true})
 		mean := func(polish float64) float64 {
 			s.Polish = polish
 			var sum, weight float64
@@ -272,6 +272,6 @@ func TestPolishIsHeard(t *testing.T) {
 func BenchmarkSound(b *testing.B) {
 	samples := make([]int16, 51200)
 	for i := range b.N {
-		NewScene(1, i, true).Sound(16000, samples)
+		NewScene(1, i, Cues{Polish: true}).Sound(16000, samples)
 	}
 }

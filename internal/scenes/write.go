@@ -185,13 +185,9 @@ func (c Config) manifest() []byte {
 // truth returns truth.csv: what each scene was drawn from. impacts are the
 // times in seconds from the start of the scene, separated by spaces.
 func (c Config) truth() []byte {
-	rows := [][]string{{"key", "label", "size", "radius", "pitch_hz", "polish", "spin",
+	rows := [][]string{{"key", "label", "size", "radius", "pitch_hz", "polish", "daylight", "spin",
 		"gravity", "restitution", "impacts"}}
 	c.eachScene(func(_ reel, _ int, key string, s Scene) {
-		polish := ""
-		if !math.IsNaN(s.Polish) {
-			polish = number(s.Polish)
-		}
 		_, impacts := s.Move(c.FPS, c.Seconds)
 		var times []byte
 		for i, hit := range impacts {
@@ -201,14 +197,17 @@ func (c Config) truth() []byte {
 			times = strconv.AppendFloat(times, hit.Time, 'f', 3, 64)
 		}
 		rows = append(rows, []string{key, s.Kind.String(), number(s.Size), number(s.Radius()),
-			number(s.PitchHz()), polish, number(s.Spin), number(s.Gravity),
+			number(s.PitchHz()), number(s.Polish), number(s.Daylight), number(s.Spin), number(s.Gravity),
 			number(s.Restitution), string(times)})
 	})
 	return csvBytes(rows)
 }
 
-// number prints v with at most six digits after the point.
+// number prints v with at most six digits after the point, NaN as nothing.
 func number(v float64) string {
+	if math.IsNaN(v) {
+		return ""
+	}
 	return strconv.FormatFloat(math.Round(v*1e6)/1e6, 'f', -1, 64)
 }
 
