@@ -203,7 +203,7 @@ func (t Tools) decodeStreams(parent context.Context, abs string, a *assembler, h
 	for open > 0 && err == nil {
 		x := <-pieces
 		if x.err == nil && !told {
-			if err = a.learn(p.log); err != nil {
+			if err = a.learn(ctx, p.log); err != nil {
 				break
 			}
 			told = true
@@ -245,13 +245,15 @@ const describeTime = 10 * time.Second
 
 // learn fills a.info from the child's description of its input. It returns
 // errAmbiguous when that does not settle which streams to take.
-func (a *assembler) learn(log *childLog) error {
+func (a *assembler) learn(ctx context.Context, log *childLog) error {
 	timer := time.NewTimer(describeTime)
 	defer timer.Stop()
 	select {
 	case <-log.described:
 	case <-timer.C:
 		return errAmbiguous
+	case <-ctx.Done():
+		return &FileError{Timeout, "no description of the input"}
 	}
 	log.mu.Lock()
 	defer log.mu.Unlock()

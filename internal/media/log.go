@@ -86,6 +86,7 @@ func (l *childLog) take(line string) {
 		if line = strings.TrimSpace(line); line == "" {
 			return
 		}
+		line, _, _ = strings.Cut(line, " '"+allowedFormats)
 		line = line[:min(len(line), 200)]
 		if n := len(l.complaints); n > 0 && l.complaints[n-1] == line {
 			return
