@@ -1,0 +1,19 @@
+// Package enginetest holds an engine to the reference engine.
+//
+//	func TestEngine(t *testing.T) {
+//		enginetest.Run(t, func(t *testing.T) engine.Engine { return cpu.New(2) })
+//	}
+//
+// A case says which operands an operation has and calls it. The suite then runs
+// it several times:
+//
+//   - on the reference, and again with its inputs moved by one rounding error:
+//     what that does to an output is the measure of how far an engine may be off;
+//   - on the engine with NaN wherever nothing may be read (around operands,
+//     between strided rows, in outputs that are set), and again with finite
+//     numbers there: both must give the same bits, and leave all of it unchanged;
+//   - on both with a NaN in one input after another: it must reach the same
+//     elements.
+//
+// The suite touches memory by the methods of engine.Engine alone.
+package enginetest

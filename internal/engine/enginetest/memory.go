@@ -1,0 +1,182 @@
+package enginetest
+
+import (
+	"math"
+	"testing"
+
+	"avjepa/internal/engine"
+	"avjepa/internal/rng"
+	"avjepa/internal/tensor"
+)
+
+const (
+	eps   = 1.0 / (1 << 23) // distance of float32 numbers at 1
+	guard = 37              // elements before and behind an operand; odd, so it is unaligned
+)
+
+// memory makes the operands of one run of a case on one engine. What an operand
+// holds depends only on its name.
+type memory struct {
+	t       *testing.T
+	e       engine.Engine
+	poison  float32     // what lies where nothing may be read
+	perturb *rng.Stream // when set, every input moves by up to one rounding error
+	nanIn   string      // when set, one element of this operand is NaN
+	regions []*region
+}
+
+// region is an operand and the buffer around it.
+type region struct {
+	name    string
+	tensor  engine.Tensor
+	whole   engine.Tensor // all of the buffer, (n)
+	before  []float32     // what whole held before the run
+	output  bool          // the operation sets it or adds to it
+	given   bool          // it has contents before the run
+	scratch bool          // its elements may hold anything afterwards
+	fixed   bool          // neither perturbed nor made NaN: labels, for example
+	terms   int           // length of the longest sum behind an element
+	slack   float64       // absolute error allowed whatever the conditioning
+}
+
+// at returns the position in the buffer of element i of the operand.
+func (r *region) at(i int) int {
+	c := r.tensor.Cols()
+	return r.tensor.Offset() + i/c*r.tensor.Stride() + i%c
+}
+
+// in makes an input of standard normal numbers.
+func (m *memory) in(name string, dims ...int) engine.Tensor {
+	return m.place(&region{name: name}, m.normal(name, dims), 0, 0, dims)
+}
+
+// wideIn makes a strided input: the middle columns of something wider.
+func (m *memory) wideIn(name string, dims ...int) engine.Tensor {
+	lo, hi := m.margins(dims)
+	return m.place(&region{name: name}, m.normal(name, dims), lo, hi, dims)
+}
+
+// inOf makes an input of the given values.
+func (m *memory) inOf(name string, values []float32, dims ...int) engine.Tensor {
+	return m.place(&region{name: name}, values, 0, 0, dims)
+}
+
+// fixed makes an input of values that are never perturbed nor made NaN.
+func (m *memory) fixed(name string, values []float32, dims ...int) engine.Tensor {
+	return m.place(&region{name: name, fixed: true}, values, 0, 0, dims)
+}
+
+// out makes an output that is set; terms is the length of the longest sum
+// behind one of its elements.
+func (m *memory) out(name string, terms int, dims ...int) engine.Tensor {
+	return m.place(&region{name: name, output: true, terms: terms}, nil, 0, 0, dims)
+}
+
+// wideOut makes a strided output that is set.
+func (m *memory) wideOut(name string, terms int, dims ...int) engine.Tensor {
+	lo, hi := m.margins(dims)
+	return m.place(&region{name: name, output: true, terms: terms}, nil, lo, hi, dims)
+}
+
+// acc makes an operand that is read and written.
+func (m *memory) acc(name string, terms int, dims ...int) engine.Tensor {
+	r := &region{name: name, output: true, terms: terms}
+	return m.place(r, m.normal(name, dims), 0, 0, dims)
+}
+
+// accOf makes an operand that is read and written, of the given values.
+func (m *memory) accOf(name string, terms int, values []float32, dims ...int) engine.Tensor {
+	return m.place(&region{name: name, output: true, terms: terms}, values, 0, 0, dims)
+}
+
+// wideAcc makes a strided operand that is read and written.
+func (m *memory) wideAcc(name string, terms int, dims ...int) engine.Tensor {
+	lo, hi := m.margins(dims)
+	r := &region{name: name, output: true, terms: terms}
+	return m.place(r, m.normal(name, dims), lo, hi, dims)
+}
+
+// scratch makes an operand whose contents are of no interest.
+func (m *memory) scratch(name string, dims ...int) engine.Tensor {
+	return m.place(&region{name: name, output: true, scratch: true}, nil, 0, 0, dims)
+}
+
+// margins returns how many columns lie before and behind a strided operand:
+// those of a packed query, key, value tensor, or odd numbers.
+func (m *memory) margins(dims []int) (lo, hi int) {
+	if c := dims[len(dims)-1]; len(m.regions)%2 == 0 {
+		return c, c
+	}
+	return 3, 6
+}
+
+func (m *memory) normal(name string, dims []int) []float32 {
+	v := make([]float32, tensor.Of(dims...).Elems())
+	rng.New(1, "operand", name).FillNormal(v, 1)
+	return v
+}
+
+// place uploads values (nil: poison) amid poison, lo columns before and hi
+// behind every row.
+func (m *memory) place(r *region, values []float32, lo, hi int, dims []int) engine.Tensor {
+	s := tensor.Of(dims...)
+	width := lo + s.Cols() + hi
+	parent := s
+	if lo+hi > 0 {
+		parent = s.With(-1, width)
+	}
+	n := guard + parent.Elems() + guard
+	buf, err := m.e.NewBuffer(engine.F32, n)
+	if err != nil {
+		m.t.Fatalf("buffer of %d elements: %v", n, err)
+	}
+	r.whole = engine.NewTensor(buf, 0, tensor.Of(n))
+	r.tensor = engine.NewTensor(buf, guard, parent)
+	if lo+hi > 0 {
+		r.tensor = r.tensor.Columns(lo, lo+s.Cols())
+	}
+	r.given = values != nil
+	r.before = make([]float32, n)
+	for i := range r.before {
+		r.before[i] = m.poison
+	}
+	for i, v := range values {
+		if m.perturb != nil && !r.fixed {
+			v *= float32(1 + eps*m.perturb.Uniform(-1, 1))
+		}
+		r.before[r.at(i)] = v
+	}
+	if m.nanIn == r.name {
+		i := rng.New(1, "nan", r.name).IntN(len(values))
+		r.before[r.at(i)] = float32(math.NaN())
+	}
+	m.e.Upload(r.whole, r.before)
+	m.regions = append(m.regions, r)
+	return r.tensor
+}
+
+// bytes makes an input of random bytes amid others.
+func (m *memory) bytes(name string, dims ...int) engine.Tensor {
+	s := tensor.Of(dims...)
+	buf, err := m.e.NewBuffer(engine.U8, s.Elems()+2*guard)
+	if err != nil {
+		m.t.Fatalf("buffer of %d bytes: %v", s.Elems()+2*guard, err)
+	}
+	v, r := make([]byte, buf.Elems()), rng.New(1, "operand", name)
+	for i := range v {
+		v[i] = byte(r.Uint32())
+	}
+	m.e.UploadBytes(engine.NewTensor(buf, 0, tensor.Of(len(v))), v)
+	m.t.Cleanup(buf.Free)
+	return engine.NewTensor(buf, guard, s)
+}
+
+// allow sets the absolute error that the operand made last may have.
+func (m *memory) allow(slack float64) { m.regions[len(m.regions)-1].slack = slack }
+
+// free gives back all buffers.
+func (m *memory) free() {
+	for _, r := range m.regions {
+		r.whole.Buffer().Free()
+	}
+}

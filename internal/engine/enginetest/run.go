@@ -1,0 +1,239 @@
+package enginetest
+
+import (
+	"math"
+	"testing"
+
+	"avjepa/internal/engine"
+	"avjepa/internal/engine/ref"
+	"avjepa/internal/rng"
+)
+
+// Options says what of the contract an engine keeps in a way of its own.
+type Options struct {
+	// OwnAttentionDropout: the masks of attention dropout are not those of
+	// package rng. Then only their statistics are checked.
+	OwnAttentionDropout bool
+	// ZeroAllocs: no operation allocates on the Go heap in a steady state.
+	ZeroAllocs bool
+}
+
+// testCase is one call of an operation. build makes the operands and returns
+// the call.
+type testCase struct {
+	op, name string
+	build    func(m *memory) func()
+	skipNaN  bool // whether a NaN that is multiplied by 0 propagates is not defined
+}
+
+// Run holds an engine to the reference. open returns a new engine; it is
+// closed at the end of each operation's tests.
+func Run(t *testing.T, open func(t *testing.T) engine.Engine) {
+	t.Helper()
+	Options{}.Run(t, open)
+}
+
+// Run is Run with options.
+func (o Options) Run(t *testing.T, open func(t *testing.T) engine.Engine) {
+	t.Helper()
+	var all []testCase
+	for _, family := range [][]testCase{linearCases(), elementCases(), normCases(),
+		attentionCases(o), tokenCases(), objectiveCases(), optimCases()} {
+		all = append(all, family...)
+	}
+	byOp, order := map[string][]testCase{}, []string{}
+	for _, c := range all {
+		if byOp[c.op] == nil {
+			order = append(order, c.op)
+		}
+		byOp[c.op] = append(byOp[c.op], c)
+	}
+	withEngine := func(name string, f func(t *testing.T, e engine.Engine)) {
+		t.Run(name, func(t *testing.T) {
+			e := open(t)
+			f(t, e)
+			if err := e.Sync(); err != nil {
+				t.Errorf("Sync: %v", err)
+			}
+			if err := e.Close(); err != nil {
+				t.Errorf("Close: %v", err)
+			}
+		})
+	}
+	withEngine("Memory", testMemory)
+	for _, op := range order {
+		withEngine(op, func(t *testing.T, e engine.Engine) {
+			for _, c := range byOp[op] {
+				t.Run(c.name, func(t *testing.T) { c.check(t, e, o) })
+			}
+		})
+	}
+	if o.OwnAttentionDropout {
+		withEngine("AttentionDropoutStatistics", testOwnDropout)
+	}
+}
+
+// check runs a case on the engine and on the reference and compares.
+func (c testCase) check(t *testing.T, e engine.Engine, o Options) {
+	nan := float32(math.NaN())
+	reference := c.runRef(&memory{t: t, e: ref.New(), poison: nan})
+	movement := make([]float64, len(reference.regions)) // per operand
+	for i := range 2 {
+		m := c.runRef(&memory{t: t, e: ref.New(), poison: nan,
+			perturb: rng.New(uint64(i), "perturb")})
+		for k, v := range m.values {
+			for j := range v {
+				if d := math.Abs(v[j] - reference.values[k][j]); d > movement[k] {
+					movement[k] = d
+				}
+			}
+		}
+	}
+
+	m := &memory{t: t, e: e, poison: nan}
+	call := c.build(m)
+	call()
+	got := download(m)
+	for k, r := range m.regions {
+		compare(t, r, got[k], reference.values[k], movement[k])
+	}
+	if o.ZeroAllocs {
+		e.Sync()
+		if n := testing.AllocsPerRun(3, call); n != 0 {
+			t.Errorf("%v allocations per call, want none", n)
+		}
+	}
+	m.free()
+
+	again := &memory{t: t, e: e, poison: 1.5e9}
+	c.build(again)()
+	for k, v := range download(again) {
+		compareBits(t, again.regions[k], v, got[k])
+	}
+	again.free()
+	if !c.skipNaN && !t.Failed() {
+		c.checkNaN(t, e)
+	}
+}
+
+// checkNaN puts a NaN into one input after another and compares where it comes
+// out.
+func (c testCase) checkNaN(t *testing.T, e engine.Engine) {
+	probe := &memory{t: t, e: ref.New()}
+	c.build(probe)
+	elems := 0
+	for _, r := range probe.regions {
+		elems += r.tensor.Elems()
+	}
+	if elems > 20_000 {
+		return // the small cases have shown it
+	}
+	for _, r := range probe.regions {
+		if r.fixed || !r.given {
+			continue
+		}
+		want := c.runRef(&memory{t: t, e: ref.New(), nanIn: r.name})
+		m := &memory{t: t, e: e, nanIn: r.name}
+		c.build(m)()
+		for k, v := range download(m) {
+			s := m.regions[k]
+			for i := range s.tensor.Elems() {
+				is, should := v[s.at(i)] != v[s.at(i)], math.IsNaN(want.values[k][s.at(i)])
+				if is != should && !s.scratch {
+					t.Errorf("NaN in %s: element %d of %s is %v, its being NaN should be %v",
+						r.name, i, s.name, v[s.at(i)], should)
+					break
+				}
+			}
+		}
+		m.free()
+	}
+}
+
+// refRun is a finished run on the reference.
+type refRun struct {
+	regions []*region
+	values  [][]float64 // whole buffers, by operand
+}
+
+func (c testCase) runRef(m *memory) refRun {
+	c.build(m)()
+	run := refRun{regions: m.regions}
+	for _, r := range m.regions {
+		v := make([]float64, r.whole.Elems())
+		m.e.(*ref.Engine).DownloadFloat64(v, r.whole)
+		run.values = append(run.values, v)
+	}
+	return run
+}
+
+func download(m *memory) (values [][]float32) {
+	for _, r := range m.regions {
+		v := make([]float32, r.whole.Elems())
+		m.e.Download(v, r.whole)
+		values = append(values, v)
+	}
+	return values
+}
+
+// compare holds the elements of an output to the reference, and everything else
+// to what it was. An output may be off by 16 roundings of its own, and by some
+// times the movement that rounding the inputs causes: more for long sums.
+func compare(t *testing.T, r *region, got []float32, want []float64, movement float64) {
+	t.Helper()
+	inside := make([]bool, len(got))
+	long := 1 + math.Sqrt(float64(r.terms))/4
+	bad := 0
+	for i := range r.tensor.Elems() {
+		at := r.at(i)
+		inside[at] = r.output
+		if !r.output || r.scratch {
+			continue
+		}
+		g, w := float64(got[at]), want[at]
+		limit := 16*long*(eps*math.Abs(w)+movement) + r.slack + 1e-37
+		if math.IsNaN(w) && math.IsNaN(g) || math.IsInf(w, 0) && g == w {
+			continue
+		}
+		if !(math.Abs(g-w) <= limit) {
+			if bad++; bad <= 3 {
+				t.Errorf("%s %v, element %d: %v, want %v ± %.2g", r.name, r.tensor, i, g, w, limit)
+			}
+		}
+	}
+	if bad > 3 {
+		t.Errorf("%s: %d of %d elements are off", r.name, bad, r.tensor.Elems())
+	}
+	for i, b := range r.before {
+		if !inside[i] && math.Float32bits(got[i]) != math.Float32bits(b) && !(b != b && got[i] != got[i]) {
+			t.Errorf("%s %v at offset %d: element %d of the buffer changed from %v to %v",
+				r.name, r.tensor, r.tensor.Offset(), i, b, got[i])
+			return
+		}
+	}
+}
+
+// compareBits requires that outputs have the same bits as in an earlier run
+// and that all else is unchanged.
+func compareBits(t *testing.T, r *region, got, first []float32) {
+	t.Helper()
+	inside := make([]bool, len(got))
+	for i := range r.tensor.Elems() {
+		at := r.at(i)
+		inside[at] = r.output
+		if r.output && !r.scratch && math.Float32bits(got[at]) != math.Float32bits(first[at]) &&
+			got[at] == got[at] {
+			t.Errorf("%s %v, element %d: %v, the run before gave %v: operands beside it or the "+
+				"former contents are read, or the result depends on chance",
+				r.name, r.tensor, i, got[at], first[at])
+			return
+		}
+	}
+	for i, b := range r.before {
+		if !inside[i] && math.Float32bits(got[i]) != math.Float32bits(b) {
+			t.Errorf("%s %v at offset %d: element %d of the buffer changed from %v to %v",
+				r.name, r.tensor, r.tensor.Offset(), i, b, got[i])
+			return
+		}
+	}
+}
