@@ -48,7 +48,7 @@ func NewECF(max float64, count int, half bool) ECF {
 //	x  (rows, dirs)   rows ld apart
 func (f *ECF) Forward(e, x []float32, rows, dirs, ld int) {
 	m := 0
-	if vecReady && isa >= AVX2 && f.multiples > 0 && f.multiples <= maxMultiples && rows > 0 {
+	if isa >= AVX2 && f.multiples > 0 && f.multiples <= maxMultiples && rows > 0 {
 		for ; m+lanes <= dirs; m += lanes {
 			if !f.forwardLanes(e[m*f.count*2:], x[m:], rows, ld) {
 				f.forward(e[m*f.count*2:], x[m:], rows, lanes, ld)
@@ -86,7 +86,8 @@ func (f *ECF) forwardLanes(e, x []float32, rows, ld int) bool {
 	var sums [2 * maxMultiples * lanes]float32
 	var largest [lanes]float32
 	_ = x[(rows-1)*ld+lanes-1]
-	ecfForwardAVX2(&sums[0], &x[0], rows, ld, f.multiples, &f.consts, &largest)
+	ecfForwardAVX2(&sums[0], &x[0], rows, ld, f.multiples, &f.consts.StepHi,
+		&largest[0])
 	if f.tooLarge(&largest) {
 		return false
 	}
@@ -114,7 +115,7 @@ func (f *ECF) forwardLanes(e, x []float32, rows, ld int) bool {
 //	de     (dirs, Q, 2)  dC and dS
 func (f *ECF) Backward(dx, de, x []float32, rows, dirs, ld int) {
 	m := 0
-	if vecReady && isa >= AVX2 && f.multiples > 0 && f.multiples <= maxMultiples && rows > 0 {
+	if isa >= AVX2 && f.multiples > 0 && f.multiples <= maxMultiples && rows > 0 {
 		for ; m+lanes <= dirs; m += lanes {
 			if !f.backwardLanes(dx[m:], de[m*f.count*2:], x[m:], rows, ld) {
 				f.backward(dx[m:], de[m*f.count*2:], x[m:], rows, lanes, ld)
@@ -169,7 +170,8 @@ func (f *ECF) backwardLanes(dx, de, x []float32, rows, ld int) bool {
 		}
 	}
 	_, _ = x[(rows-1)*ld+lanes-1], dx[(rows-1)*ld+lanes-1]
-	ecfBackwardAVX2(&dx[0], &x[0], &coef[0], rows, ld, f.multiples, &f.consts, &largest)
+	ecfBackwardAVX2(&dx[0], &x[0], &coef[0], rows, ld, f.multiples, &f.consts.StepHi,
+		&largest[0])
 	return !f.tooLarge(&largest)
 }
 

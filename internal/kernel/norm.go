@@ -14,7 +14,8 @@ func LayerNormRow(y, x, gain, bias []float32, eps float32) (mean, rstd float32) 
 	y, gain, bias = y[:d], gain[:d], bias[:d]
 	if d > 0 && whole(d) == d {
 		var stat [2]float32
-		layerNormAVX2(&y[0], &x[0], &gain[0], &bias[0], d, eps, &stat)
+		layerNormAVX2(&y[0], &x[0], &gain[0], &bias[0], d,
+			1/float32(d), eps, &stat[0])
 		return stat[0], stat[1]
 	}
 	var sum, sq float64
@@ -45,12 +46,12 @@ func LayerNormBackwardRow(dx, dgain, dbias, dy, x, gain []float32, mean, rstd fl
 	d := len(x)
 	dx, dgain, dbias, dy, gain = dx[:d], dgain[:d], dbias[:d], dy[:d], gain[:d]
 	if d > 0 && whole(d) == d {
-		keep := float32(0)
+		adding := 0
 		if add {
-			keep = 1
+			adding = 1
 		}
 		layerNormBackwardAVX2(&dx[0], &dgain[0], &dbias[0], &dy[0], &x[0], &gain[0], d,
-			mean, rstd, keep)
+			1/float32(d), mean, rstd, adding)
 		return
 	}
 	var sumG, sumGX float64

@@ -58,7 +58,7 @@ func AdamW(p, g, m, v []float32, s *AdamWStep) {
 	g, m, v = g[:n], m[:n], v[:n]
 	w := whole(n)
 	if w > 0 {
-		adamwAVX2(&p[0], &g[0], &m[0], &v[0], w, s)
+		adamwAVX2(&p[0], &g[0], &m[0], &v[0], w, &s.Beta1)
 	}
 	for i := w; i < n; i++ {
 		gi := g[i] * s.Scale

@@ -13,7 +13,7 @@ const lanes = 8
 
 // whole returns the part of n that fills whole registers, 0 without AVX2.
 func whole(n int) int {
-	if !vecReady || isa < AVX2 {
+	if isa < AVX2 {
 		return 0
 	}
 	return n &^ (lanes - 1)
@@ -28,7 +28,7 @@ func ExpRow(y, x []float32) {
 	if w > 0 {
 		expAVX2(&y[0], &x[0], w)
 	}
-	if w < n && vecReady && isa >= AVX2 {
+	if w < n && isa >= AVX2 {
 		var t [lanes]float32
 		copy(t[:], x[w:])
 		expAVX2(&t[0], &t[0], lanes)
@@ -115,7 +115,7 @@ func PixelRow(y []float32, x []byte, n, plane int, a, b *[3]float32) {
 	y = y[:2*plane+n]
 	w := whole(n)
 	if w > 0 {
-		pixelsAVX2(&y[0], &x[0], w, plane, a, b)
+		pixelsAVX2(&y[0], &x[0], w, plane, &a[0], &b[0])
 	}
 	for c := 0; c < 3; c++ {
 		row := y[c*plane:][:n]

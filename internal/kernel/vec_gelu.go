@@ -13,7 +13,7 @@ func GELURow(y, x []float32) {
 	if w > 0 {
 		geluAVX2(&y[0], &x[0], w)
 	}
-	if w < n && vecReady && isa >= AVX2 {
+	if w < n && isa >= AVX2 {
 		var t [lanes]float32
 		copy(t[:], x[w:])
 		geluAVX2(&t[0], &t[0], lanes)
@@ -35,7 +35,7 @@ func DGELURow(dx, dy, x []float32) {
 	if w > 0 {
 		dgeluAVX2(&dx[0], &dy[0], &x[0], w)
 	}
-	if w < n && vecReady && isa >= AVX2 {
+	if w < n && isa >= AVX2 {
 		var t, dt [lanes]float32
 		copy(t[:], x[w:])
 		copy(dt[:], dy[w:])

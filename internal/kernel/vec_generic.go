@@ -1,5 +1,6 @@
-package kernel
+//go:build !amd64 || noasm
 
+package kernel
 
 const noAssembly = "kernel: assembly called on a machine without it"
 
@@ -15,27 +16,25 @@ func normColumnsAVX2(y, x, mean, a, b *float32, n int)         { panic(noAssembl
 func normColumnsBackwardAVX2(dx, dy, x, mean, a, m, s *float32, n int) {
 	panic(noAssembly)
 }
-func columnProductsAVX2(dot, dy, x, mean *float32, n, rows, ld int)  { panic(noAssembly) }
-func sumSquaresAVX2(x *float32, n int) float32                       { panic(noAssembly) }
-func adamwAVX2(p, g, m, v *float32, n int, s *AdamWStep)             { panic(noAssembly) }
-func pixelsAVX2(y *float32, x *byte, n, plane int, a, b *[3]float32) { panic(noAssembly) }
+func columnProductsAVX2(dot, dy, x, mean *float32, n, rows, ld int) { panic(noAssembly) }
+func sumSquaresAVX2(x *float32, n int) float32                      { panic(noAssembly) }
+func adamwAVX2(p, g, m, v *float32, n int, step *float32)           { panic(noAssembly) }
+func pixelsAVX2(y *float32, x *byte, n, plane int, a, b *float32)   { panic(noAssembly) }
 func dropoutAVX2(y, x *float32, n int, k0, k1, threshold uint32, scale float32) {
 	panic(noAssembly)
 }
-func layerNormAVX2(y, x, gain, bias *float32, n int, eps float32, stat *[2]float32) {
+func layerNormAVX2(y, x, gain, bias *float32, n int, inv, eps float32, stat *float32) {
 	panic(noAssembly)
 }
 func layerNormBackwardAVX2(dx, dgain, dbias, dy, x, gain *float32, n int,
-	mean, rstd, keep float32) {
+	inv, mean, rstd float32, add int) {
 	panic(noAssembly)
 }
-func ecfForwardAVX2(sums, x *float32, rows, ld, multiples int, c *ecfConsts,
-	largest *[lanes]float32) {
+func ecfForwardAVX2(sums, x *float32, rows, ld, multiples int,
+	consts, largest *float32) {
 	panic(noAssembly)
 }
-func ecfBackwardAVX2(dx, x, coef *float32, rows, ld, multiples int, c *ecfConsts,
-	largest *[lanes]float32) {
+func ecfBackwardAVX2(dx, x, coef *float32, rows, ld, multiples int,
+	consts, largest *float32) {
 	panic(noAssembly)
 }
-
-const vecReady = false

@@ -1,0 +1,22 @@
+// Command vec writes the assembly of the kernels that work on rows and columns:
+// activations, normalisations, the optimiser, characteristic functions.
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+)
+
+func main() {
+	ConstraintExpr("amd64,!noasm")
+	elementwise()
+	exponential()
+	gelu()
+	dropout()
+	pixels()
+	layerNorm()
+	layerNormBackward()
+	columns()
+	adamw()
+	ecf()
+	Generate()
+}
