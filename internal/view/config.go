@@ -27,7 +27,11 @@ type Config struct {
 	Side         int     // pixels: views are Side × Side
 	// Resize is the short side, in pixels, before the centre crop of global and
 	// evaluation views, and of local ones without LocalCrop.
-	Resize  int
+	Resize int
+	// EvalSquash makes evaluation views by resizing the whole frame to
+	// Side × Side whatever its aspect, as the published code does.
+	EvalSquash bool
+
 	Bands   int     // mel bands
 	MelMean float64 // of the log-mel in dB, for normalisation
 	MelStd  float64

@@ -32,7 +32,8 @@ type stored struct {
 }
 
 func (c *Config) stored() stored {
-	return stored{c.SampleRateHz, c.Bands, c.Side, c.Resize, c.Seconds, c.Box, !c.LocalCrop}
+	return stored{c.SampleRateHz, c.Bands, c.Side, c.Resize, c.Seconds, c.Box,
+		!c.LocalCrop && !c.EvalSquash}
 }
 
 // minSeconds is the shortest clip that can be used.

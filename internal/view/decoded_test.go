@@ -192,3 +192,27 @@ func TestPixels(t *testing.T) {
 		}
 	}
 }
+
+// FuzzOpen feeds arbitrary bytes as the frames of a clip: an error or views,
+// never a panic.
+func FuzzOpen(f *testing.F) {
+	good := testJPEG(f, 20, 16, 3)
+	f.Add(good)
+	f.Add(good[:len(good)-40])
+	gray := new(bytes.Buffer)
+	if err := jpeg.Encode(gray, image.NewGray(image.Rect(0, 0, 9, 9)), nil); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(gray.Bytes())
+	c := demoConfig()
+	c.Side, c.Resize, c.Frames = 8, 8, 2
+	m := newMaker(f, c)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if w, h, err := frameSize(data); err == nil && w*h > 1<<16 {
+			t.Skip("large frames are slow, not different")
+		}
+		if d, err := m.Open([][]byte{data, data}, 2, nil); err == nil {
+			_ = m.Fill(m.NewBatch(1), 0, d, 1, 0, "clip")
+		}
+	})
+}

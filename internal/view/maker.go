@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"image"
 	"sync"
 
 	"avjepa/internal/rng"
@@ -181,6 +182,10 @@ func (m *Maker) Eval(video []byte, audio []float32, d *Decoded, window, windows 
 		return nil
 	}
 	m.beginVideo(d, s)
+	if m.cfg.EvalSquash {
+		w, h := d.frameSide()
+		p.crop = image.Rect(0, 0, w, h)
+	}
 	return m.video(part(video, 0, m.cfg.videoElems()), d, &p, s)
 }
 

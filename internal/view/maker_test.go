@@ -128,13 +128,13 @@ func TestFillIsAFunctionOfItsNames(t *testing.T) {
 // TestFillMakesWhatIsPlanned compares each view with a plain rendering of its
 // plan from the parts that the golden vectors hold.
 func TestFillMakesWhatIsPlanned(t *testing.T) {
-	frames, samples := testClip(t, 48, 40, 3.2, 12.5)
+	frames, samples := testClip(t, 48, 40, 2.58, 50) // starts 0, 1 and 2 are possible
 	for name, c := range variants() {
 		m := newMaker(t, c)
-		d := decode(t, m, frames, 12.5, samples)
+		d := decode(t, m, frames, 50, samples)
 		full := c
 		full.LocalCrop = true
-		original := decode(t, newMaker(t, full), frames, 12.5, samples)
+		original := decode(t, newMaker(t, full), frames, 50, samples)
 		for seed := range uint64(8) {
 			b := m.NewBatch(2)
 			fill(t, m, b, 1, d, seed, "clip")
@@ -278,6 +278,27 @@ func TestEval(t *testing.T) {
 	}
 	if got := evalStart(d.slack(&c), 0, 1); got != 72 {
 		t.Errorf("a single window starts at hop %d, want the middle, 72", got)
+	}
+}
+
+func TestEvalSquash(t *testing.T) {
+	c := demoConfig()
+	c.EvalSquash = true
+	m := newMaker(t, c)
+	frames, samples := testClip(t, 60, 40, 4, 5)
+	d := decode(t, m, frames, 5, samples)
+	video := make([]byte, c.videoElems())
+	if err := m.Eval(video, nil, d, 0, 1); err != nil {
+		t.Fatal(err)
+	}
+	row := video[:32*3] // red rises from 0 to 255 over the whole width
+	if left, right := row[0], row[31*3]; left > 8 || right < 245 {
+		t.Errorf("red goes from %d to %d: the frame's sides are missing", left, right)
+	}
+	b := m.NewBatch(1)
+	fill(t, m, b, 0, d, 1, "clip")
+	if lo, hi := b.GlobalVideo[0], b.GlobalVideo[31*3]; max(lo, hi) > 220 || min(lo, hi) < 35 {
+		t.Errorf("red of a global view goes from %d to %d: not cut to its centre", lo, hi)
 	}
 }
 

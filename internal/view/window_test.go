@@ -174,15 +174,53 @@ func TestCropStatistics(t *testing.T) {
 	c.CropScale = [2]float64{.2, .6}
 	r := rng.New(3)
 	const n = 20000
-	var area, ratio, x float64
+	var area, ratio, spread, x float64
 	for range n {
 		b := drawCrop(&c, 1000, 1000, r)
 		area += float64(b.Dx()*b.Dy()) / 1e6 / n
-		ratio += math.Log(float64(b.Dx())/float64(b.Dy())) / n
+		aspect := math.Log(float64(b.Dx()) / float64(b.Dy()))
+		ratio += aspect / n
+		spread += aspect * aspect / n
 		x += float64(b.Min.X) / float64(1000-b.Dx()) / n
 	}
 	if !(math.Abs(area-.4) <= .005) || !(math.Abs(ratio) <= .01) || !(math.Abs(x-.5) <= .01) {
-		t.Errorf("mean area %.4f log aspect %.4f place %.4f, want .4, 0, .5", area, ratio, x)
+		t.Errorf("mean area %.4f, log aspect %.4f, place %.4f, want .4, 0, .5", area, ratio, x)
+	}
+	if want := math.Log(4./3) / math.Sqrt(3); !(math.Abs(math.Sqrt(spread)-want) <= .005) {
+		t.Errorf("log aspects have std %.4f, want %.4f", math.Sqrt(spread), want)
+	}
+}
+
+// TestPlans: which modalities views have, how often they are flipped, and that
+// only local video is cropped.
+func TestPlans(t *testing.T) {
+	c := Default()
+	c.Locals = 3
+	m := newMaker(t, c)
+	d := &Decoded{made: c.stored(), fps: 25, count: 250}
+	d.part.Max.X, d.part.Max.Y = 340, 256
+	s, r := m.take(), rng.New(9)
+	const n = 4000
+	var flips [5]float64
+	for range n {
+		m.draw(s, d, r)
+		for v, p := range s.plans {
+			if p.flip {
+				flips[v] += 1. / n
+			}
+			video, audio := v != 2 && v != 4, v != 3
+			if p.video != video || p.audio != audio {
+				t.Fatalf("view %d has video %v, audio %v", v, p.video, p.audio)
+			}
+			if cropped := v == 3; p.crop.Empty() == cropped {
+				t.Fatalf("view %d has crop %v", v, p.crop)
+			}
+		}
+	}
+	for v, share := range flips {
+		if !(math.Abs(share-.5) <= .03) {
+			t.Errorf("view %d is flipped in %.3f of the clips, want .5", v, share)
+		}
 	}
 }
 
@@ -197,6 +235,7 @@ func TestMaskStatistics(t *testing.T) {
 	r := rng.New(5)
 	const n = 20000
 	var noVideo, noAudio, tube, bands, times float64
+	var lastBand, lastTime int
 	for range n {
 		p := plan{video: true, audio: true}
 		p.drawMasks(&c, r)
@@ -215,6 +254,7 @@ func TestMaskStatistics(t *testing.T) {
 		if p.dropAudio {
 			noAudio += 1. / n
 		}
+		lastBand, lastTime = max(lastBand, p.bands.hi), max(lastTime, p.times.hi)
 		bands += float64(p.bands.hi-p.bands.lo) / n
 		times += float64(p.times.hi-p.times.lo) / n
 	}
@@ -227,6 +267,9 @@ func TestMaskStatistics(t *testing.T) {
 	if b, s := bands/(1-noAudio), times/(1-noAudio); !(math.Abs(b-32) <= .5) ||
 		!(math.Abs(s-200) <= 3) {
 		t.Errorf("on average %.2f bands and %.1f frames are hidden, want 32 and 200", b, s)
+	}
+	if lastBand != c.Bands || lastTime != c.MelFrames() {
+		t.Errorf("masks reach band %d and frame %d, want the ends", lastBand, lastTime)
 	}
 	c.Masking.KeepSurvivor = true
 	for range 200 {
