@@ -1,0 +1,104 @@
+package dataset
+
+import (
+	"bytes"
+	"math"
+	"strings"
+	"testing"
+)
+
+// FuzzCSV: whatever the manifest, the parser ends, and every row it accepts obeys
+// the bounds that later code relies on.
+func FuzzCSV(f *testing.F) {
+	for _, s := range []string{
+		"", "path\n", "path,label\na.mp4,dog\n", "\xEF\xBB\xBFpath,label\r\na,\"b,c\"\r\n",
+		"path,start,end,key,split,label\na,1,2,k,train,l\n", "path\n\"\n", "path,label\na\n",
+		"path,start\na,1e309\na,-0\na,0x1p-2\n", "label,path\n\xff,a\n", "path,key\na,b/../c\n",
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		rows, err := readCSV(bytes.NewReader(text))
+		if err != nil {
+			return
+		}
+		for i := range rows {
+			c := &rows[i]
+			if c.Path == "" || len(c.Path) > maxPathBytes || strings.Contains(c.Path, "\x00") {
+				t.Errorf("path %q", c.Path)
+			}
+			if checkLabel(c.Label) != nil || checkSplit(c.Split) != nil {
+				t.Errorf("label %q, split %q", c.Label, c.Split)
+			}
+			if !(c.Start >= 0 && c.Start <= maxSourceSeconds) || c.End != 0 && !(c.End > c.Start) ||
+				math.IsInf(c.End, 0) {
+				t.Errorf("from %v to %v", c.Start, c.End)
+			}
+			key := c.Key
+			if key == "" {
+				key = autoKey(c, true)
+			}
+			if err := checkKey(key); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// FuzzIndex: every clip that the parser accepts can be looked for without harm.
+func FuzzIndex(f *testing.F) {
+	good := Info{Key: "a/b", Label: "dog", Split: "train", Seconds: 2, FPS: 8, FrameCount: 16,
+		Width: 4, Height: 4, SampleRateHz: 16000, SampleCount: 32000, Bytes: 4096}
+	var b bytes.Buffer
+	if err := writeIndex(&b, []Info{good}); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b.Bytes())
+	f.Add([]byte("{}\n"))
+	f.Add([]byte("[1]\n{\"key\":\"a\"}"))
+	f.Add(bytes.Replace(b.Bytes(), []byte("4096"), []byte("1e99"), 1))
+	f.Add(bytes.Repeat(b.Bytes(), 2))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		clips, err := readIndex(bytes.NewReader(text))
+		if err != nil {
+			return
+		}
+		for i := range clips {
+			c := &clips[i]
+			if c.Bytes > MaxRecordBytes || c.Offset+c.Bytes < c.Offset || c.Offset < 0 ||
+				c.Shard < 0 || c.FrameCount > MaxFrames || checkKey(c.Key) != nil {
+				t.Errorf("accepted %+v", c)
+			}
+		}
+		if checkOverlap(clips) == nil && len(clips) > 1 && clips[0].Key == clips[1].Key {
+			t.Error("one key twice")
+		}
+	})
+}
+
+// FuzzRecord: bytes of a shard that are no clip give an error, never a panic.
+func FuzzRecord(f *testing.F) {
+	c := Clip{Info: Info{Key: "k", FrameCount: 2, SampleCount: 3, SampleRateHz: 8000}}
+	record, err := appendRecord(nil, &c.Info, [][]byte{{1}, {2}}, []int16{1, 2, 3})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(record)
+	f.Add(record[:700])
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for rest := b; len(rest) > 0; {
+			_, data, tail, err := nextMember(rest)
+			if err != nil {
+				break
+			}
+			if len(tail) >= len(rest) {
+				t.Fatal("no progress")
+			}
+			if samples, _, err := readWAV(nil, data); err == nil && 2*len(samples) > len(data) {
+				t.Fatalf("%d samples in %d bytes", len(samples), len(data))
+			}
+			rest = tail
+		}
+	})
+}

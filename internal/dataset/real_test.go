@@ -1,0 +1,106 @@
+package dataset
+
+import (
+	"bytes"
+	"fmt"
+	"image/jpeg"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"avjepa/internal/media"
+)
+
+// sharedData is where test media lie beside a checkout, when they do.
+const sharedData = "../../../shared/data"
+
+func realTools(t testing.TB) media.Tools {
+	tools, err := media.Find()
+	if err != nil {
+		skip(t, "ffmpeg", err.Error())
+	}
+	if _, err := os.Stat(sharedData); err != nil {
+		skip(t, "shared", "no test media: "+err.Error())
+	}
+	return tools
+}
+
+// With the real decoder, stored clips hold whole pictures and sound of one
+// length, and every broken file is left out with a reason.
+func TestIngestWithFFmpeg(t *testing.T) {
+	tools := realTools(t)
+	clips, err := filepath.Glob(filepath.Join(sharedData, "clips/grid_s1/b*a.mp4"))
+	if err != nil || len(clips) == 0 {
+		t.Fatalf("no clips (%v)", err)
+	}
+	args := append(clips[:min(3, len(clips))], filepath.Join(sharedData, "odd"))
+	entries := sources(t, args...)
+	cfg := DefaultIngestConfig()
+	cfg.Dir, cfg.Entries, cfg.Decoder = t.TempDir(), entries, tools
+	cfg.Settings.ShortSide = 64
+	cfg.Settings.Keep = []media.Outcome{media.Usable, media.NoVideo, media.NoAudio}
+	sum, err := Ingest(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := Open(cfg.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if set.Len() != sum.Clips || sum.Clips+len(sum.LeftOut) < len(entries) || sum.Clips < 6 {
+		t.Errorf("%d clips in the set, %d kept and %d left out of %d entries",
+			set.Len(), sum.Clips, len(sum.LeftOut), len(entries))
+	}
+	for _, l := range sum.LeftOut {
+		if l.Reason == "" {
+			t.Errorf("%s: %s without a reason", l.Key, l.Outcome)
+		}
+	}
+	var c Clip
+	for i := range set.Len() {
+		if err := set.Read(i, &c); err != nil {
+			t.Error(err)
+			continue
+		}
+		for k, frame := range c.Frames {
+			h, err := jpeg.DecodeConfig(bytes.NewReader(frame))
+			if err != nil || h.Width != c.Width || h.Height != c.Height {
+				t.Errorf("%s frame %d: %d×%d, want %d×%d (%v)",
+					c.Key, k, h.Width, h.Height, c.Width, c.Height, err)
+				break
+			}
+		}
+		sound := float64(c.SampleCount) / float64(max(1, c.SampleRateHz))
+		picture := float64(c.FrameCount) / max(1, c.FPS)
+		if d := sound - picture; c.HasAudio() && c.HasVideo() && !(d > -0.2 && d < 0.2) {
+			t.Errorf("%s: %v s of sound, %v s of picture", c.Key, sound, picture)
+		}
+	}
+}
+
+// BenchmarkIngest reports clips per second for 3-second clips of 224 pixels at
+// short side 112, and the same for the decoder alone.
+func BenchmarkIngest(b *testing.B) {
+	tools := realTools(b)
+	entries, err := ReadSources([]string{filepath.Join(sharedData, "clips/grid_s1")}, SourceOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	cfg := DefaultIngestConfig()
+	cfg.Entries, cfg.Decoder = entries, tools
+	cfg.Settings.ShortSide = 112
+	for b.Loop() {
+		cfg.Dir = filepath.Join(b.TempDir(), "set")
+		start := time.Now()
+		sum, err := Ingest(b.Context(), cfg)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(sum.Clips)/time.Since(start).Seconds(), "clips/s")
+		b.ReportMetric(float64(sum.Bytes)/float64(sum.Clips), "B/clip")
+		if len(sum.LeftOut) > 0 {
+			b.Log(fmt.Sprint(sum.Outcomes))
+		}
+	}
+}
