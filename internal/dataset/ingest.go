@@ -97,7 +97,7 @@ func Ingest(ctx context.Context, cfg IngestConfig) (Summary, error) {
 	}
 	w := &writer{cfg: &cfg, ledger: led, shards: shards}
 	if err := w.ingest(ctx); err != nil {
-		shards.abandon(led.ends[shards.number])
+		shards.abandon()
 		return led.summary(), err
 	}
 	sum := led.summary()

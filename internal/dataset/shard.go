@@ -76,12 +76,12 @@ func (w *shardWriter) finish() error {
 	return err
 }
 
-// abandon closes the open shard and cuts it back to keep bytes, as far as that
-// is possible; resume does it again.
-func (w *shardWriter) abandon(keep int64) {
+// abandon closes the open shard as it is. Its tail is not cut off here: the ledger
+// on disk may name more of it than the one in memory, when writing lines failed
+// half way. Resume knows.
+func (w *shardWriter) abandon() {
 	if w.file != nil {
-		_ = w.file.Truncate(keep)
-		_ = w.file.Close()
+		w.file.Close()
 		w.file = nil
 	}
 }
