@@ -110,7 +110,9 @@ func (c *Counting) AttentionWeights(w, q, k Tensor, heads int) {
 	c.attention(q, k, 1, 1)
 }
 
-func (c *Counting) Info() Info   { return Info{Name: "counting", Device: "none", Threads: 1, BF16: true} }
+func (c *Counting) Info() Info {
+	return Info{Name: "counting", Device: "none", Threads: 1, BF16: true}
+}
 func (c *Counting) Close() error { return nil }
 func (c *Counting) Sync() error  { return nil }
 
@@ -135,8 +137,11 @@ func (c *Counting) AddTo(dst, x Tensor, _ float32) {
 	CheckAddTo(dst, x)
 	c.Counts.Ops++
 }
-func (c *Counting) Scale(x Tensor, _ float32)       { CheckScale(x); c.Counts.Ops++ }
-func (c *Counting) ColumnStats(mean, std, x Tensor) { CheckColumnStats(mean, std, x); c.Counts.Ops++ }
+func (c *Counting) Scale(x Tensor, _ float32) { CheckScale(x); c.Counts.Ops++ }
+func (c *Counting) ColumnStats(mean, std, x Tensor) {
+	CheckColumnStats(mean, std, x)
+	c.Counts.Ops++
+}
 func (c *Counting) Dropout(y, x Tensor, p float64, _ rng.Key) {
 	CheckDropout(y, x, p)
 	c.Counts.Ops++

@@ -99,8 +99,8 @@ func (s attentionSize) backward(m *memory) func() {
 
 	a := engine.AttentionBackwardArgs{Heads: s.heads, DropP: s.dropP, DropKey: fa.DropKey}
 	a.Q, a.K, a.V = s.operands(m)
-	a.Out, a.DOut = m.inOf("Out", out, s.b, s.nq, s.d), m.wideIn("DOut", s.b, s.nq, s.d)
-	a.LSE = m.inOf("LSE", lse, s.b, s.heads, s.nq)
+	a.Out, a.DOut = m.derivedOf("Out", out, s.b, s.nq, s.d), m.wideIn("DOut", s.b, s.nq, s.d)
+	a.LSE = m.derivedOf("LSE", lse, s.b, s.heads, s.nq)
 	a.Delta = m.scratch("Delta", s.b, s.heads, s.nq)
 	n := s.nk + s.nq + s.d
 	if s.packed {

@@ -35,6 +35,7 @@ type region struct {
 	given   bool          // it has contents before the run
 	scratch bool          // its elements may hold anything afterwards
 	fixed   bool          // neither perturbed nor made NaN: labels, for example
+	derived bool          // made from other inputs: an engine may compute it anew, NaN or not
 	terms   int           // length of the longest sum behind an element
 	slack   float64       // absolute error allowed whatever the conditioning
 }
@@ -59,6 +60,11 @@ func (m *memory) wideIn(name string, dims ...int) engine.Tensor {
 // inOf makes an input of the given values.
 func (m *memory) inOf(name string, values []float32, dims ...int) engine.Tensor {
 	return m.place(&region{name: name}, values, 0, 0, dims)
+}
+
+// derivedOf makes an input of values that follow from the other inputs.
+func (m *memory) derivedOf(name string, values []float32, dims ...int) engine.Tensor {
+	return m.place(&region{name: name, derived: true}, values, 0, 0, dims)
 }
 
 // fixed makes an input of values that are never perturbed nor made NaN.
