@@ -51,6 +51,7 @@ type Config struct {
 	Box [4]float64
 
 	Masking Masking
+	Augment Augment
 }
 
 // Masking holds the options that hide parts of local views; the zero value
@@ -127,6 +128,7 @@ func (c Config) Validate() error {
 			"box %v is not left < right, top < bottom within 0 to 1", b)
 	}
 	c.Masking.validate(c, bad, in)
+	c.Augment.validate(bad, in)
 	return errors.Join(errs...)
 }
 

@@ -8,26 +8,6 @@ import (
 	"avjepa/internal/rng"
 )
 
-// Batch holds the views of Size clips, view-major, as the engine takes them:
-//
-//	GlobalVideo   (G, B, T, S, S, 3)   pixels, not normalised
-//	GlobalAudio   (G, B, F, M)         normalised log-mel, M = MelFrames
-//	LocalVideo    (Kv, B, T, S, S, 3)  Kv = Config.VideoLocals
-//	LocalAudio    (Ka, B, F, M)        Ka = Config.AudioLocals
-//	GlobalVideoF  (G, B, 3, T, S, S)   normalised, instead of GlobalVideo when
-//	LocalVideoF   (Kv, B, 3, T, S, S)  Config.FloatVideo; likewise
-//	Keys          (B)
-//
-// With alternating locals, local 2i is audio view i and local 2i+1 video view
-// i; with both modalities in each, local i is audio view i and video view i.
-type Batch struct {
-	Size                      int
-	GlobalVideo, LocalVideo   []byte
-	GlobalVideoF, LocalVideoF []float32
-	GlobalAudio, LocalAudio   []float32
-	Keys                      []string
-}
-
 // Maker makes views. Any number of goroutines may use it.
 type Maker struct {
 	cfg Config
@@ -44,11 +24,15 @@ type scratch struct {
 	rgb    []byte    // one frame
 	fit    resampler // of global views
 	crop   resampler // of local views
+	blur   resampler
 	starts []int
 	plans  []plan
 	video  []byte // (T, S, S, 3), before normalisation
-	slot   []int  // of each frame of a lazy clip in pixels, −1 when not decoded
-	pixels []byte
+	// plain is audio of this Fill as it was computed, in the batch; its start.
+	plain      []float32
+	plainStart int
+	slot       []int // of each frame of a lazy clip in pixels, −1 when not decoded
+	pixels     []byte
 }
 
 // NewMaker returns a Maker, or every fault of cfg.
@@ -83,25 +67,6 @@ func (m *Maker) give(s *scratch) {
 	m.idle = append(m.idle, s)
 }
 
-// videoElems and audioElems return the size of one view.
-func (c *Config) videoElems() int { return c.Frames * c.Side * c.Side * 3 }
-func (c *Config) audioElems() int { return c.Bands * c.MelFrames() }
-
-// NewBatch returns a batch for size clips.
-func (m *Maker) NewBatch(size int) *Batch {
-	c := &m.cfg
-	b := &Batch{Size: size, Keys: make([]string, size)}
-	b.GlobalAudio = make([]float32, c.Globals*size*c.audioElems())
-	b.LocalAudio = make([]float32, c.AudioLocals()*size*c.audioElems())
-	global, local := c.Globals*size*c.videoElems(), c.VideoLocals()*size*c.videoElems()
-	if c.FloatVideo() {
-		b.GlobalVideoF, b.LocalVideoF = make([]float32, global), make([]float32, local)
-	} else {
-		b.GlobalVideo, b.LocalVideo = make([]byte, global), make([]byte, local)
-	}
-	return b
-}
-
 // Fill sets place slot of b to the views of the clip d with the given key. The
 // same seed, epoch and key give the same views whatever else was made before.
 // Calls for different slots may run at the same time. The error is that of a
@@ -115,55 +80,80 @@ func (m *Maker) Fill(b *Batch, slot int, d *Decoded, seed uint64, epoch int, key
 	mel := m.begin(d, s)
 	b.Keys[slot] = key
 
-	unmasked, from := []float32(nil), 0 // audio made before that can be copied
-	video, audio := 0, 0                // views of the present group made so far
+	s.plain = nil
+	video, audio := 0, 0 // views of the present group made so far
 	for v := range s.plans {
 		if v == c.Globals {
 			video, audio = 0, 0
 		}
 		p := &s.plans[v]
-		gv, gf, ga := b.GlobalVideo, b.GlobalVideoF, b.GlobalAudio
+		pixels, floats, levels := b.GlobalVideo, b.GlobalVideoF, b.GlobalAudio
 		if v >= c.Globals {
-			gv, gf, ga = b.LocalVideo, b.LocalVideoF, b.LocalAudio
+			pixels, floats, levels = b.LocalVideo, b.LocalVideoF, b.LocalAudio
 		}
 		if p.audio {
-			dst := part(ga, audio*b.Size+slot, c.audioElems())
+			m.fillAudio(part(levels, audio*b.Size+slot, c.audioElems()), mel, d, p, s)
 			audio++
-			switch {
-			case p.dropAudio:
-				clear(dst)
-			case unmasked != nil && from == p.start:
-				copy(dst, unmasked)
-				p.maskAudio(dst, c)
-			default:
-				m.audio(dst, mel, d, p.start, s)
-				if p.maskAudio(dst, c); !p.bands.masked() && !p.times.masked() {
-					unmasked, from = dst, p.start
-				}
-			}
 		}
-		if p.video {
-			at := video*b.Size + slot
-			video++
-			if gf == nil {
-				if err := m.video(part(gv, at, c.videoElems()), d, p, s); err != nil {
-					return err
-				}
-				continue
-			}
-			dst := part(gf, at, c.videoElems())
-			if p.dropVideo {
-				clear(dst)
-				continue
-			}
-			s.video = grow(s.video, c.videoElems())
-			if err := m.video(s.video, d, p, s); err != nil {
-				return err
-			}
-			normalise(dst, s.video, c.Frames, c.Side*c.Side)
-			p.maskVideo(dst, c)
+		if !p.video {
+			continue
 		}
+		var err error
+		if at := video*b.Size + slot; floats == nil {
+			err = m.fillVideo(part(pixels, at, c.videoElems()), d, p, s)
+		} else {
+			err = m.fillVideoF(part(floats, at, c.videoElems()), d, p, s)
+		}
+		if err != nil {
+			return err
+		}
+		video++
 	}
+	return nil
+}
+
+// fillAudio sets dst (F, MelFrames) to the planned view's audio. Views with
+// the same start differ at most in what is altered and masked.
+func (m *Maker) fillAudio(dst, mel []float32, d *Decoded, p *plan, s *scratch) {
+	if p.dropAudio {
+		clear(dst)
+		return
+	}
+	if s.plain != nil && s.plainStart == p.start {
+		copy(dst, s.plain)
+	} else {
+		m.audio(dst, mel, d, p.start, s)
+	}
+	if p.plain() {
+		s.plain, s.plainStart = dst, p.start
+		return
+	}
+	p.alter.audio(dst, &m.cfg)
+	p.maskAudio(dst, &m.cfg)
+}
+
+// fillVideo sets dst (T, S, S, 3) to the planned view's video.
+func (m *Maker) fillVideo(dst []byte, d *Decoded, p *plan, s *scratch) error {
+	if err := m.video(dst, d, p, s); err != nil {
+		return err
+	}
+	p.alter.video(dst, &m.cfg, s)
+	return nil
+}
+
+// fillVideoF sets dst (3, T, S, S) to the same, normalised and masked.
+func (m *Maker) fillVideoF(dst []float32, d *Decoded, p *plan, s *scratch) error {
+	c := &m.cfg
+	if p.dropVideo {
+		clear(dst)
+		return nil
+	}
+	s.video = grow(s.video, c.videoElems())
+	if err := m.fillVideo(s.video, d, p, s); err != nil {
+		return err
+	}
+	normalise(dst, s.video, c.Frames, c.Side*c.Side)
+	p.maskVideo(dst, c)
 	return nil
 }
 
@@ -197,9 +187,6 @@ func (m *Maker) check(d *Decoded, i, n int) {
 		panic(fmt.Sprintf("view: clip decoded for %+v, used with %+v", d.made, m.cfg.stored()))
 	}
 }
-
-// part returns block i of x, blocks having n elements.
-func part[T any](x []T, i, n int) []T { return x[i*n : (i+1)*n : (i+1)*n] }
 
 // begin readies scratch for a clip and returns its log-mel.
 func (m *Maker) begin(d *Decoded, s *scratch) []float32 {
@@ -288,21 +275,4 @@ func (m *Maker) pixelsOf(d *Decoded, i int, s *scratch) ([]byte, error) {
 		s.slot[i] = n / size
 	}
 	return part(s.pixels, s.slot[i], size), nil
-}
-
-// PixelMean and PixelStd normalise pixels on [0, 1], per channel R, G, B.
-var (
-	PixelMean = [3]float32{.485, .456, .406}
-	PixelStd  = [3]float32{.229, .224, .225}
-)
-
-// normalise sets dst (3, T, n) to the normalised pixels src (T, n, 3).
-func normalise(dst []float32, src []byte, frames, n int) {
-	for c := range 3 {
-		scale, mean := 1/(255*PixelStd[c]), PixelMean[c]/PixelStd[c]
-		out := dst[c*frames*n:][:frames*n]
-		for i := range out {
-			out[i] = float32(src[3*i+c])*scale - mean
-		}
-	}
 }

@@ -71,7 +71,10 @@ func variants() map[string]Config {
 	masked.LocalModality, masked.Windows = LocalBoth, WindowsShared
 	masked.Masking = Masking{ModalityDrop: .5, TubeArea: .5, TubeAspect: .5, TubePatch: 16,
 		FreqBins: 20, TimeFrames: 100}
-	return map[string]Config{"demo": demo, "crop": crop, "masked": masked}
+	altered := masked
+	altered.Masking.TubeArea, altered.Masking.ModalityDrop = 0, 0
+	altered.Augment = Augment{Jitter: .4, Grey: .3, Blur: .5, Solarise: .3, GainDB: 6, Noise: .5}
+	return map[string]Config{"demo": demo, "crop": crop, "masked": masked, "altered": altered}
 }
 
 // TestFillIsAFunctionOfItsNames fills the same clip alone, in a crowd, cached
@@ -167,8 +170,11 @@ func plainAudio(m *Maker, d *Decoded, p *plan) []float32 {
 	x := make([]float32, c.audioElems())
 	m.windowMel(x, d.mel, d, p.start, &scratch{mel: m.mel.NewScratch()})
 	for i, v := range x {
-		band, frame := i/c.MelFrames(), i%c.MelFrames()
 		x[i] = float32((float64(v) - c.MelMean) / c.MelStd)
+	}
+	p.alter.audio(x, &c)
+	for i := range x {
+		band, frame := i/c.MelFrames(), i%c.MelFrames()
 		if p.dropAudio || band >= p.bands.lo && band < p.bands.hi ||
 			frame >= p.times.lo && frame < p.times.hi {
 			x[i] = 0
@@ -178,7 +184,7 @@ func plainAudio(m *Maker, d *Decoded, p *plan) []float32 {
 }
 
 func plainVideo(c Config, d *Decoded, p *plan) []float32 {
-	x := make([]float32, c.videoElems())
+	pixels := make([]byte, c.videoElems())
 	for i := range c.Frames {
 		var r resampler
 		w, h := d.frameSide()
@@ -191,23 +197,29 @@ func plainVideo(c Config, d *Decoded, p *plan) []float32 {
 		frame := part(d.pixels, d.frameAt(&c, p.start, i), d.frameBytes())
 		r.run(out, frame, (p.crop.Min.Y*w+p.crop.Min.X)*3, 3*w)
 		for j, v := range out {
-			y, px, ch := j/3/c.Side, j/3%c.Side, j%3
+			y, x, ch := j/3/c.Side, j/3%c.Side, j%3
 			if p.flip {
-				px = c.Side - 1 - px
+				x = c.Side - 1 - x
 			}
-			at, value := (i*c.Side*c.Side+y*c.Side+px)*3+ch, float32(v)
-			if c.FloatVideo() {
-				at = ((ch*c.Frames+i)*c.Side+y)*c.Side + px
-				value = (value/255 - PixelMean[ch]) / PixelStd[ch]
-				if p.dropVideo || px >= p.tube.Min.X && px < p.tube.Max.X &&
-					y >= p.tube.Min.Y && y < p.tube.Max.Y {
-					value = 0
-				}
-			}
-			x[at] = value
+			pixels[((i*c.Side+y)*c.Side+x)*3+ch] = v
 		}
 	}
-	return x
+	p.alter.video(pixels, &c, new(scratch))
+	out := make([]float32, len(pixels))
+	for j, v := range pixels {
+		i, y, x, ch := j/3/c.Side/c.Side, j/3/c.Side%c.Side, j/3%c.Side, j%3
+		if !c.FloatVideo() {
+			out[j] = float32(v)
+			continue
+		}
+		value := (float32(v)/255 - PixelMean[ch]) / PixelStd[ch]
+		if p.dropVideo || x >= p.tube.Min.X && x < p.tube.Max.X &&
+			y >= p.tube.Min.Y && y < p.tube.Max.Y {
+			value = 0
+		}
+		out[((ch*c.Frames+i)*c.Side+y)*c.Side+x] = value
+	}
+	return out
 }
 
 func TestFillAllocatesOnlyItsStream(t *testing.T) {

@@ -16,6 +16,12 @@ type plan struct {
 	crop                 image.Rectangle // of the kept frame; empty: short side and centre
 	tube                 image.Rectangle // hidden pixels of the view
 	bands, times         span            // hidden parts of the log-mel
+	alter                alteration
+}
+
+// plain reports whether the view's log-mel is left as it is.
+func (p *plan) plain() bool {
+	return !p.bands.masked() && !p.times.masked() && p.alter.gain == 0 && p.alter.noise == 0
 }
 
 // span is lo … hi−1.
@@ -41,6 +47,7 @@ func (m *Maker) draw(s *scratch, d *Decoded, r *rng.Stream) {
 			}
 			p.drawMasks(c, r)
 		}
+		p.alter = c.Augment.draw(c, r)
 		s.plans[v] = p
 	}
 }

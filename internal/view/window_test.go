@@ -290,7 +290,8 @@ func TestValidateReportsEveryField(t *testing.T) {
 		MelMean: nan, MelStd: 0, Globals: 0, Locals: -1, LocalModality: "x", Windows: "y",
 		Flip: 2, LocalCrop: true, CropScale: [2]float64{0, nan}, CropRatio: [2]float64{2, 1},
 		Box: [4]float64{.5, 0, .5, 1}, Masking: Masking{ModalityDrop: nan, TubeArea: nan,
-			FreqBins: -1, TimeFrames: -1}}
+			FreqBins: -1, TimeFrames: -1},
+		Augment: Augment{Jitter: nan, Grey: 2, Blur: -1, Solarise: nan, GainDB: -1, Noise: nan}}
 	err := c.Validate()
 	if err == nil {
 		t.Fatal("accepted")
@@ -298,7 +299,7 @@ func TestValidateReportsEveryField(t *testing.T) {
 	for _, word := range []string{"sample rate", "seconds", "frames", "side", "resize", "bands",
 		"mel mean", "mel std", "globals", "locals", "local modality", "windows", "flip",
 		"crop scale", "crop ratio", "box", "modality drop", "tube area", "frequency mask",
-		"time mask"} {
+		"time mask", "jitter", "grey", "blur", "solarise", "gain", "noise"} {
 		if !strings.Contains(err.Error(), word) {
 			t.Errorf("nothing said about %s", word)
 		}
