@@ -1,7 +1,7 @@
 package kernel
 
 import (
-	"math"
+	"fmt"
 
 	"avjepa/internal/rng"
 )
@@ -49,106 +49,197 @@ type AttentionBackwardArgs struct {
 	Delta []float32
 }
 
-// Attention computes softmax attention on a pool. It owns scratch memory; use
-// one Attention from one goroutine at a time.
+// Attention computes softmax attention on a pool. It owns scratch memory, which
+// grows to the largest sequences seen but never to Nq × Nk; use one Attention
+// from one goroutine at a time. The same arguments give the same bits again.
 type Attention struct {
-	pool *Pool
+	pool    *Pool
+	workers []attentionWorker
+	sums    []float32 // dK and dV of the parts of a sequence
+
+	forward   attentionForward
+	backward  attentionBackward
+	reduction attentionReduction
+}
+
+// attentionWorker is one worker's own memory.
+type attentionWorker struct {
+	k, v   []float32 // panels of kᵀ and vᵀ, or v
+	kRows  []float32 // panels of k
+	q, do  []float32 // panels of a tile of q and dOut
+	s, dp  []float32 // a tile of scores, and of their gradients
+	stat   []float32 // (tile, 2): greatest exponent and sum of a row
+	factor []float32 // (tile)
+	sum    []float32 // (tile)
+	call   panel
+	_      [64]byte
 }
 
 // NewAttention returns an Attention that runs on pool.
-func NewAttention(pool *Pool) *Attention { return &Attention{pool: pool} }
+func NewAttention(pool *Pool) *Attention {
+	t := &Attention{pool: pool, workers: make([]attentionWorker, pool.Threads())}
+	t.forward.t, t.backward.t, t.reduction.t = t, t, t
+	return t
+}
 
-// Forward sets Out and LSE. Nk must be at least 1.
-func (t *Attention) Forward(a *AttentionArgs) {
-	p := make([]float64, a.Nk)
-	for b := range a.B {
-		for h := range a.Heads {
-			for i := range a.Nq {
-				lse := a.naiveRow(p, b, h, i)
-				row := (b*a.Heads+h)*a.Nq + i
-				if a.LSE != nil {
-					a.LSE[row] = float32(lse)
-				}
-				out := a.Out[b*a.OutBatch+i*a.OutStride+h*a.HeadDim:][:a.HeadDim]
-				for d := range out {
-					var s float64
-					for j := range p {
-						v := a.V[b*a.VBatch+j*a.VStride+h*a.HeadDim+d]
-						s += math.Exp(p[j]-lse) * a.keep(row, j) * float64(v)
-					}
-					out[d] = float32(s)
-				}
-			}
+// Sizes of tiles. A forward tile of scores has all keys up to attentionKeys, so
+// that it stays in the second-level cache; longer sequences go by blocks of keys.
+const (
+	attentionKeys         = 2048
+	attentionDepth        = 256 // keys of one product with v or k
+	attentionBackwardKeys = 256
+	attentionFlop         = 2e6 // least work of a task, if there are enough
+)
+
+// attentionCut says how the heads and queries are dealt.
+type attentionCut struct {
+	mr, nr    int
+	tile      int // queries of a tile
+	parts     int // parts of a head's queries
+	partRows  int // queries of a part
+	perTask   int // parts that one task does
+	units     int // parts of all heads
+	tasks     int
+	keyBlock  int     // keys of a block of scores
+	keyBlocks int     // blocks of a sequence
+	exponent  float32 // scale·log₂e
+}
+
+// cut deals one part per head, or several when there are few heads for the
+// workers, and several heads to a task when they are small.
+func (a *AttentionArgs) cut(threads, tile, keys int) attentionCut {
+	c := attentionCut{parts: 1, perTask: 1, exponent: float32(float64(a.Scale) * log2E)}
+	c.mr, c.nr = tileShape(isa)
+	c.tile = tile / c.mr * c.mr
+	heads, tasks := a.B*a.Heads, threads*tasksPerWorker
+	if threads > 1 && heads < tasks {
+		c.parts = min((tasks+heads-1)/heads, (a.Nq+c.tile-1)/c.tile)
+	}
+	c.partRows = roundUp((a.Nq+c.parts-1)/c.parts, c.mr)
+	c.parts = (a.Nq + c.partRows - 1) / c.partRows
+	c.units = heads * c.parts
+	flop := 4 * float64(min(c.partRows, a.Nq)) * float64(a.Nk) * float64(a.HeadDim)
+	c.perTask = max(1, min(int(attentionFlop/flop), c.units/tasks))
+	c.tasks = (c.units + c.perTask - 1) / c.perTask
+	c.keyBlock = evenBlock(a.Nk, keys, max(16, c.nr))
+	c.keyBlocks = (a.Nk + c.keyBlock - 1) / c.keyBlock
+	return c
+}
+
+// unit returns the sequence, head and queries of a unit.
+func (c *attentionCut) unit(a *AttentionArgs, u int) (b, h, part, q, qHi int) {
+	head := u / c.parts
+	part = u % c.parts
+	return head / a.Heads, head % a.Heads, part, part * c.partRows,
+		min((part+1)*c.partRows, a.Nq)
+}
+
+// check panics when an operand is shorter than its shape: nothing below looks.
+func (a *AttentionArgs) check() {
+	if a.Nk < 1 {
+		panic("kernel: attention over no keys")
+	}
+	a.checkOperand("Q", a.Q, a.Nq, a.QStride, a.QBatch)
+	a.checkOperand("K", a.K, a.Nk, a.KStride, a.KBatch)
+	a.checkOperand("V", a.V, a.Nk, a.VStride, a.VBatch)
+	a.checkOperand("Out", a.Out, a.Nq, a.OutStride, a.OutBatch)
+	if a.LSE != nil {
+		checkMatrix("LSE", a.LSE, a.B*a.Heads, a.Nq, a.Nq)
+	}
+}
+
+func (a *AttentionArgs) checkOperand(name string, x []float32, n, stride, batch int) {
+	last := (a.B-1)*batch + (n-1)*stride + a.Heads*a.HeadDim
+	if stride < 0 || batch < 0 || len(x) < last {
+		panic(fmt.Sprintf("kernel: attention %s has %d elements, (%d, %d, %d) with strides %d, %d "+
+			"needs %d", name, len(x), a.B, n, a.Heads*a.HeadDim, batch, stride, last))
+	}
+}
+
+// padding holds zeros, then −∞: as a bias it takes keys that do not exist out
+// of a softmax.
+var padding = func() (p [64]float32) {
+	for i := 32; i < 64; i++ {
+		p[i] = minusInf
+	}
+	return p
+}()
+
+// scores sets s (rows, n), n rounded up to 16, to the products of rows of x, ld
+// apart, with the n columns of packed panels. Columns that do not exist become
+// 0, or −∞ with pad.
+func (c *attentionCut) scores(call *panel, s []float32, lds int, x []float32, ld, rows int,
+	panels []float32, n, depth int, pad bool) {
+	call.rows, call.kc = rows, depth
+	call.a, call.rs, call.cs, call.pa = x, ld, 1, c.mr*ld
+	call.d, call.ldc = nil, lds
+	for j := 0; j < roundUp(n, 16); j += c.nr {
+		call.bias = nil
+		if pad && j+c.nr > n {
+			call.bias = padding[32-max(0, n-j):]
+		}
+		call.cols = min(c.nr, roundUp(n, 16)-j)
+		call.b, call.c = panels[j*depth:], s[j:]
+		call.mul()
+	}
+}
+
+// packColumns packs rows j…j+n−1 of x, taken as columns of depth elements, into
+// panels for scores.
+func (c *attentionCut) packColumns(dst, x []float32, ld, n, depth int) {
+	for j := 0; j < roundUp(n, 16); j += c.nr {
+		packB(dst[j*depth:], c.nr, x, ld, true, 0, depth, j, max(0, min(c.nr, n-j)))
+	}
+}
+
+// packRows packs n rows of x, width elements each, into panels for addRows:
+// blocks of attentionDepth rows, in each panel after panel.
+func (c *attentionCut) packRows(dst, x []float32, ld, n, width int) {
+	for k := 0; k < n; k += attentionDepth {
+		kc := min(attentionDepth, n-k)
+		for j := 0; j < width; j += c.nr {
+			packB(dst[k*roundUp(width, c.nr)+j*kc:], c.nr, x, ld, false, k, kc, j,
+				min(c.nr, width-j))
 		}
 	}
 }
 
-func (a *AttentionArgs) naiveRow(s []float64, b, h, i int) (lse float64) {
-	mx := math.Inf(-1)
-	for j := range s {
-		s[j] = 0
-		for d := range a.HeadDim {
-			s[j] += float64(a.Q[b*a.QBatch+i*a.QStride+h*a.HeadDim+d]) *
-				float64(a.K[b*a.KBatch+j*a.KStride+h*a.HeadDim+d])
+// addRows sets y (rows, width) to op(w)·x, or adds it, with x the n rows packed
+// by packRows. w is (rows, n), or (n, rows) with trans.
+func (c *attentionCut) addRows(call *panel, y []float32, ldy int, w []float32, ldw int,
+	trans bool, rows int, panels []float32, n, width int, add bool) {
+	call.rows, call.bias, call.ldc, call.ldd = rows, nil, ldy, ldy
+	for k := 0; k < n; k += attentionDepth {
+		call.kc = min(attentionDepth, n-k)
+		if trans {
+			call.a, call.rs, call.cs, call.pa = w[k*ldw:], 1, ldw, c.mr
+		} else {
+			call.a, call.rs, call.cs, call.pa = w[k:], ldw, 1, c.mr*ldw
 		}
-		s[j] *= float64(a.Scale)
-		mx = max(mx, s[j])
-	}
-	var sum float64
-	for _, v := range s {
-		sum += math.Exp(v - mx)
-	}
-	return mx + math.Log(sum)
-}
-
-func (a *AttentionArgs) keep(row, col int) float64 {
-	if a.DropP == 0 {
-		return 1
-	}
-	k0, k1 := a.DropKey.Row(row)
-	if rng.RowBits(k0, k1, uint32(col)) < rng.Threshold(a.DropP) {
-		return 0
-	}
-	return 1 / (1 - a.DropP)
-}
-
-// Backward sets DQ, DK and DV.
-func (t *Attention) Backward(a *AttentionBackwardArgs) {
-	s := make([]float64, a.Nk)
-	for b := range a.B {
-		for h := range a.Heads {
-			at := func(i, stride, batch, d int) int { return b*batch + i*stride + h*a.HeadDim + d }
-			for j := range a.Nk {
-				for d := range a.HeadDim {
-					a.DK[at(j, a.DKStride, a.DKBatch, d)] = 0
-					a.DV[at(j, a.DVStride, a.DVBatch, d)] = 0
-				}
+		for j := 0; j < width; j += c.nr {
+			call.cols = min(c.nr, width-j)
+			call.b = panels[k*roundUp(width, c.nr)+j*call.kc:]
+			call.c, call.d = y[j:], nil
+			if add || k > 0 {
+				call.d = call.c
 			}
-			for i := range a.Nq {
-				lse := a.naiveRow(s, b, h, i)
-				row := (b*a.Heads+h)*a.Nq + i
-				var delta float64
-				for d := range a.HeadDim {
-					a.DQ[at(i, a.DQStride, a.DQBatch, d)] = 0
-					delta += float64(a.DOut[at(i, a.DOutStride, a.DOutBatch, d)]) *
-						float64(a.Out[at(i, a.OutStride, a.OutBatch, d)])
-				}
-				for j := range s {
-					p, keep := math.Exp(s[j]-lse), a.keep(row, j)
-					var dp float64
-					for d := range a.HeadDim {
-						do := float64(a.DOut[at(i, a.DOutStride, a.DOutBatch, d)])
-						dp += do * float64(a.V[at(j, a.VStride, a.VBatch, d)]) * keep
-						a.DV[at(j, a.DVStride, a.DVBatch, d)] += float32(p * keep * do)
-					}
-					ds := float32(p * (dp - delta) * float64(a.Scale))
-					for d := range a.HeadDim {
-						a.DQ[at(i, a.DQStride, a.DQBatch, d)] +=
-							ds * a.K[at(j, a.KStride, a.KBatch, d)]
-						a.DK[at(j, a.DKStride, a.DKBatch, d)] +=
-							ds * a.Q[at(i, a.QStride, a.QBatch, d)]
-					}
-				}
+			call.mul()
+		}
+	}
+}
+
+// dropRows applies the dropout mask to rows of a tile whose first row is mask
+// row maskRow and whose first column is key col.
+func (a *AttentionArgs) dropRows(s []float32, lds, rows, n, maskRow, col int) {
+	threshold, scale := rng.Threshold(a.DropP), float32(1/(1-a.DropP))
+	for r := range rows {
+		k0, k1 := a.DropKey.Row(maskRow + r)
+		row := s[r*lds:][:n]
+		for j := range row {
+			if rng.RowBits(k0, k1, uint32(col+j)) < threshold {
+				row[j] = 0
+			} else {
+				row[j] *= scale
 			}
 		}
 	}

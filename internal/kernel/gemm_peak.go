@@ -19,17 +19,18 @@ func peakGo() float64 {
 }
 
 func peakChains(rounds int) float32 {
-	var a, b, c, d, e, f, g, h float32
-	m := float32(0.5)
+	a, b, c, d := float32(1), float32(2), float32(3), float32(4)
+	e, f, g, h := float32(5), float32(6), float32(7), float32(8)
+	m, n := float32(0.5), float32(9)
 	for range rounds {
-		a += a * m
-		b += b * m
-		c += c * m
-		d += d * m
-		e += e * m
-		f += f * m
-		g += g * m
-		h += h * m
+		a = a*m + n
+		b = b*m + n
+		c = c*m + n
+		d = d*m + n
+		e = e*m + n
+		f = f*m + n
+		g = g*m + n
+		h = h*m + n
 	}
 	return a + b + c + d + e + f + g + h
 }

@@ -332,12 +332,8 @@ func BenchmarkGemm(b *testing.B) {
 					pool := NewPool(2)
 					defer pool.Close()
 					g := NewGemm(pool)
-					g.Do(&c.args)
-					for b.Loop() {
-						g.Do(&c.args)
-					}
 					flop := 2 * float64(s.r) * float64(s.i) * float64(s.o)
-					b.ReportMetric(flop*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+					benchmarkRate(b, func() { g.Do(&c.args) }, flop)
 				})
 			}
 		}

@@ -4,3 +4,4 @@ package kernel
 // `go generate ./internal/kernel`, writes it anew.
 
 //go:generate go -C gen run ./gemm -out ../gemm_amd64.s -stubs ../gemm_amd64.go -pkg kernel
+//go:generate go -C gen run ./attention -out ../attention_amd64.s -stubs ../attention_amd64.go -pkg kernel
