@@ -82,6 +82,10 @@ func TestFilmIsDeterministic(t *testing.T) {
 	if bytes.Equal(first, again) {
 		t.Error("pictures 4 and 30 are equal")
 	}
+	a.Render(5, again)
+	if bytes.Equal(first[:3*48], again[:3*48]) {
+		t.Error("pictures 4 and 5 have the same noise in their top row")
+	}
 	b.Render(4, again)
 	if !bytes.Equal(first, again) {
 		t.Error("picture 4 differs after picture 30 was made")
@@ -139,20 +143,57 @@ func TestCameraNoise(t *testing.T) {
 	}
 }
 
-// Polish is seen: the same object is lighter.
+// Polish is seen: the same object is lighter all over, and has a highlight.
 func TestPolishIsSeen(t *testing.T) {
 	s := NewScene(3, 2, Cues{Polish: true})
-	brightness := func(polish float64) (sum float64) {
+	s.Color = [3]float64{.6, .6, .6}
+	levels := func(polish float64) (plain, lightest int16) {
 		s.Polish = polish
 		film := s.Film(48, 12.5, .4)
-		film.Render(0, make([]byte, 3*48*48))
+		clear(film.line)
+		film.drawObject(Path{.5, .5}, 0)
 		for _, v := range film.line {
-			sum += float64(v)
+			lightest = max(lightest, v)
 		}
-		return sum
+		at := 3 * (24*48 + 24 + int(s.Radius()*48/2)) // right of the centre
+		return film.line[at], lightest
 	}
-	if rough, smooth := brightness(0), brightness(1); !(smooth > rough) {
-		t.Errorf("brightness %g rough, %g polished", rough, smooth)
+	rough, roughest := levels(0)
+	smooth, shine := levels(1)
+	if rough != 6364 || roughest != rough {
+		t.Errorf("rough levels %d to %d, want 6364 (.39 of full)", rough, roughest)
+	}
+	if !(float64(smooth) > 1.5*float64(rough) && float64(shine) > 1.2*float64(smooth)) {
+		t.Errorf("polished levels %d to %d, rough %d", smooth, shine, rough)
+	}
+}
+
+// A picture shows the rotation of its moment: an angle is a turn anticlockwise.
+func TestFilmTurns(t *testing.T) {
+	s := NewScene(3, 2, Cues{})
+	s.Kind, s.Size, s.Color = Chirp, 1, [3]float64{1, 0, 0}
+	rgb := make([]byte, 3*64*64)
+	centre := func(angle, spin float64, n int) (x, y float64) {
+		s.Angle, s.Spin = angle, spin
+		film := s.Film(64, 12.5, 1)
+		film.way[n] = Path{.5, .5}
+		film.Render(n, rgb)
+		p, _ := silhouette(rgb, film.still, 64)
+		return p.X - .5, p.Y - .5
+	}
+	// The triangle's centroid lies below its centre, so it shows the angle.
+	_, down := centre(0, 0, 0)
+	x, y := centre(math.Pi/2, 0, 0)
+	if !(down < -.015 && math.Abs(x+down) < .006 && math.Abs(y) < .006) {
+		t.Errorf("centroid at %.3f, after a quarter turn at (%.3f, %.3f)", down, x, y)
+	}
+	x2, y2 := centre(0, math.Pi/2, 0)
+	if !(math.Abs(x2) < .006 && math.Abs(y2-down) < .006) {
+		t.Errorf("a spin turns the first picture: (%.3f, %.3f)", x2, y2)
+	}
+	x3, _ := centre(0, math.Pi/2, 12)
+	if !(math.Abs(x3+down) < .008) {
+		t.Errorf("after .96 s at a quarter turn a second centroid at x %.3f, want %.3f", x3, -down)
 	}
 }
 
