@@ -369,14 +369,18 @@ geluTail:
 	VANDPS      Y3, Y4, Y4
 	VMOVUPS     vec3f800000<>+0(SB), Y2
 	VANDPS      vec7fffffff<>+0(SB), Y0, Y1
-	VMOVUPS     vec3e6d3388<>+0(SB), Y3
+	VMOVUPS     vec3e8f5c29<>+0(SB), Y3
 	VFMADD213PS Y2, Y3, Y1
 	VDIVPS      Y1, Y2, Y1
-	VMOVUPS     vec3f07dc22<>+0(SB), Y3
-	VFMADD213PS vecbf3a00e3<>+0(SB), Y1, Y3
-	VFMADD213PS vec3f35f0e3<>+0(SB), Y1, Y3
-	VFMADD213PS vecbe11a98e<>+0(SB), Y1, Y3
-	VFMADD213PS vec3e027906<>+0(SB), Y1, Y3
+	VMOVUPS     vec3cd3d531<>+0(SB), Y3
+	VFMADD213PS vecbdc8cb66<>+0(SB), Y1, Y3
+	VFMADD213PS vec3dcbd904<>+0(SB), Y1, Y3
+	VFMADD213PS vecbc4b5f5e<>+0(SB), Y1, Y3
+	VFMADD213PS vec3d9acfff<>+0(SB), Y1, Y3
+	VFMADD213PS vec3da9c109<>+0(SB), Y1, Y3
+	VFMADD213PS vec3dd35322<>+0(SB), Y1, Y3
+	VFMADD213PS vec3de4bfd4<>+0(SB), Y1, Y3
+	VFMADD213PS vec3de4c507<>+0(SB), Y1, Y3
 	VMULPS      Y1, Y3, Y3
 	VMULPS      Y4, Y3, Y3
 	VSUBPS      Y3, Y2, Y1
@@ -480,65 +484,105 @@ DATA vec7fffffff<>+24(SB)/4, $0x7fffffff
 DATA vec7fffffff<>+28(SB)/4, $0x7fffffff
 GLOBL vec7fffffff<>(SB), RODATA|NOPTR, $32
 
-DATA vec3e6d3388<>+0(SB)/4, $0x3e6d3388
-DATA vec3e6d3388<>+4(SB)/4, $0x3e6d3388
-DATA vec3e6d3388<>+8(SB)/4, $0x3e6d3388
-DATA vec3e6d3388<>+12(SB)/4, $0x3e6d3388
-DATA vec3e6d3388<>+16(SB)/4, $0x3e6d3388
-DATA vec3e6d3388<>+20(SB)/4, $0x3e6d3388
-DATA vec3e6d3388<>+24(SB)/4, $0x3e6d3388
-DATA vec3e6d3388<>+28(SB)/4, $0x3e6d3388
-GLOBL vec3e6d3388<>(SB), RODATA|NOPTR, $32
+DATA vec3e8f5c29<>+0(SB)/4, $0x3e8f5c29
+DATA vec3e8f5c29<>+4(SB)/4, $0x3e8f5c29
+DATA vec3e8f5c29<>+8(SB)/4, $0x3e8f5c29
+DATA vec3e8f5c29<>+12(SB)/4, $0x3e8f5c29
+DATA vec3e8f5c29<>+16(SB)/4, $0x3e8f5c29
+DATA vec3e8f5c29<>+20(SB)/4, $0x3e8f5c29
+DATA vec3e8f5c29<>+24(SB)/4, $0x3e8f5c29
+DATA vec3e8f5c29<>+28(SB)/4, $0x3e8f5c29
+GLOBL vec3e8f5c29<>(SB), RODATA|NOPTR, $32
 
-DATA vec3f07dc22<>+0(SB)/4, $0x3f07dc22
-DATA vec3f07dc22<>+4(SB)/4, $0x3f07dc22
-DATA vec3f07dc22<>+8(SB)/4, $0x3f07dc22
-DATA vec3f07dc22<>+12(SB)/4, $0x3f07dc22
-DATA vec3f07dc22<>+16(SB)/4, $0x3f07dc22
-DATA vec3f07dc22<>+20(SB)/4, $0x3f07dc22
-DATA vec3f07dc22<>+24(SB)/4, $0x3f07dc22
-DATA vec3f07dc22<>+28(SB)/4, $0x3f07dc22
-GLOBL vec3f07dc22<>(SB), RODATA|NOPTR, $32
+DATA vec3cd3d531<>+0(SB)/4, $0x3cd3d531
+DATA vec3cd3d531<>+4(SB)/4, $0x3cd3d531
+DATA vec3cd3d531<>+8(SB)/4, $0x3cd3d531
+DATA vec3cd3d531<>+12(SB)/4, $0x3cd3d531
+DATA vec3cd3d531<>+16(SB)/4, $0x3cd3d531
+DATA vec3cd3d531<>+20(SB)/4, $0x3cd3d531
+DATA vec3cd3d531<>+24(SB)/4, $0x3cd3d531
+DATA vec3cd3d531<>+28(SB)/4, $0x3cd3d531
+GLOBL vec3cd3d531<>(SB), RODATA|NOPTR, $32
 
-DATA vecbf3a00e3<>+0(SB)/4, $0xbf3a00e3
-DATA vecbf3a00e3<>+4(SB)/4, $0xbf3a00e3
-DATA vecbf3a00e3<>+8(SB)/4, $0xbf3a00e3
-DATA vecbf3a00e3<>+12(SB)/4, $0xbf3a00e3
-DATA vecbf3a00e3<>+16(SB)/4, $0xbf3a00e3
-DATA vecbf3a00e3<>+20(SB)/4, $0xbf3a00e3
-DATA vecbf3a00e3<>+24(SB)/4, $0xbf3a00e3
-DATA vecbf3a00e3<>+28(SB)/4, $0xbf3a00e3
-GLOBL vecbf3a00e3<>(SB), RODATA|NOPTR, $32
+DATA vecbdc8cb66<>+0(SB)/4, $0xbdc8cb66
+DATA vecbdc8cb66<>+4(SB)/4, $0xbdc8cb66
+DATA vecbdc8cb66<>+8(SB)/4, $0xbdc8cb66
+DATA vecbdc8cb66<>+12(SB)/4, $0xbdc8cb66
+DATA vecbdc8cb66<>+16(SB)/4, $0xbdc8cb66
+DATA vecbdc8cb66<>+20(SB)/4, $0xbdc8cb66
+DATA vecbdc8cb66<>+24(SB)/4, $0xbdc8cb66
+DATA vecbdc8cb66<>+28(SB)/4, $0xbdc8cb66
+GLOBL vecbdc8cb66<>(SB), RODATA|NOPTR, $32
 
-DATA vec3f35f0e3<>+0(SB)/4, $0x3f35f0e3
-DATA vec3f35f0e3<>+4(SB)/4, $0x3f35f0e3
-DATA vec3f35f0e3<>+8(SB)/4, $0x3f35f0e3
-DATA vec3f35f0e3<>+12(SB)/4, $0x3f35f0e3
-DATA vec3f35f0e3<>+16(SB)/4, $0x3f35f0e3
-DATA vec3f35f0e3<>+20(SB)/4, $0x3f35f0e3
-DATA vec3f35f0e3<>+24(SB)/4, $0x3f35f0e3
-DATA vec3f35f0e3<>+28(SB)/4, $0x3f35f0e3
-GLOBL vec3f35f0e3<>(SB), RODATA|NOPTR, $32
+DATA vec3dcbd904<>+0(SB)/4, $0x3dcbd904
+DATA vec3dcbd904<>+4(SB)/4, $0x3dcbd904
+DATA vec3dcbd904<>+8(SB)/4, $0x3dcbd904
+DATA vec3dcbd904<>+12(SB)/4, $0x3dcbd904
+DATA vec3dcbd904<>+16(SB)/4, $0x3dcbd904
+DATA vec3dcbd904<>+20(SB)/4, $0x3dcbd904
+DATA vec3dcbd904<>+24(SB)/4, $0x3dcbd904
+DATA vec3dcbd904<>+28(SB)/4, $0x3dcbd904
+GLOBL vec3dcbd904<>(SB), RODATA|NOPTR, $32
 
-DATA vecbe11a98e<>+0(SB)/4, $0xbe11a98e
-DATA vecbe11a98e<>+4(SB)/4, $0xbe11a98e
-DATA vecbe11a98e<>+8(SB)/4, $0xbe11a98e
-DATA vecbe11a98e<>+12(SB)/4, $0xbe11a98e
-DATA vecbe11a98e<>+16(SB)/4, $0xbe11a98e
-DATA vecbe11a98e<>+20(SB)/4, $0xbe11a98e
-DATA vecbe11a98e<>+24(SB)/4, $0xbe11a98e
-DATA vecbe11a98e<>+28(SB)/4, $0xbe11a98e
-GLOBL vecbe11a98e<>(SB), RODATA|NOPTR, $32
+DATA vecbc4b5f5e<>+0(SB)/4, $0xbc4b5f5e
+DATA vecbc4b5f5e<>+4(SB)/4, $0xbc4b5f5e
+DATA vecbc4b5f5e<>+8(SB)/4, $0xbc4b5f5e
+DATA vecbc4b5f5e<>+12(SB)/4, $0xbc4b5f5e
+DATA vecbc4b5f5e<>+16(SB)/4, $0xbc4b5f5e
+DATA vecbc4b5f5e<>+20(SB)/4, $0xbc4b5f5e
+DATA vecbc4b5f5e<>+24(SB)/4, $0xbc4b5f5e
+DATA vecbc4b5f5e<>+28(SB)/4, $0xbc4b5f5e
+GLOBL vecbc4b5f5e<>(SB), RODATA|NOPTR, $32
 
-DATA vec3e027906<>+0(SB)/4, $0x3e027906
-DATA vec3e027906<>+4(SB)/4, $0x3e027906
-DATA vec3e027906<>+8(SB)/4, $0x3e027906
-DATA vec3e027906<>+12(SB)/4, $0x3e027906
-DATA vec3e027906<>+16(SB)/4, $0x3e027906
-DATA vec3e027906<>+20(SB)/4, $0x3e027906
-DATA vec3e027906<>+24(SB)/4, $0x3e027906
-DATA vec3e027906<>+28(SB)/4, $0x3e027906
-GLOBL vec3e027906<>(SB), RODATA|NOPTR, $32
+DATA vec3d9acfff<>+0(SB)/4, $0x3d9acfff
+DATA vec3d9acfff<>+4(SB)/4, $0x3d9acfff
+DATA vec3d9acfff<>+8(SB)/4, $0x3d9acfff
+DATA vec3d9acfff<>+12(SB)/4, $0x3d9acfff
+DATA vec3d9acfff<>+16(SB)/4, $0x3d9acfff
+DATA vec3d9acfff<>+20(SB)/4, $0x3d9acfff
+DATA vec3d9acfff<>+24(SB)/4, $0x3d9acfff
+DATA vec3d9acfff<>+28(SB)/4, $0x3d9acfff
+GLOBL vec3d9acfff<>(SB), RODATA|NOPTR, $32
+
+DATA vec3da9c109<>+0(SB)/4, $0x3da9c109
+DATA vec3da9c109<>+4(SB)/4, $0x3da9c109
+DATA vec3da9c109<>+8(SB)/4, $0x3da9c109
+DATA vec3da9c109<>+12(SB)/4, $0x3da9c109
+DATA vec3da9c109<>+16(SB)/4, $0x3da9c109
+DATA vec3da9c109<>+20(SB)/4, $0x3da9c109
+DATA vec3da9c109<>+24(SB)/4, $0x3da9c109
+DATA vec3da9c109<>+28(SB)/4, $0x3da9c109
+GLOBL vec3da9c109<>(SB), RODATA|NOPTR, $32
+
+DATA vec3dd35322<>+0(SB)/4, $0x3dd35322
+DATA vec3dd35322<>+4(SB)/4, $0x3dd35322
+DATA vec3dd35322<>+8(SB)/4, $0x3dd35322
+DATA vec3dd35322<>+12(SB)/4, $0x3dd35322
+DATA vec3dd35322<>+16(SB)/4, $0x3dd35322
+DATA vec3dd35322<>+20(SB)/4, $0x3dd35322
+DATA vec3dd35322<>+24(SB)/4, $0x3dd35322
+DATA vec3dd35322<>+28(SB)/4, $0x3dd35322
+GLOBL vec3dd35322<>(SB), RODATA|NOPTR, $32
+
+DATA vec3de4bfd4<>+0(SB)/4, $0x3de4bfd4
+DATA vec3de4bfd4<>+4(SB)/4, $0x3de4bfd4
+DATA vec3de4bfd4<>+8(SB)/4, $0x3de4bfd4
+DATA vec3de4bfd4<>+12(SB)/4, $0x3de4bfd4
+DATA vec3de4bfd4<>+16(SB)/4, $0x3de4bfd4
+DATA vec3de4bfd4<>+20(SB)/4, $0x3de4bfd4
+DATA vec3de4bfd4<>+24(SB)/4, $0x3de4bfd4
+DATA vec3de4bfd4<>+28(SB)/4, $0x3de4bfd4
+GLOBL vec3de4bfd4<>(SB), RODATA|NOPTR, $32
+
+DATA vec3de4c507<>+0(SB)/4, $0x3de4c507
+DATA vec3de4c507<>+4(SB)/4, $0x3de4c507
+DATA vec3de4c507<>+8(SB)/4, $0x3de4c507
+DATA vec3de4c507<>+12(SB)/4, $0x3de4c507
+DATA vec3de4c507<>+16(SB)/4, $0x3de4c507
+DATA vec3de4c507<>+20(SB)/4, $0x3de4c507
+DATA vec3de4c507<>+24(SB)/4, $0x3de4c507
+DATA vec3de4c507<>+28(SB)/4, $0x3de4c507
+GLOBL vec3de4c507<>(SB), RODATA|NOPTR, $32
 
 // func dgeluAVX2(dx *float32, dy *float32, x *float32, n int)
 // Requires: AVX, AVX2, FMA3
@@ -571,14 +615,18 @@ dgeluTail:
 	VANDPS      Y3, Y4, Y4
 	VMOVUPS     vec3f800000<>+0(SB), Y2
 	VANDPS      vec7fffffff<>+0(SB), Y0, Y1
-	VMOVUPS     vec3e6d3388<>+0(SB), Y3
+	VMOVUPS     vec3e8f5c29<>+0(SB), Y3
 	VFMADD213PS Y2, Y3, Y1
 	VDIVPS      Y1, Y2, Y1
-	VMOVUPS     vec3f07dc22<>+0(SB), Y3
-	VFMADD213PS vecbf3a00e3<>+0(SB), Y1, Y3
-	VFMADD213PS vec3f35f0e3<>+0(SB), Y1, Y3
-	VFMADD213PS vecbe11a98e<>+0(SB), Y1, Y3
-	VFMADD213PS vec3e027906<>+0(SB), Y1, Y3
+	VMOVUPS     vec3cd3d531<>+0(SB), Y3
+	VFMADD213PS vecbdc8cb66<>+0(SB), Y1, Y3
+	VFMADD213PS vec3dcbd904<>+0(SB), Y1, Y3
+	VFMADD213PS vecbc4b5f5e<>+0(SB), Y1, Y3
+	VFMADD213PS vec3d9acfff<>+0(SB), Y1, Y3
+	VFMADD213PS vec3da9c109<>+0(SB), Y1, Y3
+	VFMADD213PS vec3dd35322<>+0(SB), Y1, Y3
+	VFMADD213PS vec3de4bfd4<>+0(SB), Y1, Y3
+	VFMADD213PS vec3de4c507<>+0(SB), Y1, Y3
 	VMULPS      Y1, Y3, Y3
 	VMULPS      Y4, Y3, Y3
 	VSUBPS      Y3, Y2, Y1

@@ -3,9 +3,6 @@ package kernel
 import "math"
 
 // GELURow sets y = x·Φ(x), Φ the normal distribution function. y may be x.
-//
-// The AVX2 form takes Φ from Abramowitz & Stegun 7.1.26, whose one exponential
-// also gives the density: the absolute error of Φ is below 3e-7.
 func GELURow(y, x []float32) {
 	n := len(x)
 	y = y[:n]

@@ -136,7 +136,7 @@ func (t *crossEntropyTask) row(p, x []float32, label float32) float64 {
 	classes := float64(len(x))
 	terms := softmaxTerms(p, x, top)
 	lse := float64(top) + math.Log(terms)
-	loss := lse - (1-t.smoothing)*float64(x[y]) - t.smoothing*mean/classes
+	loss := (1-t.smoothing)*(lse-float64(x[y])) + t.smoothing*(lse-mean/classes)
 	norm, floor := float32(t.scale/terms), float32(t.scale*t.smoothing/classes)
 	for c := range p {
 		p[c] = p[c]*norm - floor

@@ -47,8 +47,9 @@ func exponential() {
 
 // normal returns Φ(x) and exp(−x²/2) of a register x.
 //
-// With t = 1/(1 + p·|x|/√2) and h = t·(a₁ + t·(a₂ + …))·exp(−x²/2)/2, Φ is h
-// for negative x and 1 − h otherwise (Abramowitz & Stegun 7.1.26). The
+// With t = 1/(1 + 0.28·|x|), h = t·P(t)·exp(−x²/2) is the tail beyond |x|: Φ is
+// h for negative x and 1 − h otherwise. P is a minimax polynomial with relative
+// error 9e-8, so Φ is good to some roundings even where it is tiny. The
 // exponential is 0 below 2⁻¹²⁶; what the arithmetic makes of such arguments is
 // masked out, but not what it makes of a NaN.
 func normal(x VecVirtual) (phi, e VecVirtual) {
@@ -68,9 +69,11 @@ func normal(x VecVirtual) (phi, e VecVirtual) {
 	t, one := YMM(), YMM()
 	VMOVUPS(splat(1), one)
 	VANDPS(splatBits(0x7FFFFFFF), x, t)
-	VFMADD213PS(one, mul(splat(0.3275911/math.Sqrt2)), t)
+	VFMADD213PS(one, mul(splat(0.28)), t)
 	VDIVPS(t, one, t)
-	h := horner(t, 1.061405429/2, -1.453152027/2, 1.421413741/2, -0.284496736/2, 0.254829592/2)
+	h := horner(t, 0.02585849394302939, -0.09804419834403548, 0.09953502188862114,
+		-0.012412873604211597, 0.07559203660773291, 0.08288771924772469, 0.10318591053601066,
+		0.11169401134402933, 0.11170392327717106)
 	VMULPS(t, h, h)
 	VMULPS(e, h, h)
 	phi = YMM()
