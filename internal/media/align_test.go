@@ -211,6 +211,30 @@ func TestVariableRateByTime(t *testing.T) {
 	}
 }
 
+// Matroska rounds 1/30 s to milliseconds; the grid must not fall behind for that.
+func TestRoundedTimeStamps(t *testing.T) {
+	tools := findTools(t)
+	dir := t.TempDir()
+	clip, rounded := filepath.Join(dir, "clip.mp4"), filepath.Join(dir, "rounded.mkv")
+	err := tools.Encode(context.Background(), clip,
+		EncodeConfig{Width: 64, Height: 48, FPS: 30, CRF: 5}, 30, func(i int, rgb []byte) error {
+			for j := range rgb {
+				rgb[j] = byte(i * 8)
+			}
+			return nil
+		}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ffmpeg(t, tools, "-i", "file:"+clip, "-c", "copy", "file:"+rounded)
+	c := decodeWhole(t, tools, rounded, DecodeConfig{FPS: 15, SampleRateHz: 16000, Raw: true})
+	for k, rgb := range c.Frames {
+		if got := int(math.Round(float64(rgb[len(rgb)/2]) / 8)); got != 2*k {
+			t.Errorf("frame %d is picture %d, want %d", k, got, 2*k)
+		}
+	}
+}
+
 func TestRotationIsUndone(t *testing.T) {
 	tools := findTools(t)
 	dir := t.TempDir()
