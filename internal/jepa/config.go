@@ -19,6 +19,10 @@ type Config struct {
 	Globals, Locals int  // views per clip
 	LocalsBoth      bool // locals have both modalities, not one by turns
 
+	// KeepTokens makes the patch tokens of the last block in a step, for an
+	// attentive online probe, where else only the CLS is made.
+	KeepTokens bool
+
 	Lambda       float64 // share of SIGReg
 	Sum          bool    // invariance sums over dimensions, as the paper's formula does
 	Directions   int

@@ -49,14 +49,21 @@ func TestPlanIsWhatIsUsed(t *testing.T) {
 	if p.arena != m.arena.Peak() || p.Activations != int64(4*m.arena.Peak()) {
 		t.Errorf("planned %d elements, used %d", p.arena, m.arena.Peak())
 	}
-	if p, err = PlanTraining(Default(), 2); err != nil {
-		t.Fatal(err)
+	for _, c := range []struct {
+		keepTokens bool
+		want       float64 // FLOPs per clip
+	}{{true, 5.77e12}, {false, 5.33e12}} {
+		paper := Default()
+		paper.KeepTokens = c.keepTokens
+		if p, err = PlanTraining(paper, 2); err != nil {
+			t.Fatal(err)
+		}
+		if got := float64(p.StepFLOPs) / 2; !(math.Abs(got-c.want) <= 0.03e12) {
+			t.Errorf("tokens %v: %.4g FLOPs per clip, want %g", c.keepTokens, got, c.want)
+		}
 	}
 	if p.Parameters != 86_637_312+6_041_728 {
 		t.Errorf("%d parameters", p.Parameters)
-	}
-	if perClip := float64(p.StepFLOPs) / 2; !(math.Abs(perClip-5.77e12) <= 0.03e12) {
-		t.Errorf("%.3g FLOPs per clip, want 5.77e12", perClip)
 	}
 	if want := int64(2 * 2 * 2 * (16*224*224*3 + 128*801*4) * 3 / 4); p.Inputs != want {
 		t.Errorf("inputs of %d bytes, want %d", p.Inputs, want)
@@ -135,7 +142,7 @@ func TestLayouts(t *testing.T) {
 // the trainer's memory suffices.
 func TestEmbedderAgreesWithTrainer(t *testing.T) {
 	g := openGolden(t, "encoder.safetensors")
-	m := goldenModel(t, ref.New())
+	m := goldenModel(t, ref.New(), false)
 	em, err := NewEmbedder(ref.New(), goldenConfig(), 2, 2)
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package jepa
 
 import (
+	"math"
 	"strings"
 	"testing"
 
@@ -8,13 +9,16 @@ import (
 	"avjepa/internal/optim"
 )
 
+// goldenRate is the learning rate of the golden steps.
+const goldenRate = 5e-4
+
 func TestGoldenSteps(t *testing.T) {
 	onEngines(t, func(t *testing.T, e engine.Engine) {
 		g := openGolden(t, "steps.safetensors")
-		m := goldenModel(t, e)
-		b := goldenBatch(openGolden(t, "loss.safetensors"), e)
-		cfg := optim.Default() // the paper's: decay on all parameters, clip at 5
-		opt, err := optim.New(e, m.Params, cfg)
+		first := openGolden(t, "loss.safetensors")
+		m := goldenModel(t, e, false)
+		b := goldenBatch(first, e)
+		opt, err := optim.New(e, m.Params, optim.Default()) // decay on all, clip at 5
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -29,8 +33,11 @@ func TestGoldenSteps(t *testing.T) {
 			invariances = append(invariances, float32(l.Invariance))
 			sigregs = append(sigregs, float32(l.SIGReg))
 			norms = append(norms, float32(l.GradNorm))
-			opt.Step(5e-4, m.GradSquare())
+			opt.Step(goldenRate, m.GradSquare())
 			if step == 0 {
+				if e.Info().Name != "ref" {
+					pinUndetermined(g, first, m)
+				}
 				goldenParams(g, m, "parameters after 1 step", "ssl1.")
 			}
 		}
@@ -39,8 +46,42 @@ func TestGoldenSteps(t *testing.T) {
 		g.check("losses of 3 steps", "ssl.invariance", invariances)
 		g.check("losses of 3 steps", "ssl.sigreg", sigregs)
 		g.check("losses of 3 steps", "ssl.grad_norm_ssl", norms)
-		g.table("losses of 3 steps", "parameters after 1 step", "parameters after 3 steps")
+		g.table("losses of 3 steps", "parameters after 1 step", "parameters after 3 steps",
+			"without a true gradient")
 	})
+}
+
+// pinUndetermined sets to the golden value what the first step cannot decide in
+// float32: Adam's first step is ±rate by the sign of the gradient alone, so an
+// entry whose gradient is smaller than the tolerance of gradients may go either
+// way, and the losses of the next steps with it: one entry did, of 67 in 157
+// thousand. The reference engine, in float64, decides them all.
+func pinUndetermined(g, first *golden, m *Model) {
+	g.t.Helper()
+	all, pinned := m.Params.Export(), 0
+	for _, p := range m.Params.List() {
+		if g.bound["ssl1."+p.Name].Class == "Z" {
+			continue
+		}
+		grad, want := first.array("grad."+p.Name).Data, g.array("ssl1."+p.Name).Data
+		got := all[p.Name].Data
+		for i := range got {
+			if math.Abs(float64(grad[i])) > first.bound["grad."+p.Name].Atol {
+				continue
+			}
+			if d := math.Abs(float64(got[i]) - float64(want[i])); !(d <= 2.01*goldenRate) {
+				g.t.Errorf("%s[%d] = %g, want %g within two steps", p.Name, i, got[i], want[i])
+			}
+			got[i] = want[i]
+			pinned++
+		}
+	}
+	if pinned > 100 {
+		g.t.Errorf("%d entries have a gradient below its tolerance", pinned)
+	}
+	if err := m.Params.Import(all); err != nil {
+		g.t.Fatal(err)
+	}
 }
 
 // goldenParams checks all parameters and running statistics. Those whose true

@@ -183,6 +183,7 @@ func (m *Model) StepDrawn(b *Batch, step int) {
 	m.arena.Release(0)
 	m.Params.ZeroGrads()
 	m.setGroups(b)
+	m.cache.CLSOnly = !m.KeepTokens
 	m.Encoder.Forward(cx, &m.cache, m.groups, vit.Keep)
 	dCLS := m.objective(cx, m.cache.CLS)
 	m.Encoder.Backward(cx, &m.cache, m.groups, dCLS, nil)
@@ -197,7 +198,7 @@ func (m *Model) GradSquare() engine.Tensor { return m.report.gradSquare }
 type Features struct {
 	CLS         engine.Tensor // (V·B, D), rows as in the batch
 	Projections engine.Tensor // (V, B, K)
-	Encoder     *vit.Cache    // tokens by group: globals, then locals
+	Encoder     *vit.Cache    // tokens by group, with KeepTokens: globals, then locals
 }
 
 // Features returns those of the last Step.
@@ -219,6 +220,7 @@ func (m *Model) Embed(g vit.Group) Embedding {
 	cx.Train = false
 	m.arena.Release(0)
 	m.groups = append(m.groups[:0], g)
+	m.cache.CLSOnly = false
 	m.Encoder.Forward(cx, &m.cache, m.groups, vit.Discard)
 	out := Embedding{CLS: m.cache.CLS,
 		Projected: m.arena.New(g.Views, m.Proj),

@@ -74,6 +74,7 @@ type BlockCache struct {
 	Mid  engine.Tensor // (B, N, D)   m above
 	Pre  engine.Tensor // (B, N, 4D)  input of the GELU
 	Y    engine.Tensor // (B, N, D)   output
+	Q    engine.Tensor // (B, 1, D)   of the CLS, after ForwardCLS
 }
 
 // Forward sets y (B, N, D) from x (B, N, D). With c nil everything it allocates
@@ -122,8 +123,9 @@ func (b *Block) forwardAttention(cx *Context, c *BlockCache) {
 // forwardMLP sets Pre and Y.
 func (b *Block) forwardMLP(cx *Context, c *BlockCache) {
 	mark := cx.Arena.Mark()
-	h := cx.Arena.New(c.X.Dim(0), c.X.Dim(1), b.cfg.Width)
-	g := cx.Arena.New(c.X.Dim(0), c.X.Dim(1), b.cfg.Hidden)
+	n, t := c.Mid.Dim(0), c.Mid.Dim(1)
+	h := cx.Arena.New(n, t, b.cfg.Width)
+	g := cx.Arena.New(n, t, b.cfg.Hidden)
 	b.norm2.Forward(cx, h, c.Mid, Stats{})
 	cx.Engine.Linear(engine.LinearArgs{Y: g, X: h, W: b.dense1.W.Value,
 		Bias: b.dense1.B.Value, Pre: c.Pre, GELU: true})

@@ -46,6 +46,10 @@ const (
 // Cache holds the outputs of a Forward and, after one with Keep, what Backward
 // needs. It can be used again and then allocates nothing.
 type Cache struct {
+	// CLSOnly, set before Forward, says that no other output token is wanted.
+	// The last block then does a fifth of its work.
+	CLSOnly bool
+
 	CLS engine.Tensor // (ΣViews, D) embeddings of the views, group after group
 
 	groups   []span
@@ -61,14 +65,15 @@ type segment struct {
 	views, tokens int
 	embedded      engine.Tensor // (views, N, D) tokens before the LayerNorm
 	input         engine.Tensor // (views, N, D) input of the first block
-	last          engine.Tensor // (views, N, D) output of the last block
-	y             engine.Tensor // (views, N, D) output
+	last          engine.Tensor // (views, N, D) output of the last block; N 1 with CLSOnly
+	y             engine.Tensor // (views, N, D) output, likewise
 	stats         nn.Stats      // of the embedding LayerNorm
 	blocks        []nn.BlockCache
 }
 
 // Tokens returns the output tokens (views, N, D) of group g, CLS first. With
-// DropAbsent those of an absent modality are not among them.
+// DropAbsent those of an absent modality are not among them, and with CLSOnly
+// none but the CLS is.
 func (c *Cache) Tokens(g int) engine.Tensor { return c.of(g, c.segments[c.groups[g].segment].y) }
 
 // Embedded returns the tokens (views, N, D) of group g before the embedding
@@ -130,7 +135,7 @@ func (m *Encoder) Forward(cx *nn.Context, c *Cache, groups []Group, k Keeping) {
 	for i := range c.segments {
 		s, part := &c.segments[i], c.part(cx, i)
 		m.embed(&part, c, i, groups, k)
-		m.run(&part, s, k)
+		m.run(&part, s, k, c.CLSOnly)
 		cx.Engine.Copy(c.CLS.Slice(first, first+s.views), s.y.Token(0))
 		first += s.views
 	}
@@ -160,28 +165,32 @@ func (m *Encoder) embed(cx *nn.Context, c *Cache, i int, groups []Group, k Keepi
 }
 
 // run sends a segment through the blocks.
-func (m *Encoder) run(cx *nn.Context, s *segment, k Keeping) {
+func (m *Encoder) run(cx *nn.Context, s *segment, k Keeping, clsOnly bool) {
 	if len(s.blocks) != len(m.blocks) {
 		s.blocks = make([]nn.BlockCache, len(m.blocks))
 	}
 	x := s.input
 	var spare engine.Tensor
-	if k == Discard {
-		spare = cx.Arena.New(s.views, s.tokens, m.Width)
-	}
 	for i, b := range m.blocks {
+		var kept *nn.BlockCache
 		if k == Keep {
-			y := cx.Arena.New(s.views, s.tokens, m.Width)
-			b.Forward(cx, &s.blocks[i], y, x)
-			x = y
-		} else {
-			b.Forward(cx, nil, spare, x)
-			x, spare = spare, x
+			kept = &s.blocks[i]
 		}
+		if clsOnly && i == len(m.blocks)-1 {
+			y := cx.Arena.New(s.views, 1, m.Width)
+			b.ForwardCLS(cx, kept, y, x)
+			x = y
+			break
+		}
+		if k == Keep || spare.Nil() {
+			spare = cx.Arena.New(s.views, s.tokens, m.Width)
+		}
+		b.Forward(cx, kept, spare, x)
+		x, spare = spare, x
 	}
 	s.last, s.y = x, x
 	if m.FinalNorm {
-		s.y = cx.Arena.New(s.views, s.tokens, m.Width)
+		s.y = cx.Arena.New(x.Dim(0), x.Dim(1), m.Width)
 		m.norm.Forward(cx, s.y, s.last, nn.Stats{})
 	}
 }
@@ -198,33 +207,51 @@ func (m *Encoder) Backward(cx *nn.Context, c *Cache, groups []Group,
 	for i := range c.segments {
 		s, part := &c.segments[i], c.part(cx, i)
 		mark := cx.Arena.Mark()
-		d := cx.Arena.New(s.views, s.tokens, m.Width)
-		cx.Engine.Fill(d, 0)
-		cx.Engine.Copy(d.Token(0), dCLS.Slice(first, first+s.views))
-		for g, dt := range dTokens {
-			if c.groups[g].segment == i && !dt.Nil() {
-				cx.Engine.AddTo(c.of(g, d), dt, 1)
-			}
-		}
-		m.runBackward(&part, s, d)
+		d := m.outputGradient(&part, c, i, dCLS.Slice(first, first+s.views), dTokens)
+		d = m.runBackward(&part, s, d, c.CLSOnly)
 		m.embedBackward(&part, c, i, groups, d)
 		cx.Arena.Release(mark)
 		first += s.views
 	}
 }
 
-// runBackward turns d in place from the gradient of y into that of input.
-func (m *Encoder) runBackward(cx *nn.Context, s *segment, d engine.Tensor) {
+// outputGradient returns the gradient of segment i's y, like y.
+func (m *Encoder) outputGradient(cx *nn.Context, c *Cache, i int, dCLS engine.Tensor,
+	dTokens []engine.Tensor) engine.Tensor {
+	y := c.segments[i].y
+	d := cx.Arena.New(y.Dim(0), y.Dim(1), m.Width)
+	cx.Engine.Fill(d, 0)
+	cx.Engine.Copy(d.Token(0), dCLS)
+	for g, dt := range dTokens {
+		if c.groups[g].segment == i && !dt.Nil() {
+			cx.Engine.AddTo(c.of(g, d), dt, 1)
+		}
+	}
+	return d
+}
+
+// runBackward turns d, the gradient of y, into that of input: in place, or with
+// clsOnly in a tensor of its own.
+func (m *Encoder) runBackward(cx *nn.Context, s *segment, d engine.Tensor,
+	clsOnly bool) engine.Tensor {
 	if m.FinalNorm {
 		mark := cx.Arena.Mark()
-		st := nn.NewStats(cx.Arena, s.views*s.tokens)
+		st := nn.NewStats(cx.Arena, d.Rows())
 		m.norm.Forward(cx, s.y, s.last, st)
 		m.norm.Backward(cx, d, d, s.last, st, engine.Set)
 		cx.Arena.Release(mark)
 	}
-	for i := len(m.blocks) - 1; i >= 0; i-- {
+	last := len(m.blocks) - 1
+	if clsOnly {
+		dx := cx.Arena.New(s.views, s.tokens, m.Width)
+		m.blocks[last].BackwardCLS(cx, &s.blocks[last], dx, d)
+		d = dx
+		last--
+	}
+	for i := last; i >= 0; i-- {
 		m.blocks[i].Backward(cx, &s.blocks[i], d)
 	}
+	return d
 }
 
 // embedBackward adds the gradients of the embedding from d, that of input.

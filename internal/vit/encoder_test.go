@@ -31,7 +31,7 @@ type bench struct {
 	wTokens []engine.Tensor
 }
 
-func newBench(t *testing.T, cfg Config) *bench {
+func newBench(t *testing.T, cfg Config, clsOnly bool) *bench {
 	t.Helper()
 	e := ref.New()
 	arena, err := engine.NewArena(e, engine.F32, 1<<18)
@@ -40,6 +40,7 @@ func newBench(t *testing.T, cfg Config) *bench {
 	}
 	b := &bench{t: t, ps: nn.NewParams(),
 		cx: &nn.Context{Engine: e, Arena: arena, Train: true, Seed: 3, Step: 7}}
+	b.cache.CLSOnly = clsOnly
 	if b.enc, err = New(b.ps, "encoder", cfg); err != nil {
 		t.Fatal(err)
 	}
@@ -57,6 +58,9 @@ func newBench(t *testing.T, cfg Config) *bench {
 	b.wCLS = b.random("cls", 5, cfg.Width)
 	for _, g := range b.groups {
 		n := cfg.tokens(!g.Video.Nil(), !g.Audio.Nil())
+		if clsOnly {
+			n = 1
+		}
 		b.wTokens = append(b.wTokens, b.random("tokens", g.Views, n, cfg.Width))
 	}
 	return b
@@ -109,21 +113,23 @@ func (b *bench) download(x engine.Tensor) []float32 {
 // the loss along a random direction, over the encoder's options. The difference
 // is taken on the reference engine, in float64.
 func TestGradients(t *testing.T) {
-	for i := range 16 {
+	for i := range 32 {
 		cfg := smallConfig()
 		cfg.EmbedNorm, cfg.FinalNorm = i&1 == 0, i&2 != 0
 		cfg.DropAbsent = i&4 != 0
 		if i&8 != 0 {
 			cfg.Dropout, cfg.AttentionDropout = 0.2, 0.3
 		}
-		t.Run(fmt.Sprintf("norms %v %v drop %v dropout %v", cfg.EmbedNorm, cfg.FinalNorm,
-			cfg.DropAbsent, cfg.Dropout), func(t *testing.T) { checkGradients(t, cfg) })
+		clsOnly := i&16 != 0
+		t.Run(fmt.Sprintf("norms %v %v drop %v dropout %v CLS only %v", cfg.EmbedNorm,
+			cfg.FinalNorm, cfg.DropAbsent, cfg.Dropout, clsOnly),
+			func(t *testing.T) { checkGradients(t, cfg, clsOnly) })
 	}
 }
 
-func checkGradients(t *testing.T, cfg Config) {
+func checkGradients(t *testing.T, cfg Config, clsOnly bool) {
 	const h = 1e-3
-	b := newBench(t, cfg)
+	b := newBench(t, cfg, clsOnly)
 	e := b.cx.Engine
 	b.gradients()
 	sum := b.cx.Arena.New(1)
@@ -158,13 +164,17 @@ func TestDiscardGivesTheSameOutputs(t *testing.T) {
 	for _, drop := range []bool{false, true} {
 		cfg := smallConfig()
 		cfg.DropAbsent, cfg.FinalNorm = drop, true
-		b := newBench(t, cfg)
+		b := newBench(t, cfg, false)
 		b.enc.Forward(b.cx, &b.cache, b.groups, Keep)
 		cls, tokens := b.download(b.cache.CLS), b.download(b.cache.Tokens(2))
 		b.enc.Forward(b.cx, &b.cache, b.groups[1:2], Discard)
 		b.enc.Forward(b.cx, &b.cache, b.groups, Discard)
 		equal(t, "CLS", b.download(b.cache.CLS), cls)
 		equal(t, "tokens", b.download(b.cache.Tokens(2)), tokens)
+		b.cache.CLSOnly = true
+		b.enc.Forward(b.cx, &b.cache, b.groups, Discard)
+		equal(t, "CLS only", b.download(b.cache.CLS), cls)
+		b.cache.CLSOnly = false
 		// A group's result does not depend on the others.
 		b.enc.Forward(b.cx, &b.cache, b.groups[2:], Discard)
 		equal(t, "CLS alone", b.download(b.cache.CLS), cls[3*cfg.Width:])
@@ -185,7 +195,7 @@ func equal(t *testing.T, what string, got, want []float32) {
 
 // TestAbsentIsZeroInput: an absent modality and an input of zeros are one.
 func TestAbsentIsZeroInput(t *testing.T) {
-	b := newBench(t, smallConfig())
+	b := newBench(t, smallConfig(), false)
 	b.enc.Forward(b.cx, &b.cache, b.groups[1:2], Discard)
 	want := b.download(b.cache.Tokens(0))
 	g := b.groups[1]
@@ -198,7 +208,7 @@ func TestAbsentIsZeroInput(t *testing.T) {
 func TestDropoutOnlyInTraining(t *testing.T) {
 	cfg := smallConfig()
 	cfg.Dropout, cfg.AttentionDropout = 0.5, 0.5
-	b := newBench(t, cfg)
+	b := newBench(t, cfg, false)
 	run := func(train bool, step int) []float32 {
 		b.cx.Train, b.cx.Step = train, step
 		b.enc.Forward(b.cx, &b.cache, b.groups, Discard)
@@ -212,6 +222,6 @@ func TestDropoutOnlyInTraining(t *testing.T) {
 	eval := run(false, 1)
 	equal(t, "evaluation", run(false, 2), eval)
 	cfg.Dropout, cfg.AttentionDropout = 0, 0
-	b = newBench(t, cfg)
+	b = newBench(t, cfg, false)
 	equal(t, "evaluation", eval, run(true, 1))
 }
