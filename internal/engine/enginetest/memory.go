@@ -27,23 +27,25 @@ type memory struct {
 
 // region is an operand and the buffer around it.
 type region struct {
-	name    string
-	tensor  engine.Tensor
-	whole   engine.Tensor // all of the buffer, (n)
-	before  []float32     // what whole held before the run
-	output  bool          // the operation sets it or adds to it
-	given   bool          // it has contents before the run
-	scratch bool          // its elements may hold anything afterwards
-	fixed   bool          // neither perturbed nor made NaN: labels, for example
-	derived bool          // made from other inputs: an engine may compute it anew, NaN or not
-	terms   int           // length of the longest sum behind an element
-	slack   float64       // absolute error allowed whatever the conditioning
+	name   string
+	tensor engine.Tensor
+	whole  engine.Tensor // all of the buffer, (n)
+
+	start, cols, stride int // of tensor
+
+	before  []float32 // what whole held before the run
+	output  bool      // the operation sets it or adds to it
+	given   bool      // it has contents before the run
+	scratch bool      // its elements may hold anything afterwards
+	fixed   bool      // neither perturbed nor made NaN: labels, for example
+	derived bool      // made from other inputs: an engine may compute it anew, NaN or not
+	terms   int       // length of the longest sum behind an element
+	slack   float64   // absolute error allowed whatever the conditioning
 }
 
 // at returns the position in the buffer of element i of the operand.
 func (r *region) at(i int) int {
-	c := r.tensor.Cols()
-	return r.tensor.Offset() + i/c*r.tensor.Stride() + i%c
+	return r.start + i/r.cols*r.stride + i%r.cols
 }
 
 // in makes an input of standard normal numbers.
@@ -141,6 +143,7 @@ func (m *memory) place(r *region, values []float32, lo, hi int, dims []int) engi
 	if lo+hi > 0 {
 		r.tensor = r.tensor.Columns(lo, lo+s.Cols())
 	}
+	r.start, r.cols, r.stride = r.tensor.Offset(), r.tensor.Cols(), r.tensor.Stride()
 	r.given = values != nil
 	r.before = make([]float32, n)
 	for i := range r.before {

@@ -84,11 +84,11 @@ func (e *Engine) load(t engine.Tensor) []float64 {
 		return nil
 	}
 	b, out := e.block(t), make([]float64, t.Elems())
-	c := t.Cols()
+	c, bytes := t.Cols(), t.DType() == engine.U8
 	for r := range t.Rows() {
 		row := b.words[t.Offset()+r*t.Stride():][:c]
 		for j, w := range row {
-			if t.DType() == engine.U8 {
+			if bytes {
 				out[r*c+j] = float64(w ^ b.key)
 			} else {
 				out[r*c+j] = math.Float64frombits(w ^ b.key)
@@ -103,11 +103,11 @@ func (e *Engine) store(t engine.Tensor, v []float64) {
 	if t.Nil() {
 		return
 	}
-	b, c := e.block(t), t.Cols()
+	b, c, bytes := e.block(t), t.Cols(), t.DType() == engine.U8
 	for r := range t.Rows() {
 		row := b.words[t.Offset()+r*t.Stride():][:c]
 		for j := range row {
-			if t.DType() == engine.U8 {
+			if bytes {
 				row[j] = uint64(v[r*c+j]) ^ b.key
 			} else {
 				row[j] = math.Float64bits(v[r*c+j]) ^ b.key
