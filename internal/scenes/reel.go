@@ -11,8 +11,7 @@ import (
 //
 // In a gap the pictures stand still, first on the last one of the scene
 // before, then on the first one of the scene after, and the sound is silent:
-// a reader that is one picture off still sees the right scene. All scenes take
-// equally many pictures, so a key frame per scene is one every framesPerScene.
+// a reader that is one picture off still sees the right scene.
 func (c Config) encode(ctx context.Context, tools media.Tools, path string, r reel,
 	onScene func()) error {
 
