@@ -152,7 +152,7 @@ func (m Masking) validate(c Config, bad func(bool, string, ...any),
 // Mel returns the geometry of the log-mel: windows of 25 ms every 10 ms, bands
 // up to half the sample rate.
 func (c Config) Mel() MelConfig {
-	return MelConfig{SampleRateHz: c.SampleRateHz, NFFT: c.SampleRateHz / 40,
+	return MelConfig{SampleRateHz: c.SampleRateHz, NFFT: c.SampleRateHz / 80 * 2,
 		Hop: c.SampleRateHz / 100, Bands: c.Bands, FMax: float64(c.SampleRateHz) / 2}
 }
 

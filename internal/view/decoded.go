@@ -62,7 +62,7 @@ func (m *Maker) Decode(frames [][]byte, fps float64, samples []int16) (*Decoded,
 	pixels := make([]byte, d.count*size)
 	for i, data := range frames {
 		if err := m.loadPixels(pixels[i*size:][:size], d, data, s); err != nil {
-			return nil, fmt.Errorf("frame %d: %w", i, err)
+			return nil, fmt.Errorf("view: frame %d: %w", i, err)
 		}
 	}
 	d.mel = make([]float32, m.cfg.Bands*d.frames)
@@ -91,7 +91,7 @@ func (m *Maker) Open(frames [][]byte, fps float64, samples []int16) (*Decoded, e
 	for i, data := range frames {
 		w, h, err := frameSize(data)
 		if err != nil {
-			return nil, fmt.Errorf("frame %d: %w", i, err)
+			return nil, fmt.Errorf("view: frame %d: %w", i, err)
 		}
 		if i > 0 && (w != d.w || h != d.h) {
 			return nil, fmt.Errorf("view: frame %d has %d×%d pixels, the first %d×%d: "+

@@ -18,11 +18,11 @@ const (
 func frameSize(data []byte) (w, h int, err error) {
 	c, err := jpeg.DecodeConfig(bytes.NewReader(data))
 	if err != nil {
-		return 0, 0, fmt.Errorf("view: frame header: %w", err)
+		return 0, 0, fmt.Errorf("header: %w", err)
 	}
 	if c.Width < 1 || c.Height < 1 || c.Width > maxFrameSide || c.Height > maxFrameSide ||
 		c.Width*c.Height > maxFramePixels {
-		return 0, 0, fmt.Errorf("view: frame of %d×%d pixels exceeds a side of %d or %d pixels",
+		return 0, 0, fmt.Errorf("%d×%d pixels exceed a side of %d or %d pixels",
 			c.Width, c.Height, maxFrameSide, maxFramePixels)
 	}
 	return c.Width, c.Height, nil
@@ -48,10 +48,10 @@ func boxPixels(box [4]float64, w, h int) image.Rectangle {
 func decodeFrame(dst, data []byte, w, h int, r image.Rectangle) error {
 	img, err := jpeg.Decode(bytes.NewReader(data))
 	if err != nil {
-		return fmt.Errorf("view: frame: %w", err)
+		return err
 	}
 	if b := img.Bounds(); b != image.Rect(0, 0, w, h) {
-		return fmt.Errorf("view: frame of %v pixels in a clip of %d×%d: all must be alike",
+		return fmt.Errorf("%v pixels in a clip of %d×%d: all frames must be alike",
 			b.Size(), w, h)
 	}
 	switch img := img.(type) {

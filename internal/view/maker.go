@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"image"
 	"sync"
+	"time"
 
 	"avjepa/internal/rng"
 )
@@ -77,7 +78,8 @@ func (m *Maker) Fill(b *Batch, slot int, d *Decoded, seed uint64, epoch int, key
 	defer m.give(s)
 	c := &m.cfg
 	m.draw(s, d, rng.New(seed, "view", epoch, key))
-	mel := m.begin(d, s)
+	mel := m.melOf(d, s)
+	m.beginVideo(d, s)
 	b.Keys[slot] = key
 
 	s.plain = nil
@@ -162,20 +164,46 @@ func (m *Maker) fillVideoF(dst []float32, d *Decoded, p *plan, s *scratch) error
 // over the clip. Either may be nil. Errors are those of Fill.
 func (m *Maker) Eval(video []byte, audio []float32, d *Decoded, window, windows int) error {
 	m.check(d, window, windows)
+	start := evalStart(d.slack(&m.cfg), window, windows)
+	return m.eval(video, audio, d, start, start)
+}
+
+// EvalAt is Eval with a start of its own for each modality, in steps of 10 ms
+// from 0 to LastStart, to test what a shift between the two does.
+func (m *Maker) EvalAt(video []byte, audio []float32, d *Decoded,
+	videoStart, audioStart time.Duration) error {
+	m.check(d, 0, 1)
+	last := m.LastStart(d)
+	for _, t := range []time.Duration{videoStart, audioStart} {
+		if t < 0 || t > last {
+			return fmt.Errorf("view: a window cannot start at %v in this clip, only at 0 to %v",
+				t, last)
+		}
+	}
+	const step = 10 * time.Millisecond
+	return m.eval(video, audio, d, int(videoStart/step), int(audioStart/step))
+}
+
+// LastStart returns the latest start of a window that lies within the clip.
+func (m *Maker) LastStart(d *Decoded) time.Duration {
+	return time.Duration(d.slack(&m.cfg)) * 10 * time.Millisecond
+}
+
+func (m *Maker) eval(video []byte, audio []float32, d *Decoded, videoStart, audioStart int) error {
 	s := m.take()
 	defer m.give(s)
-	p := plan{start: evalStart(d.slack(&m.cfg), window, windows)}
 	if audio != nil {
-		m.audio(part(audio, 0, m.cfg.audioElems()), m.melOf(d, s), d, p.start, s)
+		m.audio(part(audio, 0, m.cfg.audioElems()), m.melOf(d, s), d, audioStart, s)
 	}
 	if video == nil {
 		return nil
 	}
-	m.beginVideo(d, s)
+	p := plan{start: videoStart}
 	if m.cfg.EvalSquash {
 		w, h := d.frameSide()
 		p.crop = image.Rect(0, 0, w, h)
 	}
+	m.beginVideo(d, s)
 	return m.video(part(video, 0, m.cfg.videoElems()), d, &p, s)
 }
 
@@ -188,12 +216,7 @@ func (m *Maker) check(d *Decoded, i, n int) {
 	}
 }
 
-// begin readies scratch for a clip and returns its log-mel.
-func (m *Maker) begin(d *Decoded, s *scratch) []float32 {
-	m.beginVideo(d, s)
-	return m.melOf(d, s)
-}
-
+// beginVideo readies scratch for the frames of a clip.
 func (m *Maker) beginVideo(d *Decoded, s *scratch) {
 	if d.jpeg == nil {
 		return
@@ -205,6 +228,7 @@ func (m *Maker) beginVideo(d *Decoded, s *scratch) {
 	s.pixels = s.pixels[:0]
 }
 
+// melOf returns the log-mel of the whole clip, in scratch when d is lazy.
 func (m *Maker) melOf(d *Decoded, s *scratch) []float32 {
 	if d.mel != nil {
 		return d.mel
@@ -270,7 +294,7 @@ func (m *Maker) pixelsOf(d *Decoded, i int, s *scratch) ([]byte, error) {
 		}
 		s.pixels = s.pixels[:n+size]
 		if err := m.loadPixels(s.pixels[n:], d, d.jpeg[i], s); err != nil {
-			return nil, fmt.Errorf("frame %d: %w", i, err)
+			return nil, fmt.Errorf("view: frame %d: %w", i, err)
 		}
 		s.slot[i] = n / size
 	}

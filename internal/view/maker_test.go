@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"avjepa/internal/rng"
 )
@@ -273,12 +274,8 @@ func TestEval(t *testing.T) {
 		if !bytes.Equal(video, video2) || !slices.Equal(audio, audio2) {
 			t.Errorf("window %d: lazy and cached clip differ", i)
 		}
-		p := plan{start: start}
-		if !slices.Equal(audio, func() []float32 {
-			x := make([]float32, len(audio))
-			m.audio(x, d.mel, d, p.start, &scratch{mel: m.mel.NewScratch()})
-			return x
-		}()) {
+		m.audio(audio2, d.mel, d, start, &scratch{mel: m.mel.NewScratch()})
+		if !slices.Equal(audio, audio2) {
 			t.Errorf("window %d: audio is not that of its start", i)
 		}
 		for j := range c.Frames {
@@ -290,6 +287,33 @@ func TestEval(t *testing.T) {
 	}
 	if got := evalStart(d.slack(&c), 0, 1); got != 72 {
 		t.Errorf("a single window starts at hop %d, want the middle, 72", got)
+	}
+}
+
+func TestEvalAt(t *testing.T) {
+	c := demoConfig()
+	m := newMaker(t, c)
+	frames, samples := testClip(t, 32, 32, 4, 25)
+	d := decode(t, m, frames, 25, samples)
+	video, audio := make([]byte, c.videoElems()), make([]float32, c.audioElems())
+	if err := m.Eval(video, nil, d, 1, 2); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Eval(nil, audio, d, 0, 2); err != nil {
+		t.Fatal(err)
+	}
+	video2, audio2 := make([]byte, len(video)), make([]float32, len(audio))
+	if err := m.EvalAt(video2, audio2, d, m.LastStart(d), 0); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(video, video2) || !slices.Equal(audio, audio2) {
+		t.Error("windows given by their starts differ from those given by number")
+	}
+	if m.LastStart(d) != 1440*time.Millisecond {
+		t.Errorf("last start %v", m.LastStart(d))
+	}
+	if err := m.EvalAt(video, audio, d, 0, 1450*time.Millisecond); err == nil {
+		t.Error("a window that leaves the clip is accepted")
 	}
 }
 
