@@ -71,6 +71,10 @@ func (c *Config) ApplyFile(file string) error {
 	return c.apply(string(text), "file "+file)
 }
 
+// ApplyText lays a TOML text over the present values; origin says where it is
+// from, in error messages and Settings.
+func (c *Config) ApplyText(text, origin string) error { return c.apply(text, origin) }
+
 // apply sets every key of a TOML text. The key "extends" names a preset to lay
 // down first. All bad keys are reported, not only the first.
 func (c *Config) apply(text, origin string) error {

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sort"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"avjepa/internal/dataset"
+	"avjepa/internal/media"
+)
+
+// ingestOptions are the flags of ingest.
+type ingestOptions struct {
+	sources      []string
+	out          string
+	shortSide    int
+	fps          float64
+	clipSeconds  float64
+	valFraction  float64
+	workers      int
+	retry        bool
+	allowOutside bool
+}
+
+func newIngestCommand(g *globals) *cobra.Command {
+	def := dataset.DefaultIngestConfig().Settings
+	o := &ingestOptions{}
+	c := &cobra.Command{
+		Use:   "ingest SOURCE...",
+		Short: "Turn videos into shards to train on",
+		Long: `Reads files, folders (label/clip.mp4) and CSV files (path,label[,split,start,end])
+and writes WebDataset shards: per clip a JSON, 16 kHz mono sound and JPEG frames.
+A broken file is listed with its reason and skipped. Run again after an interrupt,
+a crash or a full disk, it goes on where it was.`,
+		Example: `  avjepa ingest videos/ --out data/mine
+  avjepa ingest clips.csv --out data/vgg --short-side 256 --fps 8`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usageError(errors.New("ingest needs a file, a folder or a CSV: avjepa ingest videos/ --out data/mine"))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.sources = args
+			if o.out == "" {
+				return usageError(errors.New("--out is missing: the folder to write shards to"))
+			}
+			p := g.progress()
+			sum, err := runIngest(cmd.Context(), o, p)
+			p.wait()
+			return showIngest(cmd.OutOrStdout(), o.out, sum, err, g.json)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&o.out, "out", "", "folder to write shards to")
+	f.IntVar(&o.shortSide, "short-side", def.ShortSide, "pixels of the frames' short side; never enlarged")
+	f.Float64Var(&o.fps, "fps", def.FPS, "frames kept per second")
+	f.Float64Var(&o.clipSeconds, "clip-seconds", def.ClipSeconds, "longer videos are cut into clips of this length")
+	f.Float64Var(&o.valFraction, "held-out", def.ValFraction, "share of the sources held out where no split is given")
+	f.IntVar(&o.workers, "workers", 0, "files at a time, 0 for one per core")
+	f.BoolVar(&o.retry, "retry", false, "try clips again that an earlier run left out")
+	f.BoolVar(&o.allowOutside, "allow-outside", false, "accept CSV paths that lead out of the CSV's folder")
+	return c
+}
+
+func runIngest(ctx context.Context, o *ingestOptions, p *progress) (dataset.Summary, error) {
+	tools, err := media.Find()
+	if err != nil {
+		return dataset.Summary{}, err
+	}
+	entries, err := dataset.ReadSources(o.sources, dataset.SourceOptions{AllowOutside: o.allowOutside})
+	if err != nil {
+		return dataset.Summary{}, err
+	}
+	cfg := dataset.DefaultIngestConfig()
+	cfg.Dir, cfg.Entries, cfg.Decoder, cfg.Workers = o.out, entries, tools, o.workers
+	cfg.RetryLeftOut = o.retry
+	cfg.Settings.ShortSide, cfg.Settings.FPS = o.shortSide, o.fps
+	cfg.Settings.ClipSeconds, cfg.Settings.ValFraction = o.clipSeconds, o.valFraction
+	st := p.stage("ingest", int64(len(entries)), "clips")
+	began := time.Now()
+	cfg.Progress = func(x dataset.Progress) {
+		rate := float64(x.Clips+x.LeftOut) / max(time.Since(began).Seconds(), 1e-3)
+		note := fmt.Sprintf("%.0f clips/s", rate)
+		if x.LeftOut > 0 {
+			note += fmt.Sprintf(" · %d left out", x.LeftOut)
+		}
+		st.set(int64(x.Clips+x.LeftOut), int64(max(len(entries), x.Clips+x.LeftOut)), note)
+	}
+	sum, err := dataset.Ingest(ctx, cfg)
+	if err != nil {
+		st.stop()
+	} else {
+		st.done()
+	}
+	return sum, err
+}
+
+// ingestJSON is what ingest --json prints.
+type ingestJSON struct {
+	Out      string         `json:"out"`
+	Files    int            `json:"files"`
+	Clips    int            `json:"clips"`
+	LeftOut  int            `json:"left_out"`
+	Hours    float64        `json:"hours"`
+	Bytes    int64          `json:"bytes"`
+	Shards   int            `json:"shards"`
+	Splits   map[string]int `json:"splits"`
+	Outcomes map[string]int `json:"outcomes"`
+}
+
+// showIngest prints the closing table, also of an ingest that kept nothing.
+func showIngest(out io.Writer, dir string, sum dataset.Summary, err error, asJSON bool) error {
+	if err != nil && !errors.Is(err, dataset.ErrNoClips) {
+		return err
+	}
+	outcomes := map[string]int{}
+	for k, n := range sum.Outcomes {
+		outcomes[string(k)] = n
+	}
+	if asJSON {
+		return errors.Join(err, writeJSON(out, ingestJSON{dir, sum.Files, sum.Clips, len(sum.LeftOut),
+			sum.Seconds / 3600, sum.Bytes, sum.Shards, sum.Splits, outcomes}))
+	}
+	fmt.Fprintf(out, "%d clips kept from %d files: %s, %.1f MB in %d shards, %s\n",
+		sum.Clips, sum.Files, hours(sum.Seconds), float64(sum.Bytes)/1e6, sum.Shards, splits(sum.Splits))
+	if len(sum.LeftOut) > 0 {
+		fmt.Fprintf(out, "\n%d left out:\n", len(sum.LeftOut))
+		table(out, "lrl", leftOutRows(sum))
+		fmt.Fprintf(out, "\nAll of them, with reasons: %s/left-out.csv\n", dir)
+	}
+	for i, l := range sum.Leaks {
+		if i == 3 {
+			fmt.Fprintf(out, "… and %d more\n", len(sum.Leaks)-i)
+			break
+		}
+		fmt.Fprintf(out, "warning: %s and %s are the same file in different splits\n", l.A, l.B)
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\nNext: avjepa pretrain --data %s --preset tiny\n", dir)
+	return nil
+}
+
+// leftOutRows counts outcomes with one example each.
+func leftOutRows(sum dataset.Summary) [][]string {
+	count, example := map[media.Outcome]int{}, map[media.Outcome]string{}
+	for _, l := range sum.LeftOut {
+		count[l.Outcome]++
+		if example[l.Outcome] == "" {
+			example[l.Outcome] = fmt.Sprintf("%s: %s", l.Key, l.Reason)
+		}
+	}
+	var rows [][]string
+	for o, n := range count {
+		rows = append(rows, []string{string(o), fmt.Sprint(n), clip(example[o], 60)})
+	}
+	sort.Slice(rows, func(i, j int) bool { return rows[i][0] < rows[j][0] })
+	return append([][]string{{"reason", "clips", "for example"}}, rows...)
+}
+
+// clip shortens text to n runes.
+func clip(s string, n int) string {
+	r := []rune(s)
+	if len(r) <= n {
+		return s
+	}
+	return string(r[:n-1]) + "…"
+}
+
+func hours(seconds float64) string {
+	return span(time.Duration(seconds * float64(time.Second)))
+}
+
+func splits(m map[string]int) string {
+	var names []string
+	for s := range m {
+		names = append(names, s)
+	}
+	sort.Strings(names)
+	text := ""
+	for i, s := range names {
+		if i > 0 {
+			text += ", "
+		}
+		text += fmt.Sprintf("%s %d", s, m[s])
+	}
+	return text
+}

@@ -1,0 +1,272 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"html/template"
+	"image"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"avjepa/internal/chart"
+	"avjepa/internal/checkpoint"
+	"avjepa/internal/config"
+	"avjepa/internal/report"
+	"avjepa/internal/retrieval"
+	"avjepa/internal/train"
+)
+
+func newReportCommand(g *globals) *cobra.Command {
+	o := &evalOptions{}
+	var shown int
+	c := &cobra.Command{
+		Use:     "report RUN",
+		Short:   "One HTML page with a run's curves, retrieval and held-out clips",
+		Example: "  avjepa report runs/demo\n  avjepa report runs/latest --clips 12",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p := g.progress()
+			path, err := runReport(cmd.Context(), args[0], o, shown, p)
+			p.wait()
+			if err != nil {
+				return err
+			}
+			if g.json {
+				return writeJSON(cmd.OutOrStdout(), map[string]string{"report": path})
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s\n", path)
+			return nil
+		},
+	}
+	o.addFlags(c)
+	c.Flags().IntVar(&shown, "clips", 8, "held-out clips to show with their neighbours")
+	return c
+}
+
+func runReport(ctx context.Context, dir string, o *evalOptions, shown int, p *progress) (string, error) {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return "", fmt.Errorf("no run at %s: %w", dir, err)
+	}
+	if !info.IsDir() {
+		return "", usageError(fmt.Errorf("%s is a file: report takes a run folder, such as runs/demo", dir))
+	}
+	ev, err := evaluate(ctx, dir, o, p)
+	if err != nil {
+		return "", err
+	}
+	d, err := reportData(dir, ev, shown)
+	if err != nil {
+		return "", err
+	}
+	d.Repeat = fmt.Sprintf("avjepa pretrain --config %s --name %s\navjepa report %s",
+		filepath.Join(dir, "config.toml"), filepath.Base(dir)+"-again", dir)
+	return writeReport(dir, d)
+}
+
+// writeReport writes report.html into a run folder and returns its path.
+func writeReport(dir string, d report.Data) (string, error) {
+	path := filepath.Join(dir, "report.html")
+	return path, checkpoint.WriteFileAtomic(path, func(w io.Writer) error { return report.Write(w, d) })
+}
+
+// reportData gathers what every report of a run shows.
+func reportData(dir string, ev *evaluation, shown int) (report.Data, error) {
+	log, err := train.ReadMetrics(dir)
+	if err != nil {
+		return report.Data{}, err
+	}
+	curves, err := report.Curves(log, ev.run.cfg.Loss.Lambda)
+	if err != nil {
+		return report.Data{}, err
+	}
+	clips, err := reportClips(ev, shown)
+	if err != nil {
+		return report.Data{}, err
+	}
+	m, chance := ev.metrics, retrieval.Chance(ev.n)
+	rows := retrievalRows(m)
+	d := report.Data{
+		Title: "Run " + filepath.Base(dir),
+		Verdict: fmt.Sprintf("Among %d held-out clips a sound finds its own picture first in %.1f %% of cases, "+
+			"a picture its sound in %.1f %% (chance %.1f %%).", ev.n, 100*m.A2V.R1, 100*m.V2A.R1, 100*chance.R1),
+		Health: report.Health(log),
+		Tables: []report.Table{{Title: "Retrieval", Head: rows[0], Rows: rows[1:],
+			Read: "R@k: share of queries whose own other half is among the first k. Median rank: 1 is best."}},
+		Curves: curves, Clips: clips,
+		Config: reportSettings(ev.run.cfg), Machine: reportMachine(log),
+		Made: time.Now().UTC().Format("2006-01-02 15:04 UTC"),
+	}
+	if ev.n > shown {
+		d.Cut = fmt.Sprintf("%d of %d held-out clips are shown, evenly chosen: --clips shows more.", len(clips), ev.n)
+	}
+	return d, nil
+}
+
+func reportSettings(c *config.Config) []report.Setting {
+	var out []report.Setting
+	for _, s := range c.Settings() {
+		out = append(out, report.Setting{Key: s.Key, Value: fmt.Sprint(s.Value), Origin: s.Origin})
+	}
+	return out
+}
+
+func reportMachine(log []train.Metrics) []report.Setting {
+	out := []report.Setting{
+		{Key: "avjepa", Value: version + ", " + runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH},
+		{Key: "processor", Value: checkCPU().Found},
+	}
+	var seconds, waited, gflop float64
+	for _, m := range log {
+		seconds += m.Seconds
+		waited += m.Seconds * m.WaitShare
+		gflop += m.Seconds * m.GFLOPS
+	}
+	if seconds > 0 {
+		out = append(out,
+			report.Setting{Key: "training", Value: fmt.Sprintf("%d steps in %s, %.0f GFLOP/s, %.1f %% of it waiting for data",
+				len(log), span(time.Duration(seconds*float64(time.Second))), gflop/seconds, 100*waited/seconds)})
+	}
+	return out
+}
+
+// Shown of a clip: frames in a strip, neighbours in each direction.
+const (
+	stripFrames = 8
+	neighbours  = 5
+)
+
+// reportClips draws held-out clips, evenly chosen, with their neighbours.
+func reportClips(ev *evaluation, shown int) ([]report.Clip, error) {
+	p := &painter{ev: ev, thumbs: map[int]template.URL{}, mels: map[int]template.URL{}}
+	ranksA2V := retrieval.Ranks(ev.simA2V, ev.n)
+	ranksV2A := retrieval.Ranks(ev.simV2A, ev.n)
+	shown = min(shown, ev.n)
+	var out []report.Clip
+	for k := 0; k < shown; k++ {
+		row := k * ev.n / shown
+		info := ev.set.Info(ev.features.Index[row])
+		if err := p.load(row); err != nil {
+			return nil, err
+		}
+		c := report.Clip{Key: info.Key, Label: info.Label, Frames: report.JPEG(p.strip()), Mel: report.PNG(p.mel()),
+			RankA2V: ranksA2V[row], RankV2A: ranksV2A[row]}
+		var err error
+		if c.A2V, err = p.neighbours(ev.simA2V, row, p.thumb); err != nil {
+			return nil, err
+		}
+		if c.V2A, err = p.neighbours(ev.simV2A, row, p.melThumb); err != nil {
+			return nil, err
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+// painter draws clips as the encoder sees them: its frames, its log-mel.
+type painter struct {
+	ev     *evaluation
+	video  []byte
+	audio  []float32
+	thumbs map[int]template.URL
+	mels   map[int]template.URL
+}
+
+// load makes the first evaluation view of a row.
+func (p *painter) load(row int) error {
+	v := p.ev.clips.Maker.Config()
+	d, err := p.ev.clips.Get(p.ev.features.Index[row])
+	if err != nil {
+		return err
+	}
+	if p.video == nil {
+		p.video = make([]byte, v.Frames*v.Side*v.Side*3)
+		p.audio = make([]float32, v.Bands*v.MelFrames())
+	}
+	return p.ev.clips.Maker.Eval(p.video, p.audio, d, 0, p.ev.opts.windows)
+}
+
+// frames returns n frames of the loaded view, evenly chosen.
+func (p *painter) frames(n int) [][]byte {
+	v := p.ev.clips.Maker.Config()
+	size := v.Side * v.Side * 3
+	n = min(n, v.Frames)
+	var out [][]byte
+	for i := 0; i < n; i++ {
+		at := (2*i + 1) * v.Frames / (2 * n)
+		out = append(out, p.video[at*size:(at+1)*size])
+	}
+	return out
+}
+
+func (p *painter) strip() image.Image {
+	side := p.ev.clips.Maker.Config().Side
+	return enlarge(chart.Strip(p.frames(stripFrames), side, side, max(1, side/32)), 480)
+}
+
+// The darkest and brightest values of a log-mel picture, in deviations.
+const melLow, melHigh = -2.0, 2.5
+
+func (p *painter) mel() image.Image {
+	v := p.ev.clips.Maker.Config()
+	return chart.Mel(p.audio, v.Bands, v.MelFrames(), melLow, melHigh, 1, max(1, 128/v.Bands))
+}
+
+func (p *painter) thumb(row int) (template.URL, error) {
+	if _, ok := p.thumbs[row]; !ok {
+		if err := p.load(row); err != nil {
+			return "", err
+		}
+		side := p.ev.clips.Maker.Config().Side
+		p.thumbs[row] = report.JPEG(enlarge(chart.Strip(p.frames(1), side, side, 0), 96))
+	}
+	return p.thumbs[row], nil
+}
+
+func (p *painter) melThumb(row int) (template.URL, error) {
+	if _, ok := p.mels[row]; !ok {
+		if err := p.load(row); err != nil {
+			return "", err
+		}
+		p.mels[row] = report.PNG(p.mel())
+	}
+	return p.mels[row], nil
+}
+
+// neighbours draws the clips nearest to a row.
+func (p *painter) neighbours(sim []float32, row int,
+	draw func(row int) (template.URL, error)) ([]report.Neighbour, error) {
+	var out []report.Neighbour
+	for _, j := range retrieval.Nearest(sim, p.ev.n, row, neighbours) {
+		picture, err := draw(j)
+		if err != nil {
+			return nil, err
+		}
+		info := p.ev.set.Info(p.ev.features.Index[j])
+		out = append(out, report.Neighbour{Key: info.Key, Label: info.Label, Own: j == row,
+			Score: float64(sim[row*p.ev.n+j]), Picture: picture})
+	}
+	return out, nil
+}
+
+// enlarge repeats pixels until the picture is at least width wide, so that tiny
+// frames stay sharp.
+func enlarge(img *image.RGBA, width int) image.Image {
+	b := img.Bounds()
+	k := (width + b.Dx() - 1) / b.Dx()
+	if k <= 1 {
+		return img
+	}
+	out := image.NewRGBA(image.Rect(0, 0, b.Dx()*k, b.Dy()*k))
+	for y := 0; y < b.Dy()*k; y++ {
+		for x := 0; x < b.Dx()*k; x++ {
+			out.SetRGBA(x, y, img.RGBAAt(x/k, y/k))
+		}
+	}
+	return out
+}

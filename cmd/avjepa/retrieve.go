@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"avjepa/internal/dataset"
+	"avjepa/internal/embed"
+	"avjepa/internal/loader"
+	"avjepa/internal/retrieval"
+)
+
+// evalOptions say which clips are embedded, and how.
+type evalOptions struct {
+	data, split, embedding string
+	windows                int
+	center                 bool
+}
+
+func (o *evalOptions) addFlags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&o.data, "data", "", "data set; the run's own if not given")
+	f.StringVar(&o.split, "split", "", "split of the clips; the run's eval.split if not given")
+	f.StringVar(&o.embedding, "embedding", "", "projected, cls or patches; the run's eval.embedding if not given")
+	f.IntVar(&o.windows, "windows", 0, "windows of a clip; the run's eval.windows if not given")
+	f.BoolVar(&o.center, "center", false, "subtract each modality's mean first")
+}
+
+// fill takes what was not given from the run.
+func (o *evalOptions) fill(r *runState) {
+	if o.data == "" {
+		o.data = r.cfg.Data.Dir
+	}
+	if o.split == "" {
+		o.split = r.cfg.Eval.Split
+	}
+	if o.embedding == "" {
+		o.embedding = r.cfg.Eval.Embedding
+	}
+	if o.windows == 0 {
+		o.windows = r.cfg.Eval.Windows
+	}
+}
+
+func newRetrieveCommand(g *globals) *cobra.Command {
+	o := &evalOptions{}
+	c := &cobra.Command{
+		Use:   "retrieve RUN",
+		Short: "How well sounds find their pictures, and pictures their sounds",
+		Long: `Encodes every held-out clip twice, heard only and seen only, and ranks all
+candidates by cosine. RUN is a run folder or a checkpoint file.`,
+		Example: `  avjepa retrieve runs/demo
+  avjepa retrieve runs/mine --data data/other --split test --json`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p := g.progress()
+			ev, err := evaluate(cmd.Context(), args[0], o, p)
+			p.wait()
+			if err != nil {
+				return err
+			}
+			return showRetrieval(cmd.OutOrStdout(), ev, g.json)
+		},
+	}
+	o.addFlags(c)
+	return c
+}
+
+// evaluation is the retrieval of a run's held-out clips.
+type evaluation struct {
+	run      *runState
+	opts     evalOptions
+	set      *dataset.Set
+	clips    *loader.Clips
+	features *embed.Features
+	metrics  retrieval.Metrics
+	simA2V   []float32 // (n, n) cosines, audio queries
+	simV2A   []float32
+	n        int
+}
+
+// evaluate embeds the clips and measures both directions.
+func evaluate(ctx context.Context, path string, o *evalOptions, p *progress) (*evaluation, error) {
+	run, err := openRun(path)
+	if err != nil {
+		return nil, err
+	}
+	o.fill(run)
+	set, err := openSplit(o.data, o.split)
+	if err != nil {
+		return nil, err
+	}
+	e, err := openEngine(run.cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer e.Close()
+	st := p.stage("embed", int64(set.Len()), "clips")
+	f, clips, err := run.embed(ctx, e, set, o.windows, true,
+		func(n int) { st.set(int64(n), int64(set.Len()), "") })
+	if err != nil {
+		st.stop()
+		return nil, err
+	}
+	st.done()
+	for key, why := range f.Skipped {
+		p.say("skipped %s: %v", key, why)
+	}
+	ev := &evaluation{run: run, opts: *o, set: set, clips: clips, features: f, n: len(f.Index)}
+	return ev, ev.measure()
+}
+
+// measure ranks the embeddings the options name.
+func (ev *evaluation) measure() error {
+	audio, err := ev.features.Audio.Pick(ev.opts.embedding)
+	if err != nil {
+		return usageError(err)
+	}
+	video, err := ev.features.Video.Pick(ev.opts.embedding)
+	if err != nil {
+		return usageError(err)
+	}
+	n, d := ev.n, audio.Shape.Cols()
+	a := append([]float32(nil), audio.Data...)
+	v := append([]float32(nil), video.Data...)
+	if ev.opts.center {
+		retrieval.Center(a, n, d)
+		retrieval.Center(v, n, d)
+	}
+	ev.metrics = retrieval.Measure(a, v, n, d) // normalises a and v
+	ev.simA2V = retrieval.Similarities(a, v, n, d)
+	ev.simV2A = retrieval.Similarities(v, a, n, d)
+	return nil
+}
+
+// retrievalRows is the table of both directions beside chance.
+func retrievalRows(m retrieval.Metrics) [][]string {
+	rows := [][]string{{"retrieval of " + fmt.Sprint(m.N), "R@1 %", "R@5 %", "R@10 %", "median rank"}}
+	for _, d := range []struct {
+		name string
+		d    retrieval.Direction
+	}{{"sound → picture", m.A2V}, {"picture → sound", m.V2A}, {"chance", retrieval.Chance(m.N)}} {
+		rows = append(rows, []string{d.name, percent(d.d.R1), percent(d.d.R5), percent(d.d.R10),
+			fmt.Sprintf("%.1f", d.d.Median)})
+	}
+	return rows
+}
+
+func percent(x float64) string { return fmt.Sprintf("%.1f", 100*x) }
+
+func showRetrieval(out io.Writer, ev *evaluation, asJSON bool) error {
+	if asJSON {
+		return writeJSON(out, ev.metrics)
+	}
+	table(out, "lrrrr", retrievalRows(ev.metrics))
+	fmt.Fprintf(out, "\n%s embedding, %d window(s), split %q of %s, step %d\n", ev.opts.embedding,
+		ev.opts.windows, ev.opts.split, ev.opts.data, ev.run.state.Step)
+	return nil
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"avjepa/internal/config"
+)
+
+// settings are the flags that choose a configuration.
+type settings struct {
+	preset string
+	file   string
+	set    []string
+}
+
+func (s *settings) addFlags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&s.preset, "preset", s.preset, "preset to start from (avjepa config presets lists them)")
+	f.StringVar(&s.file, "config", "", "TOML file laid over the preset")
+	f.StringArrayVar(&s.set, "set", nil, "one value, such as --set train.lr=3e-4; may be repeated")
+}
+
+// resolve lays defaults, preset, file, environment and flags over each other.
+func (s *settings) resolve() (*config.Config, error) {
+	c := config.New()
+	if s.preset != "" {
+		if err := c.ApplyPreset(s.preset); err != nil {
+			return nil, configError(err)
+		}
+	}
+	if s.file != "" {
+		if err := c.ApplyFile(s.file); err != nil {
+			return nil, configError(err)
+		}
+	}
+	if err := c.ApplyEnviron(os.Environ()); err != nil {
+		return nil, configError(err)
+	}
+	for _, kv := range s.set {
+		key, value, ok := strings.Cut(kv, "=")
+		if !ok {
+			return nil, usageError(fmt.Errorf("--set %q: want key=value", kv))
+		}
+		if err := c.Set(strings.TrimSpace(key), strings.TrimSpace(value), "flag --set"); err != nil {
+			return nil, configError(err)
+		}
+	}
+	return c, nil
+}
+
+// flag overrides a key by a flag of its own, when the flag was given.
+func override(c *config.Config, cmd *cobra.Command, flag, key string) error {
+	f := cmd.Flags().Lookup(flag)
+	if !f.Changed {
+		return nil
+	}
+	return c.Set(key, f.Value.String(), "flag --"+flag)
+}

@@ -1,0 +1,191 @@
+// Package report writes what a run did and what its encoder can do as one HTML
+// file that needs nothing else: no network, no script, light and dark.
+//
+//	err := report.Write(w, report.Data{Title: "demo", Verdict: "…", Curves: report.Curves(metrics)})
+package report
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"image"
+	"image/jpeg"
+	"image/png"
+	"io"
+
+	"avjepa/internal/chart"
+	"avjepa/internal/train"
+)
+
+//go:embed report.html
+var page string
+
+// Data is the content of a report, in the order of the page.
+type Data struct {
+	Title   string
+	Verdict string // one sentence: what came out
+	Health  string // one sentence: did the embeddings collapse
+	Tables  []Table
+	Curves  []Figure
+	Clips   []Clip
+	Cut     string   // what was left out to keep the file small
+	Limits  []string // what limits the result
+	Config  []Setting
+	Machine []Setting
+	Repeat  string // commands that make the run again
+	Made    string // date
+}
+
+// Table is a small table with a line that says how to read it.
+type Table struct {
+	Title, Read string
+	Head        []string
+	Rows        [][]string
+}
+
+// Setting is a key, its value and where that is from.
+type Setting struct{ Key, Value, Origin string }
+
+// Figure is a picture in a light and a dark variant.
+type Figure struct {
+	Title, Read string
+	Light, Dark template.URL // data: URIs
+}
+
+// Clip is a held-out clip with its nearest neighbours in both directions.
+type Clip struct {
+	Key, Label string
+	Frames     template.URL // strip of frames
+	Mel        template.URL // log-mel
+	A2V, V2A   []Neighbour  // what it looks like to the ear; sounds like to the eye
+	RankA2V    int
+	RankV2A    int
+}
+
+// Neighbour is a clip that was found.
+type Neighbour struct {
+	Key, Label string
+	Score      float64 // cosine
+	Own        bool    // it is the clip itself: the pair
+	Picture    template.URL
+}
+
+var funcs = template.FuncMap{
+	"cos": func(v float64) string { return fmt.Sprintf("%.2f", v) },
+}
+
+// Write renders the report.
+func Write(w io.Writer, d Data) error {
+	t, err := template.New("report").Funcs(funcs).Parse(page)
+	if err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	if err := t.Execute(w, d); err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	return nil
+}
+
+// Curves draws the run's log: the losses, their parts, the deviation of the
+// embeddings, and learning rate and gradient norm.
+func Curves(log []train.Metrics, lambda float64) ([]Figure, error) {
+	if len(log) == 0 {
+		return nil, nil
+	}
+	pick := func(name string, f func(train.Metrics) float64) chart.Series {
+		s := chart.Series{Name: name}
+		for _, m := range log {
+			s.X, s.Y = append(s.X, float64(m.Step)), append(s.Y, f(m))
+		}
+		return s
+	}
+	inv := pick("invariance", func(m train.Metrics) float64 { return m.Invariance })
+	reg := pick("SIGReg", func(m train.Metrics) float64 { return m.SIGReg })
+	weighted := func(s chart.Series, name string, w float64) chart.Series {
+		out := chart.Series{Name: name, X: s.X}
+		for _, y := range s.Y {
+			out.Y = append(out.Y, w*y)
+		}
+		return out
+	}
+	figures := []struct {
+		lines chart.Lines
+		read  string
+	}{
+		{chart.Lines{Title: "Loss", YLabel: "loss", LogY: true, Series: []chart.Series{
+			pick("total", func(m train.Metrics) float64 { return m.Total }),
+			weighted(inv, "(1−λ) invariance", 1-lambda), weighted(reg, "λ SIGReg", lambda)}},
+			"All three should fall; invariance at 0 from the start would be a collapse."},
+		{chart.Lines{Title: "Unweighted parts", YLabel: "value", LogY: true,
+			Series:     []chart.Series{inv, reg},
+			References: []chart.Reference{{Name: "SIGReg of a true normal, 1.06", Y: 1.0594}}},
+			"SIGReg falls sharply, then slowly towards its floor of 1.06."},
+		{chart.Lines{Title: "Deviation of the embeddings", YLabel: "std",
+			Series:     []chart.Series{pick("std", func(m train.Metrics) float64 { return m.Std })},
+			References: []chart.Reference{{Name: "target 1", Y: 1}}},
+			"It should rise to about 1 and stay; towards 0 means that all clips look alike to the encoder."},
+		{chart.Lines{Title: "Gradient norm", YLabel: "norm", LogY: true,
+			Series: []chart.Series{pick("before clipping", func(m train.Metrics) float64 { return m.GradNorm })}},
+			"Spikes above the clip bound are cut; a rising floor hints at too high a learning rate."},
+	}
+	var out []Figure
+	for _, f := range figures {
+		f.lines.XLabel = "step"
+		fig := Figure{Title: f.lines.Title, Read: f.read}
+		for _, v := range []struct {
+			to    *template.URL
+			theme chart.Theme
+		}{{&fig.Light, chart.Light}, {&fig.Dark, chart.Dark}} {
+			var b bytes.Buffer
+			if err := f.lines.WriteSVG(&b, v.theme); err != nil {
+				return nil, fmt.Errorf("report: %w", err)
+			}
+			*v.to = dataURI("image/svg+xml", b.Bytes())
+		}
+		out = append(out, fig)
+	}
+	return out, nil
+}
+
+// Health judges the end of a run in words.
+func Health(log []train.Metrics) string {
+	if len(log) == 0 {
+		return "The run has no log."
+	}
+	tail := log[len(log)-max(1, len(log)/20):]
+	var std, reg float64
+	for _, m := range tail {
+		std, reg = std+m.Std/float64(len(tail)), reg+m.SIGReg/float64(len(tail))
+	}
+	text := fmt.Sprintf("At the end the embeddings' deviation is %.2f and SIGReg %.2f (floor 1.06): ", std, reg)
+	switch {
+	case std < 0.2:
+		return text + "the encoder has collapsed, all clips look alike to it."
+	case std < 0.8 || std > 1.2:
+		return text + "not collapsed, but far from the unit normal it is pulled to; a longer run or a larger λ helps."
+	}
+	return text + "no collapse."
+}
+
+// JPEG and PNG turn pictures into data URIs.
+func JPEG(img image.Image) template.URL {
+	var b bytes.Buffer
+	if err := jpeg.Encode(&b, img, &jpeg.Options{Quality: 80}); err != nil {
+		panic(err) // a bytes.Buffer takes everything
+	}
+	return dataURI("image/jpeg", b.Bytes())
+}
+
+func PNG(img image.Image) template.URL {
+	var b bytes.Buffer
+	if err := png.Encode(&b, img); err != nil {
+		panic(err)
+	}
+	return dataURI("image/png", b.Bytes())
+}
+
+func dataURI(kind string, data []byte) template.URL {
+	return template.URL("data:" + kind + ";base64," + base64.StdEncoding.EncodeToString(data))
+}
