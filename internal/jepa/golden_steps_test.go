@@ -54,7 +54,7 @@ func TestGoldenSteps(t *testing.T) {
 // pinUndetermined sets to the golden value what the first step cannot decide in
 // float32: Adam's first step is ±rate by the sign of the gradient alone, so an
 // entry whose gradient is smaller than the tolerance of gradients may go either
-// way, and the losses of the next steps with it: one entry did, of 67 in 157
+// way, and the losses of the next steps with it: one entry did, of 67 in 153
 // thousand. The reference engine, in float64, decides them all.
 func pinUndetermined(g, first *golden, m *Model) {
 	g.t.Helper()

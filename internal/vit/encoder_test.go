@@ -225,3 +225,18 @@ func TestDropoutOnlyInTraining(t *testing.T) {
 	b = newBench(t, cfg, false)
 	equal(t, "evaluation", eval, run(true, 1))
 }
+
+// TestSegmentsHaveMasksOfTheirOwn: sequences of different lengths run apart, and
+// a batch may be run in parts besides.
+func TestSegmentsHaveMasksOfTheirOwn(t *testing.T) {
+	c, seen := Cache{segments: make([]segment, 3)}, map[rng.Key]bool{}
+	for part := range 4 {
+		for i := range c.segments {
+			cx := c.part(&nn.Context{Part: part}, i)
+			seen[cx.Key(embedMask)] = true
+		}
+	}
+	if len(seen) != 4*3 {
+		t.Errorf("%d masks, want %d", len(seen), 4*3)
+	}
+}
