@@ -1855,8 +1855,11 @@ TEXT ·ecfBackwardAVX2(SB), NOSPLIT, $0-64
 	VBROADCASTSS 8(DI), Y2
 	VXORPS       Y3, Y3, Y3
 
-row:
+rows2:
+	CMPQ         BX, $0x00000002
+	JLT          rows2End
 	VMOVUPS      (DX), Y4
+	ADDQ         SI, DX
 	VANDPS       vec7fffffff<>+0(SB), Y4, Y5
 	VMAXPS       Y3, Y5, Y3
 	VMULPS       Y2, Y4, Y5
@@ -1891,29 +1894,134 @@ row:
 	VMULPS       vec00000000<>+0(SB), Y4, Y5
 	VADDPS       vec3f800000<>+0(SB), Y5, Y4
 	VXORPS       Y7, Y7, Y7
-	VXORPS       Y8, Y8, Y8
+	VMOVUPS      (DX), Y8
+	ADDQ         SI, DX
+	VANDPS       vec7fffffff<>+0(SB), Y8, Y10
+	VMAXPS       Y3, Y10, Y3
+	VMULPS       Y2, Y8, Y10
+	VROUNDPS     $0x08, Y10, Y10
+	VMULPS       vec3fc90000<>+0(SB), Y10, Y11
+	VFMSUB231PS  Y0, Y8, Y11
+	VFMADD231PS  Y1, Y8, Y11
+	VFNMADD231PS vec39fda000<>+0(SB), Y10, Y11
+	VFNMADD231PS vec33a22169<>+0(SB), Y10, Y11
+	VCVTPS2DQ    Y10, Y12
+	VMULPS       Y11, Y11, Y10
+	VMOVUPS      vecb94ca1f9<>+0(SB), Y13
+	VFMADD213PS  vec3c08839e<>+0(SB), Y10, Y13
+	VFMADD213PS  vecbe2aaaa3<>+0(SB), Y10, Y13
+	VMULPS       Y10, Y13, Y13
+	VFMADD213PS  Y11, Y11, Y13
+	VMOVUPS      vec37ccf5ce<>+0(SB), Y11
+	VFMADD213PS  vecbab6061a<>+0(SB), Y10, Y11
+	VFMADD213PS  vec3d2aaaa5<>+0(SB), Y10, Y11
+	VFMADD213PS  vecbf000000<>+0(SB), Y10, Y11
+	VFMADD213PS  vec3f800000<>+0(SB), Y10, Y11
+	VPSLLD       $0x1f, Y12, Y10
+	VBLENDVPS    Y10, Y11, Y13, Y14
+	VBLENDVPS    Y10, Y13, Y11, Y11
+	VPSRLD       $0x01, Y12, Y10
+	VPSLLD       $0x1f, Y10, Y10
+	VXORPS       Y10, Y14, Y14
+	VPADDD       vec00000001<>+0(SB), Y12, Y10
+	VPSRLD       $0x01, Y10, Y10
+	VPSLLD       $0x1f, Y10, Y10
+	VXORPS       Y10, Y11, Y11
+	VMULPS       vec00000000<>+0(SB), Y8, Y10
+	VADDPS       vec3f800000<>+0(SB), Y10, Y8
+	VXORPS       Y12, Y12, Y12
 	MOVQ         multiples+40(FP), R8
 	MOVQ         CX, DI
 
-multiple:
-	VFMADD231PS (DI), Y5, Y8
-	VFMADD231PS 32(DI), Y4, Y7
-	VMULPS      Y9, Y4, Y10
-	VFMADD231PS Y6, Y5, Y10
-	VMULPS      Y9, Y5, Y5
-	VFMSUB231PS Y6, Y4, Y5
-	VMOVAPS     Y5, Y4
-	VMOVAPS     Y10, Y5
-	ADDQ        $0x00000040, DI
-	DECQ        R8
-	JNE         multiple
-	VSUBPS      Y8, Y7, Y7
-	VMOVUPS     Y7, (AX)
-	ADDQ        SI, DX
-	ADDQ        SI, AX
-	DECQ        BX
-	JNE         row
-	MOVQ        largest+56(FP), AX
-	VMOVUPS     Y3, (AX)
+rows2Multiple:
+	VFNMADD231PS (DI), Y5, Y7
+	VFMADD231PS  32(DI), Y4, Y7
+	VMULPS       Y9, Y4, Y13
+	VFMADD231PS  Y6, Y5, Y13
+	VMULPS       Y9, Y5, Y5
+	VFMSUB231PS  Y6, Y4, Y5
+	VMOVAPS      Y5, Y4
+	VMOVAPS      Y13, Y5
+	VFNMADD231PS (DI), Y10, Y12
+	VFMADD231PS  32(DI), Y8, Y12
+	VMULPS       Y14, Y8, Y13
+	VFMADD231PS  Y11, Y10, Y13
+	VMULPS       Y14, Y10, Y10
+	VFMSUB231PS  Y11, Y8, Y10
+	VMOVAPS      Y10, Y8
+	VMOVAPS      Y13, Y10
+	ADDQ         $0x00000040, DI
+	DECQ         R8
+	JNE          rows2Multiple
+	VMOVUPS      Y7, (AX)
+	ADDQ         SI, AX
+	VMOVUPS      Y12, (AX)
+	ADDQ         SI, AX
+	SUBQ         $0x00000002, BX
+	JMP          rows2
+
+rows2End:
+rows1:
+	CMPQ         BX, $0x00000001
+	JLT          rows1End
+	VMOVUPS      (DX), Y4
+	ADDQ         SI, DX
+	VANDPS       vec7fffffff<>+0(SB), Y4, Y5
+	VMAXPS       Y3, Y5, Y3
+	VMULPS       Y2, Y4, Y5
+	VROUNDPS     $0x08, Y5, Y5
+	VMULPS       vec3fc90000<>+0(SB), Y5, Y6
+	VFMSUB231PS  Y0, Y4, Y6
+	VFMADD231PS  Y1, Y4, Y6
+	VFNMADD231PS vec39fda000<>+0(SB), Y5, Y6
+	VFNMADD231PS vec33a22169<>+0(SB), Y5, Y6
+	VCVTPS2DQ    Y5, Y7
+	VMULPS       Y6, Y6, Y5
+	VMOVUPS      vecb94ca1f9<>+0(SB), Y8
+	VFMADD213PS  vec3c08839e<>+0(SB), Y5, Y8
+	VFMADD213PS  vecbe2aaaa3<>+0(SB), Y5, Y8
+	VMULPS       Y5, Y8, Y8
+	VFMADD213PS  Y6, Y6, Y8
+	VMOVUPS      vec37ccf5ce<>+0(SB), Y6
+	VFMADD213PS  vecbab6061a<>+0(SB), Y5, Y6
+	VFMADD213PS  vec3d2aaaa5<>+0(SB), Y5, Y6
+	VFMADD213PS  vecbf000000<>+0(SB), Y5, Y6
+	VFMADD213PS  vec3f800000<>+0(SB), Y5, Y6
+	VPSLLD       $0x1f, Y7, Y5
+	VBLENDVPS    Y5, Y6, Y8, Y9
+	VBLENDVPS    Y5, Y8, Y6, Y6
+	VPSRLD       $0x01, Y7, Y5
+	VPSLLD       $0x1f, Y5, Y5
+	VXORPS       Y5, Y9, Y9
+	VPADDD       vec00000001<>+0(SB), Y7, Y5
+	VPSRLD       $0x01, Y5, Y5
+	VPSLLD       $0x1f, Y5, Y5
+	VXORPS       Y5, Y6, Y6
+	VMULPS       vec00000000<>+0(SB), Y4, Y5
+	VADDPS       vec3f800000<>+0(SB), Y5, Y4
+	VXORPS       Y7, Y7, Y7
+	MOVQ         multiples+40(FP), R8
+	MOVQ         CX, DI
+
+rows1Multiple:
+	VFNMADD231PS (DI), Y5, Y7
+	VFMADD231PS  32(DI), Y4, Y7
+	VMULPS       Y9, Y4, Y8
+	VFMADD231PS  Y6, Y5, Y8
+	VMULPS       Y9, Y5, Y5
+	VFMSUB231PS  Y6, Y4, Y5
+	VMOVAPS      Y5, Y4
+	VMOVAPS      Y8, Y5
+	ADDQ         $0x00000040, DI
+	DECQ         R8
+	JNE          rows1Multiple
+	VMOVUPS      Y7, (AX)
+	ADDQ         SI, AX
+	SUBQ         $0x00000001, BX
+	JMP          rows1
+
+rows1End:
+	MOVQ    largest+56(FP), AX
+	VMOVUPS Y3, (AX)
 	VZEROUPPER
 	RET

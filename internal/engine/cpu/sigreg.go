@@ -46,21 +46,26 @@ func (t *ecfTask) Run(_, i int) {
 	t.plan.Forward(e, t.p[at:], t.rows, hi-lo, t.dirs)
 }
 
-// SIGReg sets the Epps–Pulley statistic of every view and its gradient.
+// SIGReg sets the Epps–Pulley statistic of every view and its gradient. A
+// direction is a row of 2Q numbers, C and S by turns, so both are column
+// operations: the loss is Σ weight·(e − target)², the target of S being 0.
 func (e *Engine) SIGReg(a engine.SIGRegArgs) {
 	a.Check()
-	views, dirs, q := a.E.Dim(0), a.E.Dim(1), a.Knots.Count
-	s := e.floats(3 * q)
+	views, dirs, q2 := a.E.Dim(0), a.E.Dim(1), 2*a.Knots.Count
+	n := parts(dirs, directionsPerPart)
+	s := e.floats((4 + views*n) * q2)
 	t := &e.sigregTask
-	*t = sigregTask{e: vec(a.E), de: vec(a.DE), dirs: dirs, target: s[:q], weight: s[q : 2*q],
-		dweight: s[2*q:]}
-	for i := range q {
-		w := a.Knots.Weight(i) * a.Knots.Target(i) * a.N / float64(dirs)
-		t.target[i] = float32(a.Knots.Target(i))
+	*t = sigregTask{e: vec(a.E), de: vec(a.DE), dirs: dirs, target: s[:q2], weight: s[q2 : 2*q2],
+		dweight: s[2*q2 : 3*q2], zeros: s[3*q2 : 4*q2], squares: s[4*q2:]}
+	clear(s[:4*q2])
+	for i := range q2 {
+		w := a.Knots.Weight(i/2) * a.Knots.Target(i/2) * a.N / float64(dirs)
+		if i%2 == 0 {
+			t.target[i] = float32(a.Knots.Target(i / 2))
+		}
 		t.weight[i] = float32(w)
 		t.dweight[i] = float32(2 * w * a.Weight / float64(views))
 	}
-	n := parts(dirs, directionsPerPart)
 	t.sums = e.partials(views * n)
 	e.pool.Run(t, views*n)
 	for v, loss := 0, vec(a.Loss); v < views; v++ {
@@ -69,33 +74,29 @@ func (e *Engine) SIGReg(a engine.SIGRegArgs) {
 }
 
 type sigregTask struct {
-	e, de                   []float32
-	dirs                    int
-	target, weight, dweight []float32 // (Q): φ, N/M·w·φ, and its multiple for de
-	sums                    []float64 // (V, parts)
+	e, de                          []float32
+	dirs                           int
+	target, weight, dweight, zeros []float32 // (2Q): φ and 0, N/M·w·φ, its multiple for de
+	squares                        []float32 // (V·parts, 2Q)
+	sums                           []float64 // (V, parts)
 }
 
 func (t *sigregTask) Run(_, i int) {
-	q2 := 2 * len(t.target)
+	q2 := len(t.target)
 	n := parts(t.dirs, directionsPerPart)
 	lo, hi := part(i%n, directionsPerPart, t.dirs)
 	base := i / n * t.dirs
-	var total float64
-	for m := base + lo; m < base+hi; m++ {
-		e := t.e[m*q2:][:q2]
-		var s float32
-		for q, w := range t.weight {
-			c, sn := e[2*q]-t.target[q], e[2*q+1]
-			s += w * (c*c + sn*sn)
-		}
-		total += float64(s)
-		if t.de == nil {
-			continue
-		}
-		de := t.de[m*q2:][:q2]
-		for q, w := range t.dweight {
-			de[2*q], de[2*q+1] = w*(e[2*q]-t.target[q]), w*e[2*q+1]
-		}
+	squares := t.squares[i*q2:][:q2]
+	clear(squares)
+	kernel.AddColumnSquares(squares, t.e[(base+lo)*q2:], t.target, hi-lo, q2)
+	t.sums[i] = 0
+	for c, w := range t.weight {
+		t.sums[i] += float64(w) * float64(squares[c])
 	}
-	t.sums[i] = total
+	if t.de == nil {
+		return
+	}
+	for m := base + lo; m < base+hi; m++ {
+		kernel.NormColumnsRow(t.de[m*q2:][:q2], t.e[m*q2:][:q2], t.target, t.dweight, t.zeros)
+	}
 }

@@ -69,11 +69,7 @@ func ecf() {
 	SHLQ(U8(2), ld)
 	hi, lo, turns := ecfConsts()
 	largest := zero()
-	each := func(count int) {
-		name := "rows" + string(rune('0'+count))
-		Label(name)
-		CMPQ(rows, U32(count))
-		JLT(LabelRef(name + "End"))
+	byRows(rows, func(name string, count int) {
 		a := make([]angle, count)
 		for i := range a {
 			v := YMM()
@@ -99,12 +95,7 @@ func ecf() {
 		ADDQ(U32(8*lanes), at)
 		DECQ(k)
 		JNE(LabelRef(name + "Multiple"))
-		SUBQ(U32(count), rows)
-		JMP(LabelRef(name))
-		Label(name + "End")
-	}
-	each(2)
-	each(1)
+	})
 	VMOVUPS(largest, Mem{Base: pointer("largest")})
 	end()
 
@@ -116,28 +107,49 @@ func ecf() {
 	SHLQ(U8(2), ld)
 	hi, lo, turns = ecfConsts()
 	largest = zero()
-	Label("row")
-	v := YMM()
-	VMOVUPS(Mem{Base: x}, v)
-	a := newAngle(v, hi, lo, turns, largest)
-	c, s := zero(), zero()
-	at, k := GP64(), integer("multiples")
-	MOVQ(coef, at)
-	Label("multiple")
-	VFMADD231PS(Mem{Base: at}, a.sk, s)
-	VFMADD231PS(Mem{Base: at, Disp: 4 * lanes}, a.ck, c)
-	a.step()
-	ADDQ(U32(8*lanes), at)
-	DECQ(k)
-	JNE(LabelRef("multiple"))
-	VSUBPS(s, c, c)
-	VMOVUPS(c, Mem{Base: dx})
-	ADDQ(ld, x)
-	ADDQ(ld, dx)
-	DECQ(rows)
-	JNE(LabelRef("row"))
+	byRows(rows, func(name string, count int) {
+		a := make([]angle, count)
+		sums := make([]VecVirtual, count)
+		for i := range a {
+			v := YMM()
+			VMOVUPS(Mem{Base: x}, v)
+			ADDQ(ld, x)
+			a[i] = newAngle(v, hi, lo, turns, largest)
+			sums[i] = zero()
+		}
+		at, k := GP64(), integer("multiples")
+		MOVQ(coef, at)
+		Label(name + "Multiple")
+		for i := range a {
+			VFNMADD231PS(Mem{Base: at}, a[i].sk, sums[i])
+			VFMADD231PS(Mem{Base: at, Disp: 4 * lanes}, a[i].ck, sums[i])
+			a[i].step()
+		}
+		ADDQ(U32(8*lanes), at)
+		DECQ(k)
+		JNE(LabelRef(name + "Multiple"))
+		for i := range a {
+			VMOVUPS(sums[i], Mem{Base: dx})
+			ADDQ(ld, dx)
+		}
+	})
 	VMOVUPS(largest, Mem{Base: pointer("largest")})
 	end()
+}
+
+// byRows runs body for pairs of rows, whose chains of rotations overlap, then
+// for the last one.
+func byRows(rows GPVirtual, body func(name string, count int)) {
+	for _, count := range []int{2, 1} {
+		name := "rows" + string(rune('0'+count))
+		Label(name)
+		CMPQ(rows, U32(count))
+		JLT(LabelRef(name + "End"))
+		body(name, count)
+		SUBQ(U32(count), rows)
+		JMP(LabelRef(name))
+		Label(name + "End")
+	}
 }
 
 // ecfConsts broadcasts the fields of kernel's ecfConsts.
