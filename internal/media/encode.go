@@ -19,6 +19,8 @@ type EncodeConfig struct {
 	CRF           int    // x264's quality, 0 means 23; lower is better
 	Preset        string // x264's, "" means "veryfast"
 	AudioBitrate  int    // bits/s, 0 means 64000
+	KeyFrames     int    // frames from one key frame to the next, 0: where x264 likes
+	FastAudio     bool   // ffmpeg's fast AAC search: 2.6 times as fast, a little larger
 }
 
 func (c EncodeConfig) validate(frames, samples int) error {
@@ -133,8 +135,14 @@ func (c EncodeConfig) args(output string, sound bool) []string {
 	}
 	args = append(args, "-map", "0:v", "-c:v", "libx264", "-preset", preset,
 		"-crf", strconv.Itoa(crf), "-pix_fmt", "yuv420p", "-threads", "1")
+	if c.KeyFrames > 0 {
+		args = append(args, "-g", strconv.Itoa(c.KeyFrames), "-sc_threshold", "0")
+	}
 	if sound {
 		args = append(args, "-map", "1:a", "-c:a", "aac", "-b:a", strconv.Itoa(bitrate))
+		if c.FastAudio {
+			args = append(args, "-aac_coder", "fast")
+		}
 	}
 	return append(args, "-map_metadata", "-1", "-fflags", "+bitexact", "-flags:v", "+bitexact",
 		"-flags:a", "+bitexact", "-movflags", "+faststart", "-f", "mp4", "file:"+output)

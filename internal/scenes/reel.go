@@ -34,6 +34,7 @@ func (c Config) encode(ctx context.Context, tools media.Tools, path string, r re
 	enc := media.EncodeConfig{
 		Width: c.Side, Height: c.Side, FPS: c.FPS, SampleRateHz: c.SampleRateHz,
 		CRF: crf, Preset: preset, AudioBitrate: audioBitrate,
+		KeyFrames: perScene, FastAudio: true,
 	}
 	return tools.Encode(ctx, path, enc, count*perScene, frame, c.soundtrack(r))
 }
