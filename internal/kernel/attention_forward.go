@@ -102,20 +102,23 @@ func (f *attentionForward) tile(w *attentionWorker, b, h, q, rows int) {
 			}
 			scaleRows(out, a.OutStride, rows, d, w.factor)
 		}
-		for r := range rows {
-			w.sum[r] += w.stat[2*r+1]
+		sum, stat := w.sum[:rows], w.stat[:2*rows]
+		for r := range sum {
+			sum[r] += stat[2*r+1]
 		}
 		c.addRows(&w.call, out, a.OutStride, w.s, lds, false, rows,
 			w.v[j*roundUp(d, c.nr):], n, d, j > 0)
 	}
-	for r := range rows {
-		w.factor[r] = 1 / w.sum[r]
+	factor, sum := w.factor[:rows], w.sum[:rows]
+	for r, v := range sum {
+		factor[r] = 1 / v
 	}
-	scaleRows(out, a.OutStride, rows, d, w.factor)
+	scaleRows(out, a.OutStride, rows, d, factor)
 	if a.LSE == nil {
 		return
 	}
-	for r := range rows {
-		a.LSE[row+r] = float32(float64(w.stat[2*r])/log2E + math.Log(float64(w.sum[r])))
+	lse, stat := a.LSE[row:][:rows], w.stat[:2*rows]
+	for r, v := range sum {
+		lse[r] = float32(float64(stat[2*r])/log2E + math.Log(float64(v)))
 	}
 }

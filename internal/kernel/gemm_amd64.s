@@ -7662,7 +7662,7 @@ done:
 	RET
 
 // func packCopy16AVX2(dst *float32, src *float32, lds uintptr, n int)
-// Requires: AVX
+// Requires: AVX, MMX+
 TEXT ·packCopy16AVX2(SB), NOSPLIT, $0-32
 	MOVQ  dst+0(FP), DI
 	MOVQ  src+8(FP), SI
@@ -7672,14 +7672,15 @@ TEXT ·packCopy16AVX2(SB), NOSPLIT, $0-32
 	JZ    done
 
 loop:
-	VMOVUPS (SI), Y0
-	VMOVUPS 32(SI), Y1
-	VMOVUPS Y0, (DI)
-	VMOVUPS Y1, 32(DI)
-	ADDQ    CX, SI
-	ADDQ    $0x00000040, DI
-	DECQ    R8
-	JNZ     loop
+	VMOVUPS    (SI), Y0
+	VMOVUPS    32(SI), Y1
+	VMOVUPS    Y0, (DI)
+	VMOVUPS    Y1, 32(DI)
+	PREFETCHT1 64(SI)
+	ADDQ       CX, SI
+	ADDQ       $0x00000040, DI
+	DECQ       R8
+	JNZ        loop
 
 done:
 	VZEROUPPER
@@ -7710,7 +7711,7 @@ done:
 	RET
 
 // func packCopy32AVX512(dst *float32, src *float32, lds uintptr, n int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·packCopy32AVX512(SB), NOSPLIT, $0-32
 	MOVQ  dst+0(FP), DI
 	MOVQ  src+8(FP), SI
@@ -7720,14 +7721,16 @@ TEXT ·packCopy32AVX512(SB), NOSPLIT, $0-32
 	JZ    done
 
 loop:
-	VMOVUPS (SI), Z0
-	VMOVUPS 64(SI), Z1
-	VMOVUPS Z0, (DI)
-	VMOVUPS Z1, 64(DI)
-	ADDQ    CX, SI
-	ADDQ    $0x00000080, DI
-	DECQ    R8
-	JNZ     loop
+	VMOVUPS    (SI), Z0
+	VMOVUPS    64(SI), Z1
+	VMOVUPS    Z0, (DI)
+	VMOVUPS    Z1, 64(DI)
+	PREFETCHT1 128(SI)
+	PREFETCHT1 192(SI)
+	ADDQ       CX, SI
+	ADDQ       $0x00000080, DI
+	DECQ       R8
+	JNZ        loop
 
 done:
 	VZEROUPPER

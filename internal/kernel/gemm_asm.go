@@ -32,9 +32,9 @@ func (p *panel) mul() {
 	gemmAVX2(p.rows, p.kc, a, rs, cs, pa, b, c, ldc, d, ldd, bias, p.cols, &columnMask[0])
 }
 
-// transpose8 sets dst[k·ldd + r] = src[r·lds + k] for r < 8 and k < n, and
-// reports whether it did: it does multiples of 8 only, and returns how many.
-// Groups of eight are written to dst in order of k.
+// transpose8 sets dst[k·ldd + r] = src[r·lds + k] for r < 8 and k below the
+// greatest multiple of 8 up to n, which it returns; 0 without assembly. It
+// writes in order of k.
 func transpose8(dst []float32, ldd int, src []float32, lds, n int) int {
 	if isa == Portable || n < 8 {
 		return 0

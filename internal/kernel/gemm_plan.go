@@ -141,7 +141,7 @@ func (p *gemmPlan) readsADirectly() bool {
 	a := &p.args
 	panels := (a.N + p.nr - 1) / p.nr
 	if a.TransA {
-		return panels <= 1
+		return panels <= 4
 	}
 	return panels <= 4 || a.LDA*4%4096 != 0
 }

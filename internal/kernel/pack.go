@@ -17,9 +17,7 @@ func packB(dst []float32, nr int, b []float32, ldb int, trans bool, k, kc, j, co
 		return
 	}
 	if cols < nr {
-		for r := range kc {
-			clear(dst[r*nr+cols : r*nr+nr])
-		}
+		clear(dst[:kc*nr])
 	}
 	for c := 0; c < cols; c += 8 {
 		src, n := b[min((j+c)*ldb+k, len(b)):], min(8, cols-c)

@@ -108,6 +108,13 @@ func packCopy(name string, width int) {
 		VMOVUPS(Z0, Mem{Base: dst})
 		VMOVUPS(Z1, Mem{Base: dst, Disp: 64})
 	}
+	if width >= 16 {
+		// The next panel's columns of this row: far rows are on other pages, so
+		// nothing else fetches them ahead.
+		for line := 4 * width; line < 8*width; line += 64 {
+			PREFETCHT1(Mem{Base: src, Disp: line})
+		}
+	}
 	ADDQ(lds, src)
 	ADDQ(U32(4*width), dst)
 	DECQ(n)
