@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"avjepa/internal/engine"
+	"avjepa/internal/engine/cpu"
 	"avjepa/internal/engine/ref"
 	"avjepa/internal/optim"
 	"avjepa/internal/rng"
@@ -70,35 +71,41 @@ func TestPlanIsWhatIsUsed(t *testing.T) {
 	}
 }
 
-// TestSteadyStepAllocatesNothing, but for the stream that draws the directions.
-// The engine allocates nothing either, so this is the model's own share.
+// TestSteadyStepAllocatesNothing, but for the stream that draws the directions:
+// the model's own share, and with that of the engine people run.
 func TestSteadyStepAllocatesNothing(t *testing.T) {
-	cfg := goldenConfig()
-	cfg.Encoder.Dropout, cfg.Encoder.AttentionDropout = 0.1, 0.1
-	cfg.Encoder.DropAbsent, cfg.Encoder.FinalNorm = true, true
-	e := engine.NewCounting()
-	m, err := New(e, cfg, 1, goldenClips)
+	cpuEngine, err := cpu.New(cpu.Config{Threads: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := m.NewBatch(engine.U8)
-	if err != nil {
-		t.Fatal(err)
-	}
-	o, err := optim.New(e, m.Params, optim.Default())
-	if err != nil {
-		t.Fatal(err)
-	}
-	step := func() {
-		m.StepDrawn(b, 1)
-		o.Step(1e-3, m.GradSquare())
-		m.Losses()
-	}
-	if n := testing.AllocsPerRun(5, step); n != 0 {
-		t.Errorf("%g allocations in a step", n)
-	}
-	if n := testing.AllocsPerRun(5, func() { m.regular.Draw(1, 2) }); !(n <= 20) {
-		t.Errorf("%g allocations for the directions", n)
+	defer cpuEngine.Close()
+	for _, e := range []engine.Engine{engine.NewCounting(), cpuEngine} {
+		cfg := goldenConfig()
+		cfg.Encoder.Dropout, cfg.Encoder.AttentionDropout = 0.1, 0.1
+		cfg.Encoder.DropAbsent, cfg.Encoder.FinalNorm = true, true
+		m, err := New(e, cfg, 1, goldenClips)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := m.NewBatch(engine.U8)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, err := optim.New(e, m.Params, optim.Default())
+		if err != nil {
+			t.Fatal(err)
+		}
+		step := func() {
+			m.StepDrawn(b, 1)
+			o.Step(1e-3, m.GradSquare())
+			m.Losses()
+		}
+		if n := testing.AllocsPerRun(5, step); n != 0 {
+			t.Errorf("%s: %g allocations in a step", e.Info().Name, n)
+		}
+		if n := testing.AllocsPerRun(5, func() { m.regular.Draw(1, 2) }); !(n <= 20) {
+			t.Errorf("%s: %g allocations for the directions", e.Info().Name, n)
+		}
 	}
 }
 

@@ -8,7 +8,7 @@
 //	ps := nn.NewParams()
 //	head := nn.NewLinear(ps, "head", 192, 10, nn.Normal(0.02), nn.Zeros())
 //	err := ps.Build(e, nn.WithGradients)
-//	err = ps.Init(seed)
+//	ps.Init(seed)
 //	y := cx.Arena.New(rows, 10)
 //	head.Forward(cx, y, x)
 //
