@@ -74,6 +74,7 @@ func onsets(c *Clip) (frame int, sound float64) {
 }
 
 func TestFlashAndToneCoincide(t *testing.T) {
+	t.Parallel()
 	tools := findTools(t)
 	dir := t.TempDir()
 	clip := filepath.Join(dir, "clip.mp4")
@@ -143,6 +144,7 @@ func TestFlashAndToneCoincide(t *testing.T) {
 
 // In the shared late file the sound of base_ok.mp4 begins 0.8 s later.
 func TestLateSharedFile(t *testing.T) {
+	t.Parallel()
 	tools := findTools(t)
 	cfg := DecodeConfig{ShortSide: 64, FPS: 12.5, SampleRateHz: 16000}
 	base := decodeWhole(t, tools, sharedFile(t, "odd", "base_ok.mp4"), cfg)
@@ -169,6 +171,7 @@ func TestLateSharedFile(t *testing.T) {
 
 // Frames of a variable rate are shown by time: picture N is N steps bright.
 func TestVariableRateByTime(t *testing.T) {
+	t.Parallel()
 	tools := findTools(t)
 	dir := t.TempDir()
 	clip, variable := filepath.Join(dir, "clip.mp4"), filepath.Join(dir, "variable.mkv")
@@ -213,6 +216,7 @@ func TestVariableRateByTime(t *testing.T) {
 
 // Matroska rounds 1/30 s to milliseconds; the grid must not fall behind for that.
 func TestRoundedTimeStamps(t *testing.T) {
+	t.Parallel()
 	tools := findTools(t)
 	dir := t.TempDir()
 	clip, rounded := filepath.Join(dir, "clip.mp4"), filepath.Join(dir, "rounded.mkv")
@@ -236,14 +240,15 @@ func TestRoundedTimeStamps(t *testing.T) {
 }
 
 func TestRotationIsUndone(t *testing.T) {
+	t.Parallel()
 	tools := findTools(t)
 	dir := t.TempDir()
 	plain := filepath.Join(dir, "plain.mp4")
 	const w, h = 96, 64
 	// Corners clockwise from the upper left: red, green, blue, white.
 	corners := [4][3]byte{{255, 0, 0}, {0, 255, 0}, {0, 0, 255}, {255, 255, 255}}
-	err := tools.Encode(context.Background(), plain, EncodeConfig{Width: w, Height: h, FPS: 10, CRF: 5},
-		5, func(_ int, rgb []byte) error {
+	err := tools.Encode(context.Background(), plain,
+		EncodeConfig{Width: w, Height: h, FPS: 10, CRF: 5}, 5, func(_ int, rgb []byte) error {
 			for y := range h {
 				for x := range w {
 					corner := [2][2]int{{0, 1}, {3, 2}}[2*y/h][2*x/w]

@@ -16,6 +16,7 @@ import (
 )
 
 func TestSegmentsAreSlices(t *testing.T) {
+	t.Parallel()
 	tools := findTools(t)
 	path := filepath.Join(t.TempDir(), "clip.mp4")
 	writeClip(t, tools, path, 3)
@@ -69,7 +70,7 @@ func TestYieldsErrorEndsDecode(t *testing.T) {
 	before := runtime.NumGoroutine()
 	sentinel := errors.New("enough")
 	calls := 0
-	err := tools.Decode(context.Background(), path, smallConfig, []Segment{{0, 0.5}, {0.5, 1}, {}}[:2],
+	err := tools.Decode(context.Background(), path, smallConfig, []Segment{{0, 0.5}, {0.5, 1}},
 		func(int, *Clip) error { calls++; return sentinel })
 	if !errors.Is(err, sentinel) || calls != 1 {
 		t.Errorf("error %v after %d calls", err, calls)
@@ -78,11 +79,12 @@ func TestYieldsErrorEndsDecode(t *testing.T) {
 }
 
 func TestBadRequests(t *testing.T) {
+	t.Parallel()
 	var tools Tools // must not come to be started
 	never := func(int, *Clip) error { t.Error("yielded"); return nil }
 	nan := math.NaN()
-	for _, segs := range [][]Segment{nil, {{1, 2}, {0, 1}}, {{-1, 1}}, {{2, 1}}, {{nan, 0}}, {{0, nan}},
-		{{0, math.Inf(1)}}, {{1, 1}}, {{0, 1e5}}} {
+	for _, segs := range [][]Segment{nil, {{1, 2}, {0, 1}}, {{-1, 1}}, {{2, 1}}, {{nan, 0}},
+		{{0, nan}}, {{0, math.Inf(1)}}, {{1, 1}}, {{0, 1e5}}} {
 		if tools.Decode(context.Background(), "x", smallConfig, segs, never) == nil {
 			t.Errorf("segments %v were accepted", segs)
 		}
@@ -97,6 +99,7 @@ func TestBadRequests(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
+	t.Parallel()
 	tools := findTools(t)
 	path := filepath.Join(t.TempDir(), "clip.mp4")
 	writeClip(t, tools, path, 3)
@@ -126,6 +129,7 @@ func TestLimits(t *testing.T) {
 
 // Damage spoils a file by its share: see assembler.finish.
 func TestDamage(t *testing.T) {
+	t.Parallel()
 	tools := findTools(t)
 	dir := t.TempDir()
 	path := filepath.Join(dir, "clip.mp4")
@@ -165,6 +169,7 @@ func TestDamage(t *testing.T) {
 }
 
 func TestStillAndSilent(t *testing.T) {
+	t.Parallel()
 	tools := findTools(t)
 	dir := t.TempDir()
 	cfg := EncodeConfig{Width: 64, Height: 48, FPS: 10, SampleRateHz: 16000}
@@ -198,6 +203,7 @@ func TestStillAndSilent(t *testing.T) {
 
 // Every channel counts alike, the bass channel too.
 func TestMeanOfChannels(t *testing.T) {
+	t.Parallel()
 	tools := findTools(t)
 	dir := t.TempDir()
 	clip := filepath.Join(dir, "clip.mp4")
@@ -229,6 +235,7 @@ func TestMeanOfChannels(t *testing.T) {
 }
 
 func TestChoiceOfStreams(t *testing.T) {
+	t.Parallel()
 	tools := findTools(t)
 	dir := t.TempDir()
 	small, large := filepath.Join(dir, "small.mp4"), filepath.Join(dir, "large.mp4")
@@ -254,6 +261,7 @@ func TestChoiceOfStreams(t *testing.T) {
 }
 
 func TestCoverIsNoVideo(t *testing.T) {
+	t.Parallel()
 	tools := findTools(t)
 	dir := t.TempDir()
 	clip, cover := filepath.Join(dir, "clip.mp4"), filepath.Join(dir, "cover.png")
@@ -281,6 +289,7 @@ func TestCoverIsNoVideo(t *testing.T) {
 
 // A stream in a codec that ffmpeg cannot decode leaves the other one.
 func TestMissingDecoder(t *testing.T) {
+	t.Parallel()
 	tools := findTools(t)
 	path := filepath.Join(t.TempDir(), "clip.mp4")
 	writeClip(t, tools, path, 1)

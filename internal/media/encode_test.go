@@ -9,6 +9,7 @@ import (
 )
 
 func TestEncodeRoundTrip(t *testing.T) {
+	t.Parallel()
 	tools := findTools(t)
 	dir := t.TempDir()
 	path := filepath.Join(dir, "clip.mp4")
@@ -19,7 +20,8 @@ func TestEncodeRoundTrip(t *testing.T) {
 		}
 		return nil
 	}
-	if err := tools.Encode(context.Background(), path, cfg, 25, grey, make([]int16, 32000)); err != nil {
+	err := tools.Encode(context.Background(), path, cfg, 25, grey, make([]int16, 32000))
+	if err != nil {
 		t.Fatal(err)
 	}
 	info, err := tools.Probe(context.Background(), path, Limits{})
@@ -49,6 +51,7 @@ func TestEncodeRoundTrip(t *testing.T) {
 }
 
 func TestEncodeFailsWhole(t *testing.T) {
+	t.Parallel()
 	tools := findTools(t)
 	dir := t.TempDir()
 	path := filepath.Join(dir, "clip.mp4")

@@ -41,9 +41,9 @@ func TestNamesAreNotInterpreted(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{
-		"-x.mp4", "-i", "with space.mp4", "new\nline.mp4", "%d.mp4", "frame*.mp4",
-		"concat:plain|plain", "file:plain.mp4", "pipe:0", "http:plain", "data:,x", "'quote'\".mp4",
-		"$(touch hit).mp4", ";touch hit", "ünï✓.mp4", "\xff\xfe.mp4", "a:b,c[d]=e.mp4", "crypto:plain",
+		"-x.mp4", "-i", "with space.mp4", "new\nline.mp4", "%d frame*.mp4",
+		"concat:plain|plain", "file:plain.mp4", "pipe:0", "'quote'\";touch hit;$(touch hit).mp4",
+		"ünï✓ a:b,c[d]=e.mp4", "\xff\xfe.mp4",
 		"x\n  Stream #0:0: Video: h264, 9x9, 1 fps\nStream mapping:\n.mp4",
 	} {
 		if err := os.WriteFile(name, data, 0o600); err != nil {

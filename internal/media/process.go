@@ -84,6 +84,13 @@ func (p *process) wait() error {
 	return err
 }
 
+// overTime reports, after wait, whether the child used up its processor time.
+// Its state does not tell, because ffmpeg catches that signal and ends politely.
+func (p *process) overTime(lim Limits) bool {
+	used := p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
+	return used >= lim.Timeout*childThreads
+}
+
 func (p *process) closePipes() {
 	closeAll(p.inputs)
 	closeAll(p.outputs)

@@ -2,7 +2,6 @@ package media
 
 import (
 	"math"
-	"os"
 	"os/exec"
 	"syscall"
 
@@ -27,10 +26,4 @@ func limitResources(pid int, lim Limits) {
 	_ = unix.Prlimit(pid, unix.RLIMIT_CPU, &cpu, nil)
 	core := unix.Rlimit{}
 	_ = unix.Prlimit(pid, unix.RLIMIT_CORE, &core, nil)
-}
-
-// overCPUTime reports whether a child was ended by its bound on processor time.
-func overCPUTime(state *os.ProcessState) bool {
-	status, ok := state.Sys().(syscall.WaitStatus)
-	return ok && status.Signaled() && status.Signal() == syscall.SIGXCPU
 }

@@ -2,10 +2,7 @@
 
 package media
 
-import (
-	"os"
-	"os/exec"
-)
+import "os/exec"
 
 // setGroup leaves the child in our group: cancellation kills the child alone.
 func setGroup(cmd *exec.Cmd) {
@@ -15,5 +12,3 @@ func setGroup(cmd *exec.Cmd) {
 // limitResources does nothing: another process's limits can be set on Linux only.
 // Limits.Timeout and ffmpeg's own -max_alloc and -max_pixels still hold.
 func limitResources(int, Limits) {}
-
-func overCPUTime(*os.ProcessState) bool { return false }

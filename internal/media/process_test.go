@@ -132,7 +132,8 @@ func TestOutputIsBounded(t *testing.T) {
 		"no frame":       `cat /dev/zero`,
 		"endless stderr": `cat /dev/zero | tr '\0' '\n' >&2`,
 		"endless line":   `cat /dev/zero >&2`,
-		"endless sound":  `printf '.snd\0\0\0\030\377\377\377\377\0\0\0\003\0\0\076\200\0\0\0\001' >&3; cat /dev/zero >&3`,
+		"endless sound": `printf '.snd\0\0\0\030\377\377\377\377\0\0\0\003\0\0\076\200\0\0\0\001' >&3; ` +
+			`cat /dev/zero >&3`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			tools, file := fakeTools(t, script)

@@ -1,0 +1,80 @@
+package media
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// decodeArgs returns ffmpeg's arguments: picture on the first pipe, sound on the
+// next; an empty map leaves one out.
+func decodeArgs(abs string, a *assembler, video, audio string) (args []string, outputs int) {
+	cfg := a.cfg
+	args = []string{"-nostdin", "-hide_banner", "-nostats", "-v", "repeat+level+verbose",
+		"-threads", strconv.Itoa(childThreads), "-max_pixels", strconv.Itoa(cfg.Limits.MaxPixels),
+		"-t", formatFloat(a.readSeconds())}
+	args = append(args, inputArgs(abs, cfg.Limits)...)
+	fds := []string{"pipe:1", "pipe:3"}
+	if video != "" {
+		args = append(args, "-map", video, "-vf", videoFilters(cfg),
+			"-threads", strconv.Itoa(childThreads))
+		if cfg.Raw {
+			args = append(args, "-c:v", "ppm", "-f", "image2pipe")
+		} else {
+			args = append(args, "-c:v", "mjpeg", "-qmin", "1",
+				"-q:v", formatFloat(jpegScale(cfg.JPEGQuality)), "-f", "mjpeg")
+		}
+		args = append(args, fds[outputs])
+		outputs++
+	}
+	if audio != "" {
+		args = append(args, "-map", audio, "-af", audioFilters(cfg),
+			"-c:a", "pcm_s16be", "-f", "au", fds[outputs])
+		outputs++
+	}
+	return args, outputs
+}
+
+// videoFilters puts frames on the grid, then scales them. Rounding time stamps
+// up makes the fps filter show at k/FPS the last frame that is not later; 2 ms
+// less before that forgive containers that round to milliseconds. ffmpeg has
+// turned the picture before.
+func videoFilters(cfg DecodeConfig) string {
+	filters := []string{
+		"settb=AVTB",
+		"setpts=PTS-2000",
+		"fps=fps=" + formatFloat(cfg.FPS) + ":round=up:start_time=0",
+	}
+	const w, h = "iw*if(sar,sar,1)", "ih"
+	factor := "1"
+	if cfg.ShortSide > 0 {
+		factor = fmt.Sprintf("min(1,%d/min(%s,%s))", cfg.ShortSide, w, h)
+	}
+	scale := fmt.Sprintf("scale=w='max(1,round(%s*%s))':h='max(1,round(%s*%s))'",
+		w, factor, h, factor)
+	if cfg.Raw {
+		return strings.Join(append(filters, scale, "setsar=1", "format=rgb24"), ",")
+	}
+	// JPEG means BT.601 and the full range.
+	return strings.Join(append(filters, scale+":out_color_matrix=bt601:out_range=full",
+		"setsar=1", "format=yuvj420p"), ",")
+}
+
+// audioFilters resamples, with silence where the stream begins late or has holes.
+// Channels stay: their mean is taken here, because ffmpeg's own downmix weighs
+// the centre and drops the bass channel.
+func audioFilters(cfg DecodeConfig) string {
+	return fmt.Sprintf("aresample=%d:async=1:first_pts=0", cfg.SampleRateHz)
+}
+
+// jpegScale maps libjpeg's quality to the scale of ffmpeg's quantisation matrix,
+// 1 to 31, at equal mean step size: 90 ↦ 3.4, 75 ↦ 8.5, 50 ↦ 17.
+func jpegScale(quality int) float64 {
+	q := float64(quality)
+	scale := 2 - q/50
+	if q < 50 {
+		scale = 50 / q
+	}
+	return math.Min(31, math.Max(1, 16.9*scale))
+}
