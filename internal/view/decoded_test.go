@@ -80,6 +80,8 @@ func TestRefusesBrokenClips(t *testing.T) {
 	huge := slices.Clone(good[1]) // width and height in its header become 65535
 	at := bytes.Index(huge, []byte{0xFF, 0xC0})
 	copy(huge[at+5:], []byte{0xFF, 0xFF, 0xFF, 0xFF})
+	wide := slices.Clone(huge) // either side is allowed, their product is not
+	copy(wide[at+5:], []byte{0x0F, 0xFF, 0x0F, 0xFF})
 	for _, tc := range []struct {
 		name    string
 		frames  [][]byte
@@ -95,6 +97,7 @@ func TestRefusesBrokenClips(t *testing.T) {
 		{"too long", good, 1e-4, samples, "outside 0.5", false},
 		{"unequal", broken(2, testJPEG(t, 32, 24, 0)), 4, samples, "alike", false},
 		{"huge", broken(1, huge), 4, samples, "65535×65535", false},
+		{"wide", broken(1, wide), 4, samples, "4095×4095 pixels exceed", false},
 		{"not a picture", broken(1, []byte("<html>")), 4, samples, "frame 1", false},
 		{"empty", broken(0, nil), 4, samples, "frame 0", false},
 		{"strip", [][]byte{testJPEG(t, 650, 10, 0)}, 1, samples, "64 times", false},

@@ -129,6 +129,41 @@ func TestFillIsAFunctionOfItsNames(t *testing.T) {
 	}
 }
 
+// TestClipsDoNotMix fills two clips whose windows all start at 0, one after
+// the other, cached and lazy.
+func TestClipsDoNotMix(t *testing.T) {
+	for name, c := range variants() {
+		frames, samples := testClip(t, 48, 40, 2.56, 12.5)
+		m := newMaker(t, c)
+		d := decode(t, m, frames, 12.5, samples)
+		lazy, err := m.Open(frames, 12.5, samples)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := slices.Clone(frames)
+		slices.Reverse(other)
+		quiet, err := m.Open(other, 12.5, make([]int16, len(samples)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := m.NewBatch(1)
+		fill(t, m, b, 0, d, 1, "clip")
+		want := views(b, 0, c)
+		for _, clip := range []*Decoded{d, lazy} {
+			fill(t, m, b, 0, quiet, 1, "clip")
+			for i, x := range views(b, 0, c) {
+				if reflect.DeepEqual(x, want[i]) && slices.Max(x) != slices.Min(x) {
+					t.Fatalf("%s: block %d is the same for another clip", name, i)
+				}
+			}
+			fill(t, m, b, 0, clip, 1, "clip")
+			if !reflect.DeepEqual(views(b, 0, c), want) {
+				t.Errorf("%s: views differ after another clip was filled", name)
+			}
+		}
+	}
+}
+
 // TestFillMakesWhatIsPlanned compares each view with a plain rendering of its
 // plan from the parts that the golden vectors hold.
 func TestFillMakesWhatIsPlanned(t *testing.T) {
