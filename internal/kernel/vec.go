@@ -19,6 +19,14 @@ func whole(n int) int {
 	return n &^ (lanes - 1)
 }
 
+// whole512 returns the part of n that fills registers of AVX-512.
+func whole512(n int) int {
+	if isa < AVX512 {
+		return 0
+	}
+	return n &^ (2*lanes - 1)
+}
+
 // ExpRow sets y = exp(x). y may be x. Arguments below −87.3 count as −87.3,
 // those above 88.3 as 88.3, so no result is denormal or infinite.
 func ExpRow(y, x []float32) {

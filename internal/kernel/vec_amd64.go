@@ -39,6 +39,16 @@ func geluAVX2(y *float32, x *float32, n int)
 //go:noescape
 func dgeluAVX2(dx *float32, dy *float32, x *float32, n int)
 
+// geluAVX512 sets y = x·Φ(x).
+//
+//go:noescape
+func geluAVX512(y *float32, x *float32, n int)
+
+// dgeluAVX512 sets dx = dy·(Φ(x) + x·φ(x)).
+//
+//go:noescape
+func dgeluAVX512(dx *float32, dy *float32, x *float32, n int)
+
 // dropoutAVX2 sets y = x·scale where the hash reaches threshold, else 0.
 //
 //go:noescape

@@ -6,9 +6,12 @@ import "math"
 func GELURow(y, x []float32) {
 	n := len(x)
 	y = y[:n]
-	w := whole(n)
-	if w > 0 {
-		geluAVX2(&y[0], &x[0], w)
+	wide, w := whole512(n), whole(n)
+	if wide > 0 {
+		geluAVX512(&y[0], &x[0], wide)
+	}
+	if w > wide {
+		geluAVX2(&y[wide], &x[wide], w-wide)
 	}
 	if w < n && isa >= AVX2 {
 		var t [lanes]float32
@@ -28,9 +31,12 @@ func GELURow(y, x []float32) {
 func DGELURow(dx, dy, x []float32) {
 	n := len(x)
 	dx, dy = dx[:n], dy[:n]
-	w := whole(n)
-	if w > 0 {
-		dgeluAVX2(&dx[0], &dy[0], &x[0], w)
+	wide, w := whole512(n), whole(n)
+	if wide > 0 {
+		dgeluAVX512(&dx[0], &dy[0], &x[0], wide)
+	}
+	if w > wide {
+		dgeluAVX2(&dx[wide], &dy[wide], &x[wide], w-wide)
 	}
 	if w < n && isa >= AVX2 {
 		var t, dt [lanes]float32

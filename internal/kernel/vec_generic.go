@@ -10,6 +10,8 @@ func scaleAVX2(x *float32, n int, a float32)                   { panic(noAssembl
 func add3AVX2(y, x, a, b *float32, n int)                      { panic(noAssembly) }
 func geluAVX2(y, x *float32, n int)                            { panic(noAssembly) }
 func dgeluAVX2(dx, dy, x *float32, n int)                      { panic(noAssembly) }
+func geluAVX512(y, x *float32, n int)                          { panic(noAssembly) }
+func dgeluAVX512(dx, dy, x *float32, n int)                    { panic(noAssembly) }
 func columnSumAVX2(sum, x *float32, n, rows, ld int)           { panic(noAssembly) }
 func columnSquaresAVX2(sum, x, mean *float32, n, rows, ld int) { panic(noAssembly) }
 func normColumnsAVX2(y, x, mean, a, b *float32, n int)         { panic(noAssembly) }

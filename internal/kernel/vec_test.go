@@ -221,3 +221,25 @@ func BenchmarkRows(b *testing.B) {
 		})
 	}
 }
+
+// TestGELUBits holds the wide registers to the bits of the narrow ones, so that
+// a result does not depend on where in a row an element stands.
+func TestGELUBits(t *testing.T) {
+	if bestISA < AVX512 {
+		t.Skip("the machine has no AVX-512")
+	}
+	r := rand.New(rand.NewPCG(21, 22))
+	const n = 4096
+	x, _ := guardedVec(r, n, 0)
+	ScaleRow(x, 4)
+	var y, dx [2][n]float32
+	for k, i := range []ISA{AVX2, AVX512} {
+		before := SetISA(i)
+		GELURow(y[k][:], x)
+		DGELURow(dx[k][:], x, x)
+		SetISA(before)
+	}
+	if y[0] != y[1] || dx[0] != dx[1] {
+		t.Error("GELU differs between AVX2 and AVX-512")
+	}
+}

@@ -45,6 +45,17 @@ func exponential() {
 	end()
 }
 
+// power2 holds the coefficients of 2^z for |z| ≤ ½, from Cephes' exp2f.
+var power2 = []float32{1.535336188319500e-4, 1.339887440266574e-3, 9.618437357674640e-3,
+	5.550332471162809e-2, 2.402264791363012e-1, 6.931472028550421e-1, 1}
+
+// normalTail holds the coefficients of P in normal.
+var normalTail = []float32{0.02585849394302939, -0.09804419834403548, 0.09953502188862114,
+	-0.012412873604211597, 0.07559203660773291, 0.08288771924772469, 0.10318591053601066,
+	0.11169401134402933, 0.11170392327717106}
+
+const notLessEqual = 6 // true for NaN
+
 // normal returns Φ(x) and exp(−x²/2) of a register x.
 //
 // With t = 1/(1 + 0.28·|x|), h = t·P(t)·exp(−x²/2) is the tail beyond |x|: Φ is
@@ -56,13 +67,10 @@ func normal(x VecVirtual) (phi, e VecVirtual) {
 	z, k, mask := YMM(), YMM(), YMM()
 	VMULPS(x, x, z)
 	VMULPS(splat(-0.5*math.Log2E), z, z)
-	const notLessEqual = 6 // true for NaN
 	VCMPPS(U8(notLessEqual), splat(-126), z, mask)
 	VROUNDPS(U8(roundNearest), z, k)
 	VSUBPS(k, z, z)
-	// 2^z for |z| ≤ ½, from Cephes' exp2f.
-	e = horner(z, 1.535336188319500e-4, 1.339887440266574e-3, 9.618437357674640e-3,
-		5.550332471162809e-2, 2.402264791363012e-1, 6.931472028550421e-1, 1)
+	e = horner(z, power2...)
 	scalePower(e, k)
 	VANDPS(mask, e, e)
 
@@ -71,9 +79,7 @@ func normal(x VecVirtual) (phi, e VecVirtual) {
 	VANDPS(splatBits(0x7FFFFFFF), x, t)
 	VFMADD213PS(one, mul(splat(0.28)), t)
 	VDIVPS(t, one, t)
-	h := horner(t, 0.02585849394302939, -0.09804419834403548, 0.09953502188862114,
-		-0.012412873604211597, 0.07559203660773291, 0.08288771924772469, 0.10318591053601066,
-		0.11169401134402933, 0.11170392327717106)
+	h := horner(t, normalTail...)
 	VMULPS(t, h, h)
 	VMULPS(e, h, h)
 	phi = YMM()

@@ -11,6 +11,7 @@ func main() {
 	elementwise()
 	exponential()
 	gelu()
+	gelu512()
 	dropout()
 	pixels()
 	layerNorm()
