@@ -1,7 +1,6 @@
 package enginetest
 
 import (
-	"math"
 	"testing"
 
 	"avjepa/internal/engine"
@@ -21,7 +20,8 @@ type memory struct {
 	e       engine.Engine
 	poison  float32     // what lies where nothing may be read
 	perturb *rng.Stream // when set, every input moves by up to one rounding error
-	nanIn   string      // when set, one element of this operand is NaN
+	spoilt  string      // when set, one element of this operand is NaN or Inf:
+	spoil   float32
 	regions []*region
 }
 
@@ -155,9 +155,9 @@ func (m *memory) place(r *region, values []float32, lo, hi int, dims []int) engi
 		}
 		r.before[r.at(i)] = v
 	}
-	if m.nanIn == r.name {
-		i := rng.New(1, "nan", r.name).IntN(len(values))
-		r.before[r.at(i)] = float32(math.NaN())
+	if m.spoilt == r.name && m.spoilt != "" {
+		i := rng.New(1, "spoilt", r.name).IntN(len(values))
+		r.before[r.at(i)] = m.spoil
 	}
 	m.e.Upload(r.whole, r.before)
 	m.regions = append(m.regions, r)

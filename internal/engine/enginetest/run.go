@@ -120,33 +120,59 @@ func (c testCase) check(t *testing.T, e engine.Engine, o Options) {
 	}
 }
 
-// checkNaN puts a NaN into one input after another and compares where it comes
-// out.
+// checkNaN puts a NaN, then an infinity, into one input after another. A NaN must
+// come out where it does on the reference. From an infinity may come finite
+// numbers (the weight of a score of −Inf is 0), but where the reference gives
+// none the engine may not either, and only what depends on it may suffer.
 func (c testCase) checkNaN(t *testing.T, e engine.Engine) {
 	probe := &memory{t: t, e: ref.New()}
 	c.build(probe)
 	if (refRun{regions: probe.regions}).elems() > 5000 {
 		return // the small cases have shown it
 	}
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	for _, r := range probe.regions {
 		if r.fixed || r.derived || !r.given {
 			continue
 		}
-		want := c.runRef(&memory{t: t, e: ref.New(), nanIn: r.name})
-		m := &memory{t: t, e: e, nanIn: r.name}
-		c.build(m)()
-		for k, v := range download(m) {
-			s := m.regions[k]
-			for i := range s.tensor.Elems() {
-				is, should := v[s.at(i)] != v[s.at(i)], math.IsNaN(want.values[k][s.at(i)])
-				if is != should && !s.scratch {
-					t.Errorf("NaN in %s: element %d of %s is %v, its being NaN should be %v",
-						r.name, i, s.name, v[s.at(i)], should)
-					break
-				}
+		depends := c.runRef(&memory{t: t, e: ref.New(), spoilt: r.name, spoil: nan})
+		infinite := c.runRef(&memory{t: t, e: ref.New(), spoilt: r.name, spoil: inf})
+		for _, spoil := range []float32{nan, inf} {
+			must := depends
+			if spoil == inf {
+				must = infinite
 			}
+			m := &memory{t: t, e: e, spoilt: r.name, spoil: spoil}
+			c.build(m)()
+			for k, v := range download(m) {
+				compareSpoilt(t, r.name, m.regions[k], spoil, v, must.values[k], depends.values[k])
+			}
+			m.free()
 		}
-		m.free()
+	}
+}
+
+// compareSpoilt requires that s, after spoil was put into the operand called
+// from, is not finite where must is not, and finite where depends is.
+func compareSpoilt(t *testing.T, from string, s *region, spoil float32, got []float32, must,
+	depends []float64) {
+	t.Helper()
+	if s.scratch {
+		return
+	}
+	for i := range s.tensor.Elems() {
+		at := s.at(i)
+		finite := got[at]-got[at] == 0
+		if finite && must[at]-must[at] != 0 {
+			t.Errorf("%v in %s: element %d of %s is %v, want %v", spoil, from, i, s.name, got[at],
+				must[at])
+			return
+		}
+		if !finite && depends[at]-depends[at] == 0 {
+			t.Errorf("%v in %s: element %d of %s is %v, but does not depend on it", spoil, from, i,
+				s.name, got[at])
+			return
+		}
 	}
 }
 

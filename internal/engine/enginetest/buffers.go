@@ -59,6 +59,7 @@ func testMemory(t *testing.T, e engine.Engine) {
 		x.Buffer().Free()
 		other.Buffer().Free()
 	}
+	testBytes(t, e)
 	half, err := e.NewBuffer(engine.BF16, 4)
 	if (err == nil) != e.Info().BF16 {
 		t.Errorf("Info().BF16 is %v, but a BF16 buffer gives %v", e.Info().BF16, err)
@@ -66,4 +67,39 @@ func testMemory(t *testing.T, e engine.Engine) {
 	if err == nil {
 		half.Free()
 	}
+}
+
+// testBytes copies part of a buffer of bytes and reads it as pixels: there is no
+// download of bytes.
+func testBytes(t *testing.T, e engine.Engine) {
+	const h, w, c = 2, 3, 3
+	from, err := e.NewBuffer(engine.U8, 5+h*w*c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to, err := e.NewBuffer(engine.U8, 1+h*w*c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	src := make([]byte, from.Elems())
+	for i := range src {
+		src[i] = byte(250 - 13*i)
+	}
+	shape := tensor.Of(1, 1, h, w, c)
+	e.UploadBytes(engine.NewTensor(from, 0, tensor.Of(len(src))), src)
+	e.Copy(engine.NewTensor(to, 1, shape), engine.NewTensor(from, 5, shape))
+	m := &memory{t: t, e: e}
+	y := m.out("Y", 1, h*w, c)
+	e.PatchifyVideo(engine.PatchifyVideoArgs{X: engine.NewTensor(to, 1, shape), Y: y, PatchT: 1,
+		P: 1, Std: [3]float32{1, 1, 1}})
+	got := make([]float32, h*w*c)
+	e.Download(got, y)
+	for i, v := range got {
+		if want := float32(src[5+i]) / 255; !(v-want <= eps && want-v <= eps) {
+			t.Errorf("byte %d of a copy is %v/255, want %d/255", i, v*255, src[5+i])
+		}
+	}
+	m.free()
+	from.Free()
+	to.Free()
 }
