@@ -119,6 +119,35 @@ func TestEveryTornState(t *testing.T) {
 	}
 }
 
+// What lies behind the last good line and the last shard goes away.
+func TestLeftoversGoAway(t *testing.T) {
+	entries := sources(t, makeFiles(t, manyFiles(12)))
+	dir := t.TempDir()
+	if _, err := Ingest(t.Context(), testConfig(dir, entries)); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, ledgerFile)
+	good, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shards, err := filepath.Glob(filepath.Join(dir, "shard-*.tar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int{1, 5000, 200_000} {
+		write(t, path, string(good)+strings.Repeat("\x00", n))
+		write(t, filepath.Join(dir, shardName(len(shards))), "begun")
+		if _, err := Ingest(t.Context(), testConfig(dir, entries)); err != nil {
+			t.Fatal(err)
+		}
+		if b, err := os.ReadFile(path); err != nil || !bytes.Equal(b, good) {
+			t.Errorf("%d torn bytes: the ledger has %d bytes, not %d (%v)", n, len(b), len(good), err)
+		}
+		checkSet(t, dir, entries)
+	}
+}
+
 // copyFile copies the first n bytes of a file, or all for -1, and adds tail.
 func copyFile(t *testing.T, from, to, name string, n int64, tail []byte) {
 	t.Helper()
