@@ -1,7 +1,13 @@
 // Package enginetest holds an engine to the reference engine.
 //
 //	func TestEngine(t *testing.T) {
-//		enginetest.Run(t, func(t *testing.T) engine.Engine { return cpu.New(2) })
+//		enginetest.Run(t, func(t *testing.T) engine.Engine {
+//			e, err := cpu.New(cpu.Config{Threads: 2})
+//			if err != nil {
+//				t.Fatal(err)
+//			}
+//			return e
+//		})
 //	}
 //
 // A case says which operands an operation has and calls it. The suite then runs
@@ -12,8 +18,8 @@
 //   - on the engine with NaN wherever nothing may be read (around operands,
 //     between strided rows, in outputs that are set), and again with finite
 //     numbers there: both must give the same bits, and leave all of it unchanged;
-//   - on both with a NaN in one input after another: it must reach the same
-//     elements.
+//   - on both with a NaN, then an infinity, in one input after another: it must
+//     reach the same elements and no others.
 //
 // The suite touches memory by the methods of engine.Engine alone.
 package enginetest
