@@ -62,10 +62,18 @@ func TestLayers(t *testing.T) {
 	}
 }
 
+// readsEnvironment lists the files that may, and what for.
+var readsEnvironment = map[string]string{
+	"media/process.go": "PATH and the library path, which child processes cannot do without",
+}
+
 // TestOnlyCommandsReadTheProcess keeps flags and environment out of packages.
 func TestOnlyCommandsReadTheProcess(t *testing.T) {
 	for _, files := range goFiles(t) {
 		for _, file := range files {
+			if readsEnvironment[filepath.ToSlash(file)] != "" {
+				continue
+			}
 			src, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)
