@@ -16,7 +16,7 @@ var layers = [][]string{
 	{"tensor", "rng"},
 	{"kernel", "engine", "media", "checkpoint", "chart", "metrics"},
 	{"engine/cpu", "engine/ref", "engine/enginetest", "nn", "view", "dataset"},
-	{"vit", "sigreg", "optim", "loader"},
+	{"vit", "sigreg", "optim", "loader", "dataset/datasettest"},
 	{"jepa"},
 	{"train", "probe", "retrieval", "embed", "scenes"},
 	{"config", "report"},
