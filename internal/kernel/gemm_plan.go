@@ -4,10 +4,10 @@ import "unsafe"
 
 // Bounds of the blocks a product is cut into, in elements. A panel of B
 // (gemmKC × 32) stays in the first-level cache, a block of A (gemmMC × gemmKC)
-// in the second.
+// in the second. Small blocks of rows keep the workers equally busy.
 const (
 	gemmKC = 256
-	gemmMC = 192
+	gemmMC = 98
 	gemmNC = 512 // columns of B that a worker packs for itself
 
 	// gemmSuper bounds the shared panels of B: 8 MB.

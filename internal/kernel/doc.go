@@ -1,0 +1,25 @@
+// Package kernel holds the loops that the CPU engine spends its time in: matrix
+// products, attention, and row and column operations. They work on float32
+// slices in plain Go, and in assembly where the CPU has AVX2 and FMA or
+// AVX-512; SetISA chooses among them for tests. The build tag noasm leaves the
+// assembly out.
+//
+//   - Pool deals the numbered parts of a Task to persistent workers.
+//   - Gemm multiplies matrices, with what follows a linear layer: bias, GELU,
+//     residual. Its micro-kernel multiplies tiles of A (mr rows) with packed
+//     panels of B (nr columns).
+//   - Attention computes softmax attention forward and backward by tiles of
+//     queries, on the same micro-kernel.
+//   - Everything else works on one row, or a block of columns, on one goroutine.
+//
+// For example, y = x·Wᵀ for x (rows, in) and W (out, in):
+//
+//	pool := kernel.NewPool(runtime.NumCPU())
+//	defer pool.Close()
+//	kernel.NewGemm(pool).Do(&kernel.GemmArgs{
+//		M: rows, N: out, K: in,
+//		A: x, LDA: in, B: w, LDB: in, TransB: true, C: y, LDC: out,
+//	})
+//
+// The module in gen writes the assembly; `go generate` runs it.
+package kernel
