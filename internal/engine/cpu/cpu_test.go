@@ -2,11 +2,13 @@ package cpu
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 
 	"avjepa/internal/engine"
 	"avjepa/internal/engine/enginetest"
+	"avjepa/internal/tensor"
 )
 
 // open returns an engine of the given number of threads. Its tests close it.
@@ -51,5 +53,23 @@ func TestNewBufferErrors(t *testing.T) {
 	}
 	if _, err := e.NewBuffer(engine.F32, 1<<50); err == nil {
 		t.Error("a buffer of 4 PiB was made")
+	}
+}
+
+// TestClipScaleOfTinyNorm sees the 1e-6 that keeps the quotient finite.
+func TestClipScaleOfTinyNorm(t *testing.T) {
+	e := open(t, 1)
+	defer e.Close()
+	buf, err := e.NewBuffer(engine.F32, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := engine.NewTensor(buf, 0, tensor.Of(2))
+	e.Upload(x, []float32{1e-12, 0})
+	e.ClipScale(x.Slice(1, 2), x.Slice(0, 1), 1e-6)
+	var got [2]float32
+	e.Download(got[:], x)
+	if !(math.Abs(float64(got[1])-0.5) <= 1e-6) {
+		t.Errorf("scale is %v, want 0.5", got[1])
 	}
 }

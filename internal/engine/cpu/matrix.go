@@ -50,8 +50,9 @@ const (
 	blockElems = 16 << 10
 	// maxPartials bounds the parts of a sum over rows, hence its scratch.
 	maxPartials = 64
-	// panel is the number of columns in a part of an operation on columns.
-	panel = 64
+	// panel is the number of columns in a part of an operation on columns: wide
+	// enough that rows far apart are read ahead.
+	panel = 256
 )
 
 // parts returns how many parts of the given size n makes.

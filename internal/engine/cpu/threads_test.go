@@ -31,7 +31,7 @@ func sums(t *testing.T, threads int) []float32 {
 		outs = append(outs, x)
 		return x
 	}
-	const rows, d = 3000, 72
+	const rows, d = 3000, 296
 	e.LayerNormBackward(engine.LayerNormBackwardArgs{DX: out(rows, d), DGain: out(d),
 		DBias: out(d), DY: in(rows, d), X: in(rows, d), Mean: in(rows), RStd: in(rows),
 		Gain: in(d)})
