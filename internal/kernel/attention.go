@@ -232,15 +232,11 @@ func (c *attentionCut) addRows(call *panel, y []float32, ldy int, w []float32, l
 // row maskRow and whose first column is key col.
 func (a *AttentionArgs) dropRows(s []float32, lds, rows, n, maskRow, col int) {
 	threshold, scale := rng.Threshold(a.DropP), float32(1/(1-a.DropP))
+	// RowBits takes col·golden + k0, so a later column is another k0.
+	const golden = 0x9E3779B9
 	for r := range rows {
 		k0, k1 := a.DropKey.Row(maskRow + r)
 		row := s[r*lds:][:n]
-		for j := range row {
-			if rng.RowBits(k0, k1, uint32(col+j)) < threshold {
-				row[j] = 0
-			} else {
-				row[j] *= scale
-			}
-		}
+		DropoutRow(row, row, k0+uint32(col)*golden, k1, threshold, scale)
 	}
 }

@@ -4,28 +4,32 @@
 
 package kernel
 
-// softmaxAVX2 sets every s to 2^(s·c − m), with m the larger of stat[2r] and the
-// greatest s·c of row r, and stat[2r], stat[2r+1] to m and the sum of the row.
+// softmaxAVX2 sets every s to 2^(s·c − m), with m the larger of
+// stat[2r] and the greatest s·c of row r, and stat[2r], stat[2r+1] to m and the sum
+// of the row.
 // n is a multiple of 16, c is positive, rows are lds bytes apart.
 //
 //go:noescape
 func softmaxAVX2(s *float32, lds uintptr, rows int, n int, c float32, stat *float32)
 
-// softmaxBackwardAVX2 sets every s to p = 2^(s·c − lse[r]·log₂e) and every dp to
-// p·(dp − delta[r])·scale. n is a multiple of 16, rows are ld bytes apart.
+// softmaxBackwardAVX2 sets every s to p = 2^(s·c − lse[r]·log₂e)
+// and every dp to p·(dp − delta[r])·scale. n is a multiple of 16, rows are ld bytes
+// apart.
 //
 //go:noescape
 func softmaxBackwardAVX2(s *float32, dp *float32, ld uintptr, rows int, n int, c float32, lse *float32, delta *float32, scale float32)
 
-// softmaxAVX512 sets every s to 2^(s·c − m), with m the larger of stat[2r] and the
-// greatest s·c of row r, and stat[2r], stat[2r+1] to m and the sum of the row.
+// softmaxAVX512 sets every s to 2^(s·c − m), with m the larger of
+// stat[2r] and the greatest s·c of row r, and stat[2r], stat[2r+1] to m and the sum
+// of the row.
 // n is a multiple of 16, c is positive, rows are lds bytes apart.
 //
 //go:noescape
 func softmaxAVX512(s *float32, lds uintptr, rows int, n int, c float32, stat *float32)
 
-// softmaxBackwardAVX512 sets every s to p = 2^(s·c − lse[r]·log₂e) and every dp to
-// p·(dp − delta[r])·scale. n is a multiple of 16, rows are ld bytes apart.
+// softmaxBackwardAVX512 sets every s to p = 2^(s·c − lse[r]·log₂e)
+// and every dp to p·(dp − delta[r])·scale. n is a multiple of 16, rows are ld bytes
+// apart.
 //
 //go:noescape
 func softmaxBackwardAVX512(s *float32, dp *float32, ld uintptr, rows int, n int, c float32, lse *float32, delta *float32, scale float32)

@@ -72,7 +72,8 @@ func (f *attentionBackward) Run(worker, task int) {
 
 // target returns where a unit's dk and dv go: to the gradients, or when others
 // work on the same head, to memory of the unit's own.
-func (f *attentionBackward) target(b, h, part int) (dk []float32, lddk int, dv []float32, lddv int) {
+func (f *attentionBackward) target(b, h, part int) (
+	dk []float32, lddk int, dv []float32, lddv int) {
 	a, d := &f.args, f.args.HeadDim
 	if f.cut.parts == 1 {
 		return a.DK[b*a.DKBatch+h*d:], a.DKStride, a.DV[b*a.DVBatch+h*d:], a.DVStride

@@ -57,7 +57,8 @@ func BenchmarkGemm(b *testing.B) {
 		}{
 			{"Y", GemmArgs{M: s.r, N: s.o, K: s.i, A: x, LDA: s.i, B: w, LDB: s.i, TransB: true,
 				C: out, LDC: s.o}},
-			{"DX", GemmArgs{M: s.r, N: s.i, K: s.o, A: y, LDA: s.o, B: w, LDB: s.i, C: dx, LDC: s.i}},
+			{"DX", GemmArgs{M: s.r, N: s.i, K: s.o, A: y, LDA: s.o, B: w, LDB: s.i,
+				C: dx, LDC: s.i}},
 			{"DW", GemmArgs{M: s.o, N: s.i, K: s.r, A: y, LDA: s.o, TransA: true, B: x, LDB: s.i,
 				C: dw, LDC: s.i, Accumulate: true}},
 		} {

@@ -147,7 +147,8 @@ func (a *GemmArgs) check() {
 
 func checkMatrix(name string, x []float32, rows, cols, ld int) {
 	if rows < 0 || cols < 0 || (rows > 1 && ld < cols) {
-		panic(fmt.Sprintf("kernel: %s is %d×%d with %d elements between rows", name, rows, cols, ld))
+		panic(fmt.Sprintf("kernel: %s is %d×%d with %d elements between rows",
+			name, rows, cols, ld))
 	}
 	if rows > 0 && cols > 0 && len(x) < (rows-1)*ld+cols {
 		panic(fmt.Sprintf("kernel: %s has %d elements, %d×%d with %d between rows needs %d",

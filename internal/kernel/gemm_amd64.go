@@ -6,7 +6,8 @@ package kernel
 
 // gemmAVX2 sets c = a·b + bias + d for one panel of b.
 //
-//	a     (rows, kc)   element (i, k) of tile t of 6 rows at t·pa + i·rs + k·cs bytes
+//	a     (rows, kc)   element (i, k) of tile t of 6 rows at
+//	                   t·pa + i·rs + k·cs bytes
 //	b     (kc, 16)     packed
 //	c     (rows, cols) rows ldc bytes apart
 //	d     (rows, cols) nil, or added; rows ldd bytes apart; may be c
@@ -19,7 +20,8 @@ func gemmAVX2(rows int, kc int, a *float32, rs uintptr, cs uintptr, pa uintptr, 
 
 // gemmAVX512 sets c = a·b + bias + d for one panel of b.
 //
-//	a     (rows, kc)   element (i, k) of tile t of 14 rows at t·pa + i·rs + k·cs bytes
+//	a     (rows, kc)   element (i, k) of tile t of 14 rows at
+//	                   t·pa + i·rs + k·cs bytes
 //	b     (kc, 32)     packed
 //	c     (rows, cols) rows ldc bytes apart
 //	d     (rows, cols) nil, or added; rows ldd bytes apart; may be c
@@ -36,26 +38,26 @@ func gemmAVX512(rows int, kc int, a *float32, rs uintptr, cs uintptr, pa uintptr
 //go:noescape
 func packTransposeAVX2(dst *float32, ldd uintptr, src *float32, lds uintptr, n int)
 
-// packCopy6AVX2 copies n rows of 6 floats. Rows of src are lds bytes apart, those
-// of dst follow each other.
+// packCopy6AVX2 copies n rows of 6 floats. Rows of src are lds
+// bytes apart, those of dst follow each other.
 //
 //go:noescape
 func packCopy6AVX2(dst *float32, src *float32, lds uintptr, n int)
 
-// packCopy16AVX2 copies n rows of 16 floats. Rows of src are lds bytes apart, those
-// of dst follow each other.
+// packCopy16AVX2 copies n rows of 16 floats. Rows of src are lds
+// bytes apart, those of dst follow each other.
 //
 //go:noescape
 func packCopy16AVX2(dst *float32, src *float32, lds uintptr, n int)
 
-// packCopy14AVX512 copies n rows of 14 floats. Rows of src are lds bytes apart, those
-// of dst follow each other.
+// packCopy14AVX512 copies n rows of 14 floats. Rows of src are lds
+// bytes apart, those of dst follow each other.
 //
 //go:noescape
 func packCopy14AVX512(dst *float32, src *float32, lds uintptr, n int)
 
-// packCopy32AVX512 copies n rows of 32 floats. Rows of src are lds bytes apart, those
-// of dst follow each other.
+// packCopy32AVX512 copies n rows of 32 floats. Rows of src are lds
+// bytes apart, those of dst follow each other.
 //
 //go:noescape
 func packCopy32AVX512(dst *float32, src *float32, lds uintptr, n int)

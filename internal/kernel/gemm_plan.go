@@ -68,8 +68,9 @@ func planGemm(a *GemmArgs, threads int) gemmPlan {
 		p.kParts = min(tasks, a.K/gemmKC)
 		p.kPart = evenBlock(a.K, (a.K+p.kParts-1)/p.kParts, 8)
 		p.kParts = (a.K + p.kPart - 1) / p.kPart
-	} else if rows := (a.M + tasks - 1) / tasks; rows < p.mc {
-		p.mc = max(roundUp(rows, p.mr), 3*p.mr)
+	} else if a.M > p.mc || a.N < 4*p.nr*tasks {
+		// Else one block of rows leaves enough columns to deal.
+		p.mc = min(p.mc, max(roundUp((a.M+tasks-1)/tasks, p.mr), 3*p.mr))
 	}
 	p.rowBlocks = (a.M + p.mc - 1) / p.mc
 	p.colBlock = a.N

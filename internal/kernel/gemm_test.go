@@ -196,9 +196,9 @@ func TestGemmSizes(t *testing.T) {
 
 // TestGemmLarge takes shapes that are cut in each of the three ways.
 func TestGemmLarge(t *testing.T) {
-	shapes := [][3]int{{64, 64, 3000}, {70, 500, 300}, {401, 97, 130}, {500, 300, 70},
-		{5, 700, 1100}, {300, 33, 1200}, {257, 129, 520}}
-	for _, threads := range []int{1, 2, 5} {
+	shapes := [][3]int{{40, 50, 2100}, {70, 500, 100}, {401, 97, 70}, {50, 700, 300},
+		{300, 33, 600}, {5, 1700, 30}}
+	for _, threads := range []int{1, 3} {
 		t.Run(fmt.Sprint(threads), func(t *testing.T) {
 			eachISA(t, func(t *testing.T) {
 				pool := NewPool(threads)
@@ -273,7 +273,8 @@ func TestGemmRepeats(t *testing.T) {
 			a, _ := guarded(r, k, m, m, 0)
 			b, _ := guarded(r, k, n, n, 0)
 			c := make([]float32, m*n)
-			args := GemmArgs{M: m, N: n, K: k, A: a, LDA: m, TransA: true, B: b, LDB: n, C: c, LDC: n}
+			args := GemmArgs{M: m, N: n, K: k, A: a, LDA: m, TransA: true,
+				B: b, LDB: n, C: c, LDC: n}
 			g.Do(&args)
 			first := append([]float32(nil), c...)
 			if got := testing.AllocsPerRun(20, func() { g.Do(&args) }); got != 0 {
@@ -298,4 +299,38 @@ func TestGemmShortOperand(t *testing.T) {
 	}()
 	x := make([]float32, 12)
 	NewGemm(pool).Do(&GemmArgs{M: 3, N: 4, K: 3, A: x, LDA: 3, B: x[:11], LDB: 4, C: x, LDC: 4})
+}
+
+// TestGemmBeyondSharedMemory takes an op(B) larger than the shared panels, and
+// compares with products of its halves.
+func TestGemmBeyondSharedMemory(t *testing.T) {
+	pool := NewPool(2)
+	defer pool.Close()
+	g, r := NewGemm(pool), rand.New(rand.NewPCG(11, 12))
+	for _, s := range [][3]int{{200, 400, 2 * (gemmSuper/400 + 100)}, {120, 2 * 4700, gemmKC}} {
+		m, n, k := s[0], s[1], s[2]
+		a, _ := guarded(r, m, k, k, 0)
+		b, _ := guarded(r, k, n, n, 0)
+		got, want := make([]float32, m*n), make([]float32, m*n)
+		args := GemmArgs{M: m, N: n, K: k, A: a, LDA: k, B: b, LDB: n, C: got, LDC: n}
+		g.Do(&args)
+		if p := &g.plan; !p.shared || p.superN >= n && p.superK >= k {
+			t.Fatalf("%v fits in the shared memory", s)
+		}
+		half := args
+		for i := range 2 {
+			if n > gemmSuper/gemmKC {
+				half.N, half.B, half.C = n/2, b[i*n/2:], want[i*n/2:]
+			} else {
+				half.K, half.A, half.B, half.C = k/2, a[i*k/2:], b[i*k/2*n:], want
+				half.Accumulate = i == 1
+			}
+			g.Do(&half)
+		}
+		for i, v := range want {
+			if !(math.Abs(float64(got[i]-v)) <= 1e-3) {
+				t.Fatalf("%v: element %d is %v, want %v", s, i, got[i], v)
+			}
+		}
+	}
 }

@@ -123,8 +123,9 @@ func (v vectors) reduce(op func(...Op), x, t int) {
 func (v vectors) softmax() {
 	TEXT("softmax"+v.suffix, NOSPLIT,
 		"func(s *float32, lds uintptr, rows, n int, c float32, stat *float32)")
-	Doc(fmt.Sprintf("softmax%s sets every s to 2^(s·c − m), with m the larger of stat[2r] and the", v.suffix),
-		"greatest s·c of row r, and stat[2r], stat[2r+1] to m and the sum of the row.",
+	Doc(fmt.Sprintf("softmax%s sets every s to 2^(s·c − m), with m the larger of", v.suffix),
+		"stat[2r] and the greatest s·c of row r, and stat[2r], stat[2r+1] to m and the sum",
+		"of the row.",
 		"n is a multiple of 16, c is positive, rows are lds bytes apart.")
 	Pragma("noescape")
 	s, lds, rows, n, stat, p, i := RDI, RSI, RDX, RCX, R8, R9, R10
@@ -210,8 +211,9 @@ func zero(v vectors, r VecPhysical) {
 func (v vectors) softmaxBackward() {
 	TEXT("softmaxBackward"+v.suffix, NOSPLIT, "func(s, dp *float32, ld uintptr, rows, n int, "+
 		"c float32, lse, delta *float32, scale float32)")
-	Doc(fmt.Sprintf("softmaxBackward%s sets every s to p = 2^(s·c − lse[r]·log₂e) and every dp to", v.suffix),
-		"p·(dp − delta[r])·scale. n is a multiple of 16, rows are ld bytes apart.")
+	Doc(fmt.Sprintf("softmaxBackward%s sets every s to p = 2^(s·c − lse[r]·log₂e)", v.suffix),
+		"and every dp to p·(dp − delta[r])·scale. n is a multiple of 16, rows are ld bytes",
+		"apart.")
 	Pragma("noescape")
 	s, dp, ld, rows, n, lse, delta, i := RDI, RSI, RDX, RCX, R8, R9, R10, R11
 	Load(Param("s"), s)
@@ -296,7 +298,8 @@ func scaleRows() {
 
 // rowDots writes dot[r] = Σ x[r][i]·y[r][i].
 func rowDots() {
-	TEXT("rowDotsAVX2", NOSPLIT, "func(dot, x *float32, ldx uintptr, y *float32, ldy uintptr, rows, n int)")
+	TEXT("rowDotsAVX2", NOSPLIT,
+		"func(dot, x *float32, ldx uintptr, y *float32, ldy uintptr, rows, n int)")
 	Doc("rowDotsAVX2 sets dot[r] to the scalar product of row r of x and of y. n is a",
 		"multiple of 8, rows are ldx and ldy bytes apart.")
 	Pragma("noescape")

@@ -47,8 +47,8 @@ func (t target) generate(name string) {
 		"ldc uintptr, d *float32, ldd uintptr, bias *float32, cols int, mask *int32)")
 	Doc(fmt.Sprintf("%s sets c = a·b + bias + d for one panel of b.", name),
 		"",
-		fmt.Sprintf("\ta     (rows, kc)   element (i, k) of tile t of %d rows at t·pa + i·rs + k·cs bytes",
-			t.rows),
+		fmt.Sprintf("\ta     (rows, kc)   element (i, k) of tile t of %d rows at", t.rows),
+		"\t                   t·pa + i·rs + k·cs bytes",
 		fmt.Sprintf("\tb     (kc, %d)     packed", 2*t.lanes),
 		"\tc     (rows, cols) rows ldc bytes apart",
 		"\td     (rows, cols) nil, or added; rows ldd bytes apart; may be c",

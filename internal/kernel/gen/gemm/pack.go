@@ -10,7 +10,8 @@ import (
 
 // packTranspose writes the loop that transposes eight rows.
 func packTranspose() {
-	TEXT("packTransposeAVX2", NOSPLIT, "func(dst *float32, ldd uintptr, src *float32, lds uintptr, n int)")
+	TEXT("packTransposeAVX2", NOSPLIT,
+		"func(dst *float32, ldd uintptr, src *float32, lds uintptr, n int)")
 	Doc("packTransposeAVX2 sets dst[k][r] = src[r][k] for r < 8 and k < 8n. Rows are ldd",
 		"and lds bytes apart. Rows of dst are written in order, so they may overlap.")
 	Pragma("noescape")
@@ -73,8 +74,8 @@ func packTranspose() {
 // packCopy writes the loop that copies rows of a fixed width.
 func packCopy(name string, width int) {
 	TEXT(name, NOSPLIT, "func(dst, src *float32, lds uintptr, n int)")
-	Doc(fmt.Sprintf("%s copies n rows of %d floats. Rows of src are lds bytes apart, those", name, width),
-		"of dst follow each other.")
+	Doc(fmt.Sprintf("%s copies n rows of %d floats. Rows of src are lds", name, width),
+		"bytes apart, those of dst follow each other.")
 	Pragma("noescape")
 	dst, src, lds, n := RDI, RSI, RCX, R8
 	Load(Param("dst"), dst)
