@@ -8,12 +8,14 @@ import (
 )
 
 // decodeArgs returns ffmpeg's arguments: picture on the first pipe, sound on the
-// next; an empty map leaves one out.
-func decodeArgs(abs string, a *assembler, video, audio string) (args []string, outputs int) {
+// next; an empty map leaves one out. Reading begins at from, in seconds.
+func decodeArgs(abs string, a *assembler, from float64, video, audio string) (
+	args []string, outputs int) {
+
 	cfg := a.cfg
 	args = []string{"-nostdin", "-hide_banner", "-nostats", "-v", "repeat+level+verbose",
 		"-threads", strconv.Itoa(childThreads), "-max_pixels", strconv.Itoa(cfg.Limits.MaxPixels),
-		"-t", formatFloat(a.readSeconds())}
+		"-ss", formatFloat(from), "-t", formatFloat(a.readSeconds() - from)}
 	args = append(args, inputArgs(abs, cfg.Limits)...)
 	fds := []string{"pipe:1", "pipe:3"}
 	if video != "" {

@@ -12,6 +12,7 @@ import (
 type span struct {
 	frame0, frame1   int
 	sample0, sample1 int
+	seconds          float64 // the length asked for, +Inf to the end
 }
 
 const endless = math.MaxInt
@@ -35,7 +36,8 @@ func spansOf(segs []Segment, cfg DecodeConfig) ([]span, error) {
 			return nil, fmt.Errorf("media: segment %d begins at %v s, before the one ahead of it "+
 				"(%v s); sort them", i, seg.Start, segs[i-1].Start)
 		}
-		s := span{frame0: int(math.Round(seg.Start * cfg.FPS)), frame1: endless, sample1: endless}
+		s := span{frame0: int(math.Round(seg.Start * cfg.FPS)), frame1: endless, sample1: endless,
+			seconds: math.Inf(1)}
 		s.sample0 = int(math.Round(float64(s.frame0) / cfg.FPS * rate))
 		if seg.End > 0 {
 			length := seg.End - seg.Start
@@ -43,6 +45,7 @@ func spansOf(segs []Segment, cfg DecodeConfig) ([]span, error) {
 				return nil, fmt.Errorf("media: segment %d of %v s (%v…%v) is outside (0, %v]",
 					i, length, seg.Start, seg.End, cfg.Limits.MaxSeconds)
 			}
+			s.seconds = length
 			s.frame1 = s.frame0 + max(1, int(math.Round(length*cfg.FPS)))
 			s.sample1 = s.sample0 + max(1, int(math.Round(length*rate)))
 		}
@@ -65,9 +68,30 @@ type assembler struct {
 	lastFrame     []byte // repeated where the picture ends early
 	samples       []int16
 	sampleBase    int
+	heard         bool  // there were samples
 	held          int64 // bytes in frames
 	videoEnded    bool
 	audioEnded    bool
+}
+
+const (
+	seekFrom   = 20 // seconds: a file is read from the start when the first span begins earlier
+	seekMargin = 5  // seconds read ahead of it, for decoders to settle
+)
+
+// seek sets where reading begins, as near to the first span as is worth it and
+// safe, and returns that in seconds. A file that may end before is read whole, and
+// so is one without an index of its key frames.
+func (a *assembler) seek(how way) float64 {
+	a.frameBase, a.sampleBase = 0, 0
+	start := float64(a.spans[0].frame0) / a.cfg.FPS
+	if start < seekFrom || how == probedFirst && (a.info.Seconds < start+1 || !a.info.indexed()) {
+		return 0
+	}
+	a.frameBase = int(math.Floor((start - seekMargin) * a.cfg.FPS))
+	at := float64(a.frameBase) / a.cfg.FPS
+	a.sampleBase = int(math.Round(at * float64(a.cfg.SampleRateHz)))
+	return at
 }
 
 // readSeconds is how much of the file the spans need, with a margin.
@@ -104,6 +128,7 @@ func (a *assembler) addFrame(x piece) error {
 
 func (a *assembler) addSamples(samples []int16) error {
 	a.samples = append(a.samples, samples...)
+	a.heard = a.heard || len(samples) > 0
 	return a.advance()
 }
 

@@ -72,6 +72,9 @@ type Clip struct {
 // soon as it is complete, in order, exactly once. segs must be sorted by Start;
 // they may overlap.
 //
+// When the first segment begins after 20 s, MP4 and Matroska files are read from
+// shortly ahead of it; others are decoded from their start.
+//
 // A broken file is an Outcome of its clips, not an error; the last clips of a
 // file that ends early are shorter or TooShort. Errors: ctx's, yield's, a bad
 // config, ffmpeg not starting. No child is left running when Decode returns.
@@ -170,7 +173,7 @@ func (t Tools) decodeStreams(parent context.Context, abs string, a *assembler, h
 	if how == probedFirst {
 		video, audio = a.info.maps()
 	}
-	args, outputs := decodeArgs(abs, a, video, audio)
+	args, outputs := decodeArgs(abs, a, a.seek(how), video, audio)
 	p, err := start(ctx, t.FFmpeg, args, lim, 0, outputs)
 	if err != nil {
 		return fmt.Errorf("media: %w", err)
@@ -262,7 +265,7 @@ func (a *assembler) learn(ctx context.Context, log *childLog) error {
 	if a.info, err = log.input.answer.info(a.cfg.Limits); err != nil {
 		return err
 	}
-	if a.info.Video == nil || a.info.Audio == nil {
+	if a.info.Video == nil || a.info.Audio == nil || a.frameBase > 0 && !a.info.indexed() {
 		return errAmbiguous
 	}
 	return unfit(a.info, a.cfg, a.spans)

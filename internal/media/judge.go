@@ -14,10 +14,11 @@ func (a *assembler) clip(s span) *Clip {
 
 	frames := cut(a.frames, s.frame0-a.frameBase, s.frame1, a.frameBase)
 	samples := cut(a.samples, s.sample0-a.sampleBase, s.sample1, a.sampleBase)
-	c.HasVideo, c.HasAudio = a.lastFrame != nil, a.sampleBase+len(a.samples) > 0
+	c.HasVideo, c.HasAudio = a.lastFrame != nil, a.heard
 	c.VideoSeconds = float64(len(frames)) / a.cfg.FPS
 	c.AudioSeconds = float64(len(samples)) / rate
-	c.Seconds = max(c.VideoSeconds, c.AudioSeconds)
+	// The last frame may stand beyond the length asked for; sound ends there.
+	c.Seconds = min(s.seconds, max(c.VideoSeconds, c.AudioSeconds))
 	if c.Seconds > 0 && c.HasVideo {
 		n := max(1, len(frames), int(math.Round(c.Seconds*a.cfg.FPS)))
 		c.Frames = append(make([][]byte, 0, n), frames...)
@@ -100,7 +101,7 @@ func (a *assembler) finish(waitErr error, log *childLog, abs string) error {
 	log.mu.Lock()
 	counts := log.counts
 	log.mu.Unlock()
-	if a.lastFrame == nil && a.sampleBase+len(a.samples) == 0 {
+	if a.lastFrame == nil && !a.heard {
 		complaint := log.complaint()
 		if lacking := lackingDecoder(complaint); lacking != nil {
 			return lacking

@@ -49,6 +49,12 @@ func (v *VideoStream) DisplaySize() (width, height float64) {
 	return w * sar, h
 }
 
+// indexed reports whether the container lets ffmpeg seek exactly. In MPEG streams
+// it may land between key frames.
+func (info Info) indexed() bool {
+	return strings.Contains(info.Format, "mp4") || strings.Contains(info.Format, "matroska")
+}
+
 // maps returns ffmpeg's names of the chosen streams, "" for none.
 func (info Info) maps() (video, audio string) {
 	if info.Video != nil {
