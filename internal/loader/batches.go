@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"avjepa/internal/rng"
@@ -22,9 +23,9 @@ type Config struct {
 type Loader struct {
 	clips *Clips
 	cfg   Config
-	ready chan *work // filled, in order
-	free  chan *view.Batch
-	held  *view.Batch // with the caller of Next
+	ready chan *work // all slots dealt out, in order of steps
+	free  chan *work
+	held  *work // with the caller of Next
 
 	stop context.CancelFunc
 	done sync.WaitGroup
@@ -33,11 +34,12 @@ type Loader struct {
 	skipped map[string]error // clips that could not be used, by key
 }
 
-// work is one batch being filled.
+// work is one batch being filled. There are as many as batches ahead and one for
+// the caller; they go round, so that a step allocates nothing.
 type work struct {
-	step  int
 	batch *view.Batch
-	slots sync.WaitGroup
+	slots sync.WaitGroup // those not filled yet
+	empty atomic.Bool    // a slot found no usable clip
 }
 
 // job is one slot of a batch.
@@ -69,19 +71,21 @@ func New(clips *Clips, cfg Config, first int) (*Loader, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	l := &Loader{
 		clips: clips, cfg: cfg, stop: stop,
-		ready: make(chan *work, ahead), free: make(chan *view.Batch, ahead+2),
+		ready: make(chan *work, ahead), free: make(chan *work, ahead+1),
 		skipped: map[string]error{},
 	}
 	for i := 0; i < ahead+1; i++ {
-		l.free <- clips.Maker.NewBatch(cfg.BatchSize)
+		l.free <- &work{batch: clips.Maker.NewBatch(cfg.BatchSize)}
 	}
-	jobs := make(chan job)
+	jobs := make(chan job, cfg.BatchSize)
 	for i := 0; i < max(1, cfg.Workers); i++ {
 		l.done.Add(1)
 		go func() {
 			defer l.done.Done()
 			for j := range jobs {
-				l.fill(j)
+				if ctx.Err() == nil {
+					l.fill(j)
+				}
 				j.slots.Done()
 			}
 		}()
@@ -105,9 +109,9 @@ func (l *Loader) schedule(ctx context.Context, jobs chan<- job, first int) {
 		if order == nil || at == 0 {
 			order = Order(l.cfg.Seed, epoch, n)
 		}
-		w := &work{step: step}
+		var w *work
 		select {
-		case w.batch = <-l.free:
+		case w = <-l.free:
 		case <-ctx.Done():
 			return
 		}
@@ -128,7 +132,7 @@ func (l *Loader) schedule(ctx context.Context, jobs chan<- job, first int) {
 }
 
 // fill makes the views of one clip. A clip that cannot be read is recorded and
-// the next usable one takes its place, so that a batch is always full.
+// the next usable one of the set takes its place, so that a batch is always full.
 func (l *Loader) fill(j job) {
 	n := l.clips.Set.Len()
 	for try := 0; try < n; try++ {
@@ -145,10 +149,12 @@ func (l *Loader) fill(j job) {
 		l.skipped[key] = err
 		l.mu.Unlock()
 	}
+	j.empty.Store(true)
 }
 
 // Next returns the batch of the next step and how long the caller waited for
-// it. The batch is the caller's until the next call.
+// it. The batch is the caller's until the next call or Close. Errors: ErrNoClip
+// when no clip can be read, and the context's.
 func (l *Loader) Next(ctx context.Context) (*view.Batch, time.Duration, error) {
 	if l.held != nil {
 		l.free <- l.held
@@ -158,13 +164,11 @@ func (l *Loader) Next(ctx context.Context) (*view.Batch, time.Duration, error) {
 	select {
 	case w := <-l.ready:
 		w.slots.Wait()
-		l.mu.Lock()
-		bad := len(l.skipped)
-		l.mu.Unlock()
-		if bad == l.clips.Set.Len() {
-			return nil, 0, fmt.Errorf("loader: %w: none of the %d clips can be read", ErrNoClip, bad)
+		if w.empty.Load() {
+			return nil, 0, fmt.Errorf("loader: %w: none of the %d clips can be read",
+				ErrNoClip, l.clips.Set.Len())
 		}
-		l.held = w.batch
+		l.held = w
 		return w.batch, time.Since(start), nil
 	case <-ctx.Done():
 		return nil, 0, ctx.Err()

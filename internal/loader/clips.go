@@ -3,7 +3,8 @@
 // are made ahead by workers.
 //
 //	clips := loader.NewClips(set, maker, 2<<30)
-//	l := loader.New(clips, loader.Config{BatchSize: 64, Seed: 1, Workers: 2}, firstStep)
+//	l, err := loader.New(clips, loader.Config{BatchSize: 64, Seed: 1, Workers: 2}, firstStep)
+//	defer l.Close()
 //	batch, wait, err := l.Next(ctx)
 package loader
 
@@ -18,12 +19,14 @@ import (
 )
 
 // Clips reads the clips of a set and keeps as many as fit decoded. It is safe
-// for concurrent use.
+// for concurrent use. What views a clip gives, and whether it gives any, does not
+// depend on what is kept.
 type Clips struct {
 	Set    *dataset.Set
 	Maker  *view.Maker
 	budget int64
 	used   atomic.Int64
+	full   atomic.Bool // a decoded clip did not fit: no more are decoded whole
 	slots  []slot
 }
 
@@ -36,7 +39,9 @@ type slot struct {
 
 // NewClips returns the clips of set with a cache of cacheBytes.
 func NewClips(set *dataset.Set, maker *view.Maker, cacheBytes int64) *Clips {
-	return &Clips{Set: set, Maker: maker, budget: cacheBytes, slots: make([]slot, set.Len())}
+	c := &Clips{Set: set, Maker: maker, budget: cacheBytes, slots: make([]slot, set.Len())}
+	c.full.Store(cacheBytes <= 0)
+	return c
 }
 
 // Get returns clip i ready for views. When the cache is full the clip is opened
@@ -48,29 +53,40 @@ func (c *Clips) Get(i int) (*view.Decoded, error) {
 	if s.decoded != nil || s.err != nil {
 		return s.decoded, s.err
 	}
-	var clip dataset.Clip // fresh: a Decoded keeps its slices
-	if err := c.Set.Read(i, &clip); err != nil {
+	d, keep, err := c.read(i)
+	if err != nil {
 		s.err = err
 		return nil, err
 	}
-	if c.used.Load() >= c.budget {
-		d, err := c.Maker.Open(clip.Frames, clip.FPS, clip.Samples)
-		if err != nil {
-			s.err = c.wrap(i, err)
+	if keep {
+		if n := d.MemoryBytes(); c.used.Add(n) <= c.budget {
+			s.decoded = d
+		} else {
+			c.used.Add(-n)
+			c.full.Store(true)
 		}
-		return d, s.err
-	}
-	d, err := c.Maker.Decode(clip.Frames, clip.FPS, clip.Samples)
-	if err != nil {
-		s.err = c.wrap(i, err)
-		return nil, s.err
-	}
-	if c.used.Add(d.MemoryBytes()) <= c.budget {
-		s.decoded = d
-	} else {
-		c.used.Add(-d.MemoryBytes())
 	}
 	return d, nil
+}
+
+// read reads clip i and says whether it is worth keeping. A clip of which only
+// some frames are broken is opened lazily, as it would be with a full cache.
+func (c *Clips) read(i int) (d *view.Decoded, keep bool, err error) {
+	var clip dataset.Clip // fresh: a Decoded keeps its slices
+	if err := c.Set.Read(i, &clip); err != nil {
+		return nil, false, err
+	}
+	if !c.full.Load() {
+		d, err := c.Maker.Decode(clip.Frames, clip.FPS, clip.Samples)
+		if err == nil {
+			return d, true, nil
+		}
+	}
+	d, err = c.Maker.Open(clip.Frames, clip.FPS, clip.Samples)
+	if err != nil {
+		return nil, false, c.wrap(i, err)
+	}
+	return d, !c.full.Load(), nil
 }
 
 // wrap names the clip in an error.
@@ -81,5 +97,6 @@ func (c *Clips) wrap(i int, err error) error {
 // CachedBytes returns the memory the decoded clips take.
 func (c *Clips) CachedBytes() int64 { return c.used.Load() }
 
-// ErrNoClip is returned when a set has fewer clips than one batch.
+// ErrNoClip is returned when a set has fewer clips than one batch, or none that
+// can be read.
 var ErrNoClip = errors.New("not enough clips")

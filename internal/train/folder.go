@@ -100,6 +100,24 @@ func Latest(dir string) (string, error) {
 	return paths[len(paths)-1], nil
 }
 
+// removeTemporary removes what writes that a kill cut short have left.
+func (f *Folder) removeTemporary() error {
+	for _, dir := range []string{f.Dir, filepath.Join(f.Dir, "checkpoints")} {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if name := e.Name(); strings.HasPrefix(name, ".") && strings.Contains(name, ".tmp-") {
+				if err := os.Remove(filepath.Join(dir, name)); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
 // prune removes all but the newest keep checkpoints.
 func (f *Folder) prune(keep int) error {
 	paths, err := Checkpoints(f.Dir)

@@ -2,13 +2,13 @@ package train
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 )
 
 // Metrics is one line of metrics.jsonl: what a step measured.
@@ -29,10 +29,11 @@ type Metrics struct {
 
 const metricsName = "metrics.jsonl"
 
-// metricsLog appends to metrics.jsonl.
+// metricsLog appends to metrics.jsonl: a line a step, written at once, so that a
+// crash costs none and readers see a run as it goes.
 type metricsLog struct {
-	f *os.File
-	b *bufio.Writer
+	f    *os.File
+	line []byte
 }
 
 // openLog opens the log of a run that stands at step: lines of later steps,
@@ -44,38 +45,53 @@ func (f *Folder) openLog(step int) (*metricsLog, error) {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	var kept bytes.Buffer
-	for _, m := range old {
-		if m.Step <= step {
-			line, err := json.Marshal(m)
-			if err != nil {
-				return nil, err
-			}
-			kept.Write(append(line, '\n'))
+	var kept []byte
+	for i := range old {
+		if old[i].Step <= step {
+			kept = old[i].appendJSON(kept)
 		}
 	}
-	if err := f.Write(metricsName, kept.Bytes()); err != nil {
+	if err := f.Write(metricsName, kept); err != nil {
 		return nil, err
 	}
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		return nil, err
 	}
-	return &metricsLog{file, bufio.NewWriter(file)}, nil
+	return &metricsLog{f: file}, nil
 }
 
-func (l *metricsLog) add(m Metrics) error {
-	line, err := json.Marshal(m)
-	if err != nil {
+func (l *metricsLog) add(m *Metrics) error {
+	l.line = m.appendJSON(l.line[:0])
+	if _, err := l.f.Write(l.line); err != nil {
 		return fmt.Errorf("train: metrics of step %d: %w", m.Step, err)
 	}
-	l.b.Write(line)
-	return l.b.WriteByte('\n') // a bufio.Writer keeps its first error
+	return nil
 }
 
-func (l *metricsLog) flush() error { return l.b.Flush() }
+// close makes the log durable.
+func (l *metricsLog) close() error { return errors.Join(l.f.Sync(), l.f.Close()) }
 
-func (l *metricsLog) close() error { return errors.Join(l.b.Flush(), l.f.Close()) }
+// appendJSON appends the line of m, the same as encoding/json reads, without
+// allocating. All numbers must be finite, which Pretrain sees to.
+func (m *Metrics) appendJSON(b []byte) []byte {
+	b = append(b, `{"step":`...)
+	b = strconv.AppendInt(b, int64(m.Step), 10)
+	for _, f := range [...]struct {
+		key   string
+		value float64
+	}{
+		{`,"epoch":`, m.Epoch}, {`,"total":`, m.Total}, {`,"invariance":`, m.Invariance},
+		{`,"sigreg":`, m.SIGReg}, {`,"std":`, m.Std}, {`,"lr":`, m.LR},
+		{`,"grad_norm":`, m.GradNorm}, {`,"seconds":`, m.Seconds},
+		{`,"clips_per_s":`, m.ClipsPerS}, {`,"gflops":`, m.GFLOPS},
+		{`,"wait_share":`, m.WaitShare},
+	} {
+		b = append(b, f.key...)
+		b = strconv.AppendFloat(b, f.value, 'g', -1, 64)
+	}
+	return append(b, "}\n"...)
+}
 
 // maxMetricsBytes bounds what ReadMetrics reads: some millions of steps.
 const maxMetricsBytes = 1 << 30

@@ -26,7 +26,7 @@ type Config struct {
 	CheckpointEvery int // steps
 	Keep            int // checkpoints
 	Resume          bool
-	TOML            string // the resolved configuration, kept in checkpoints
+	TOML            string // the resolved configuration: config.toml, and in checkpoints
 	StopAfter       int    // steps of this process, 0 for no bound; for tests of resuming
 }
 
@@ -90,6 +90,9 @@ func begin(run *Folder, e engine.Engine, model *jepa.Model, clips *loader.Clips,
 	t := &trainer{cfg: cfg, run: run, engine: e, model: model, saved: -1,
 		data: Fingerprint(clips.Set), flops: float64(plan.StepFLOPs),
 		epoch: max(1, loader.StepsPerEpoch(clips.Set.Len(), cfg.BatchSize))}
+	if err := run.removeTemporary(); err != nil {
+		return nil, err
+	}
 	if t.opt, err = optim.New(e, model.Params, cfg.Optim); err != nil {
 		return nil, err
 	}
@@ -102,6 +105,11 @@ func begin(run *Folder, e engine.Engine, model *jepa.Model, clips *loader.Clips,
 	}
 	if err := t.resume(); err != nil {
 		return nil, err
+	}
+	if cfg.TOML != "" { // only now: a refused run keeps its own
+		if err := run.Write("config.toml", []byte(cfg.TOML)); err != nil {
+			return nil, err
+		}
 	}
 	if t.log, err = run.openLog(t.step); err != nil {
 		return nil, err
@@ -163,8 +171,8 @@ func (t *trainer) loop(ctx context.Context, observe func(Metrics)) (Result, erro
 		}
 		m, waited, err := t.one(ctx)
 		if err != nil {
-			if ctx.Err() != nil { // interrupted while waiting for data
-				break
+			if stop := ctx.Err(); stop != nil && errors.Is(err, stop) {
+				break // interrupted while waiting for data
 			}
 			finish()
 			return res, err
@@ -210,7 +218,7 @@ func (t *trainer) one(ctx context.Context) (Metrics, time.Duration, error) {
 		return Metrics{}, 0, fmt.Errorf("train: step %d: %w", t.step+1, err)
 	}
 	t.step++
-	took := time.Since(start).Seconds()
+	took := max(time.Since(start), time.Nanosecond).Seconds() // clocks may be coarse
 	m := Metrics{
 		Step: t.step, Epoch: float64(t.step) / float64(t.epoch),
 		Total: l.Total, Invariance: l.Invariance, SIGReg: l.SIGReg, Std: l.EmbedStd,
@@ -218,11 +226,11 @@ func (t *trainer) one(ctx context.Context) (Metrics, time.Duration, error) {
 		ClipsPerS: float64(t.cfg.BatchSize) / took, GFLOPS: t.flops / took / 1e9,
 		WaitShare: waited.Seconds() / took,
 	}
-	// x−x is 0 for finite x alone.
-	if sum := l.Total + l.GradNorm; sum-sum != 0 {
+	// x−x is 0 for finite x alone. A line of the log cannot hold any other.
+	if sum := l.Total + l.Invariance + l.SIGReg + l.EmbedStd + l.GradNorm; sum-sum != 0 {
 		return m, waited, t.notFinite(m)
 	}
-	return m, waited, t.log.add(m)
+	return m, waited, t.log.add(&m)
 }
 
 // notFinite is the error of a diverged step: the step's parameters are lost,
@@ -265,9 +273,6 @@ func (t *trainer) save() error {
 		return err
 	}
 	t.saved = t.step
-	if err := t.log.flush(); err != nil {
-		return err
-	}
 	if err := t.run.prune(t.cfg.Keep); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}

@@ -29,11 +29,13 @@ const format = "avjepa-1"
 
 // Save writes a checkpoint: parameters and running statistics by name, both
 // moments, and the state. opt may be nil: then the file can be used, not resumed.
+// Values that are not finite are not saved: the error is ErrNotFinite.
 func Save(path string, model *jepa.Model, opt *optim.AdamW, s State) error {
 	w := checkpoint.New(map[string]string{
 		"format": format, "step": strconv.Itoa(s.Step), "seed": strconv.FormatUint(s.Seed, 10),
 		"config": s.Config, "data": s.Data,
 	})
+	var broken error
 	add := func(arrays map[string]tensor.Array) {
 		names := make([]string, 0, len(arrays))
 		for n := range arrays {
@@ -42,16 +44,33 @@ func Save(path string, model *jepa.Model, opt *optim.AdamW, s State) error {
 		slices.Sort(names) // so that equal states give equal files
 		for _, n := range names {
 			w.AddFloat32(n, arrays[n].Shape.Dims(), arrays[n].Data)
+			if broken == nil && !finite(arrays[n].Data) {
+				broken = fmt.Errorf("train: %w after step %d: %s is not finite, so no checkpoint "+
+					"was written", ErrNotFinite, s.Step, n)
+			}
 		}
 	}
 	add(model.Params.Export())
 	if opt != nil {
 		add(opt.Export())
 	}
+	if broken != nil {
+		return broken
+	}
 	if err := w.WriteFile(path); err != nil {
 		return fmt.Errorf("train: checkpoint: %w", err)
 	}
 	return nil
+}
+
+// finite reports whether x has neither NaN nor infinities.
+func finite(x []float32) bool {
+	for _, v := range x {
+		if v-v != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // ReadState returns the state of a checkpoint and the open file.
@@ -86,14 +105,31 @@ func Load(f *checkpoint.File, model *jepa.Model, opt *optim.AdamW, step int) err
 		}
 		arrays[n] = a
 	}
-	if err := model.Params.Import(arrays); err != nil {
-		return fmt.Errorf("train: %w: the model differs from the checkpoint's:\n%w", ErrMismatch, err)
+	var moments error
+	if opt != nil {
+		moments = opt.Fits(arrays)
+	}
+	if moments == nil || !sameShapes(arrays, model) {
+		if err := model.Params.Import(arrays); err != nil {
+			return fmt.Errorf("train: %w: the model differs from the checkpoint's:\n%w",
+				ErrMismatch, err)
+		}
+	}
+	if moments != nil {
+		return fmt.Errorf("train: %w: no moments to resume from: %w", ErrMismatch, moments)
 	}
 	if opt == nil {
 		return nil
 	}
-	if err := opt.Import(arrays, step); err != nil {
-		return fmt.Errorf("train: %w: no moments to resume from: %w", ErrMismatch, err)
+	return opt.Import(arrays, step)
+}
+
+// sameShapes reports whether every parameter is there in the model's shape.
+func sameShapes(arrays map[string]tensor.Array, model *jepa.Model) bool {
+	for _, p := range model.Params.List() {
+		if a, ok := arrays[p.Name]; !ok || a.Shape != p.Shape {
+			return false
+		}
 	}
-	return nil
+	return true
 }
