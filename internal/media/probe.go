@@ -39,16 +39,6 @@ type AudioStream struct {
 	SampleRateHz int
 }
 
-// DisplaySize returns width and height in square pixels after rotation; the width
-// takes the pixel aspect ratio up.
-func (v *VideoStream) DisplaySize() (width, height float64) {
-	w, h, sar := float64(v.Width), float64(v.Height), v.SAR
-	if v.Rotation%180 != 0 {
-		w, h, sar = h, w, 1/sar
-	}
-	return w * sar, h
-}
-
 // indexed reports whether the container lets ffmpeg seek exactly. In MPEG streams
 // it may land between key frames.
 func (info Info) indexed() bool {
