@@ -54,9 +54,9 @@ func DefaultIngestConfig() IngestConfig {
 // Clips are made durable in batches: this many, this many bytes, or this often,
 // whatever comes first. A batch is what a kill costs.
 const (
-	batchClips   = 128
-	batchBytes   = 64 << 20
-	batchSeconds = 2 * time.Second
+	batchClips    = 128
+	batchBytes    = 64 << 20
+	batchInterval = 2 * time.Second
 )
 
 // Ingest decodes the entries into the dataset at cfg.Dir. Run again with the same
@@ -228,7 +228,7 @@ func (w *writer) openJobs() []*job {
 
 // drain writes results until there are no more, a batch at a time.
 func (w *writer) drain(results <-chan result, buffers *sync.Pool) error {
-	tick := time.NewTicker(batchSeconds)
+	tick := time.NewTicker(batchInterval)
 	defer tick.Stop()
 	for {
 		select {

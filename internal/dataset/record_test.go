@@ -125,7 +125,8 @@ func TestShardsAreReadableByTar(t *testing.T) {
 		t.Skip("no tar on the PATH")
 	}
 	dir := t.TempDir()
-	entries := sources(t, makeFiles(t, map[string]string{"dog/a.mp4": "2 usable", "b.mp4": "1 usable"}))
+	entries := sources(t, makeFiles(t, map[string]string{"dog/a.mp4": "2 usable",
+		"b.mp4": "1 usable"}))
 	if _, err := Ingest(t.Context(), testConfig(dir, entries)); err != nil {
 		t.Fatal(err)
 	}
