@@ -1,0 +1,221 @@
+package probe
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"avjepa/internal/engine"
+	"avjepa/internal/jepa"
+	"avjepa/internal/nn"
+	"avjepa/internal/vit"
+)
+
+func TestGoldenScores(t *testing.T) {
+	onEngines(t, func(t *testing.T, e engine.Engine) {
+		g := openGolden(t, "encoder.safetensors")
+		m, o := goldenModel(t, e), goldenOnline(t, e, DefaultOnline(goldenClasses))
+		video := upload(t, e, g.array("video").Data, 2, 3, 4, 32, 32)
+		audio := upload(t, e, g.array("audio").Data, 2, 32, 48)
+		for _, c := range []struct {
+			name  string
+			group vit.Group
+		}{
+			{"joint", vit.Group{Views: 2, Video: video, Audio: audio}},
+			{"audio", vit.Group{Views: 2, Audio: audio}},
+			{"video", vit.Group{Views: 2, Video: video}},
+		} {
+			linear, attentive := o.Score(m, c.group)
+			g.check("logits, linear", c.name+".linear_logits", linear...)
+			g.check("logits, attentive", c.name+".att_logits", attentive...)
+		}
+		g.table("logits, linear", "logits, attentive")
+	})
+}
+
+// smoothed is the published configuration with other smoothing of labels.
+func smoothed(linear, attentive float64, unimodal bool) OnlineConfig {
+	c := DefaultOnline(goldenClasses)
+	c.LinearSmoothing, c.AttentiveSmoothing, c.Unimodal = linear, attentive, unimodal
+	return c
+}
+
+func TestGoldenOnlineStep(t *testing.T) {
+	onEngines(t, func(t *testing.T, e engine.Engine) {
+		g := openGolden(t, "loss.safetensors")
+		m := goldenModel(t, e)
+		b, labels := goldenBatch(g, e)
+		setDirections(m, g.array("directions").Data)
+		m.StepDrawn(b, 0)
+		goldenLogits(g, m, goldenOnline(t, e, DefaultOnline(goldenClasses)))
+		for _, unimodal := range []bool{true, false} {
+			for smoothing, suffix := range map[float64]string{0: "ls0", 0.1: "ls01"} {
+				o := goldenOnline(t, e, smoothed(smoothing, smoothing, unimodal))
+				if err := o.Step(m.Features(), labels); err != nil {
+					t.Fatal(err)
+				}
+				goldenOnlineStep(g, o, suffix)
+			}
+		}
+		o := goldenOnline(t, e, DefaultOnline(goldenClasses))
+		if err := o.Step(m.Features(), labels); err != nil {
+			t.Fatal(err)
+		}
+		l := o.Losses()
+		g.check("joint loss", "joint_total_official",
+			float32(m.Losses().Total+l.Linear+l.Unimodal+l.Attentive))
+		g.check("gradient norm", "probe_grad_norm_official", float32(l.GradNorm))
+		g.table("logits, linear", "logits, attentive", "losses", "gradients, linear",
+			"gradients, attentive", "joint loss", "gradient norm")
+	})
+}
+
+// goldenLogits checks the heads on the means over views of the last step.
+func goldenLogits(g *golden, m *jepa.Model, o *Online) {
+	e, cx, f := o.engine, &o.cx, m.Features()
+	x, y := cx.Arena.New(goldenClips, 48), cx.Arena.New(goldenClips, goldenClasses)
+	for _, c := range []struct {
+		name   string
+		lo, hi int
+	}{{"linear_logits", 0, 2}, {"linear_logits_audio", 2, 3}, {"linear_logits_video", 3, 4}} {
+		meanCLS(cx, x, f.CLS, c.lo, c.hi)
+		o.Linear.Forward(cx, &LinearCache{}, y, x)
+		g.check("logits, linear", c.name, download(e, y)...)
+	}
+	tokens := cx.Arena.New(goldenClips, 14, 48)
+	meanTokens(cx, tokens, f.Encoder.Tokens(0), 1, 15)
+	o.Attentive.Forward(cx, &AttentiveCache{}, y, tokens)
+	g.check("logits, attentive", "att_logits", download(e, y)...)
+}
+
+// goldenOnlineStep checks losses and gradients. Those of the linear head are of
+// the sum of two losses with Unimodal.
+func goldenOnlineStep(g *golden, o *Online, suffix string) {
+	l := o.Losses()
+	g.check("losses", "probe_loss.linear_"+suffix, float32(l.Linear))
+	g.check("losses", "probe_loss.att_"+suffix, float32(l.Attentive))
+	if o.Unimodal {
+		g.check("losses", "probe_loss.linear_unimodal_"+suffix, float32(l.Unimodal))
+	}
+	for _, p := range o.Params.List() {
+		got := download(o.engine, p.Grad)
+		if strings.HasPrefix(p.Name, "att_probe.") {
+			g.check("gradients, attentive", "probe_grad.att_"+suffix+"."+p.Name, got...)
+			continue
+		}
+		name := "probe_grad.linear_" + suffix + "." + p.Name
+		want := append([]float32(nil), g.array(name).Data...)
+		if o.Unimodal {
+			for i, v := range g.array("probe_grad.linear_unimodal_" + suffix + "." + p.Name).Data {
+				want[i] += v
+			}
+		}
+		g.checkTo("gradients, linear", name, got, want)
+	}
+}
+
+// TestGoldenFinetune runs both heads on one global view and sends their gradients
+// back through the encoder.
+func TestGoldenFinetune(t *testing.T) {
+	onEngines(t, func(t *testing.T, e engine.Engine) {
+		g := openGolden(t, "loss.safetensors")
+		m := goldenModel(t, e)
+		o := goldenOnline(t, e, smoothed(0.1, 0.1, false))
+		b, labels := goldenBatch(g, e)
+		arena, err := engine.NewArena(e, engine.F32, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.cx = nn.Context{Engine: e, Arena: arena, Train: true}
+		const n = goldenClips
+		groups := []vit.Group{{Views: n, Video: b.GlobalVideo.Slice(0, n),
+			Audio: b.GlobalAudio.Slice(0, n)}}
+		m.Params.ZeroGrads()
+		o.Params.ZeroGrads()
+		var cache vit.Cache
+		m.Encoder.Forward(&o.cx, &cache, groups, vit.Keep)
+		for i, l := range labels {
+			o.hostLabels[i] = float32(l)
+		}
+		e.Upload(o.labels, o.hostLabels)
+		dCLS, dTokens := finetuneHeads(o, &cache)
+		m.Encoder.Backward(&o.cx, &cache, groups, dCLS, []engine.Tensor{dTokens})
+		e.SquaredNorm(o.report.square, o.Params.Grads)
+		l := o.Losses()
+		g.check("losses", "finetune.linear_loss", float32(l.Linear))
+		g.check("losses", "finetune.att_loss", float32(l.Attentive))
+		g.check("losses", "finetune.loss", float32(l.Linear+l.Attentive))
+		for _, name := range []string{"encoder.embedding.cls_token", "att_probe.query", "head.weight"} {
+			p := m.Params.Lookup(name)
+			if p == nil {
+				p = o.Params.Lookup(strings.Replace(name, "head.weight", "probe_head.weight", 1))
+			}
+			g.check("gradients", "finetune.grad."+name, download(e, p.Grad)...)
+		}
+		square := arena.New(1)
+		e.SquaredNorm(square, m.Params.Grads)
+		norm := func(x engine.Tensor) float32 {
+			return float32(math.Sqrt(float64(download(e, x)[0])))
+		}
+		g.check("gradient norm", "finetune.grad_norm_backbone", norm(square))
+		g.check("gradient norm", "finetune.grad_norm_all", norm(o.JointSquare(square)))
+		g.table("losses", "gradients", "gradient norm")
+	})
+}
+
+// finetuneHeads runs both heads on the tokens of a cache, forward and backward,
+// and returns the gradients of CLS (B, D) and of all tokens (B, N, D).
+func finetuneHeads(o *Online, cache *vit.Cache) (dCLS, dTokens engine.Tensor) {
+	e, cx, tokens := o.engine, &o.cx, cache.Tokens(0)
+	b, n, d := tokens.Dim(0), tokens.Dim(1), tokens.Dim(2)
+	logits, dlogits := cx.Arena.New(b, o.Classes), cx.Arena.New(b, o.Classes)
+	loss := func(to engine.Tensor) {
+		e.CrossEntropy(engine.CrossEntropyArgs{Loss: to, DLogits: dlogits, Logits: logits,
+			Labels: o.labels, Smoothing: 0.1, Weight: 1})
+	}
+	dCLS, dTokens = cx.Arena.New(b, d), cx.Arena.New(b, n, d)
+	var lc LinearCache
+	o.Linear.Forward(cx, &lc, logits, cache.CLS)
+	loss(o.report.linear)
+	o.Linear.Backward(cx, &lc, dCLS, dlogits)
+	patches, dPatches := cx.Arena.New(b, n-1, d), cx.Arena.New(b, n-1, d)
+	meanTokens(cx, patches, tokens, 1, n)
+	var ac AttentiveCache
+	o.Attentive.Forward(cx, &ac, logits, patches)
+	loss(o.report.attended)
+	o.Attentive.Backward(cx, &ac, dPatches, dlogits)
+	e.Fill(dTokens, 0)
+	for i := range b {
+		e.Copy(sequence(dTokens, i).Slice(1, n), sequence(dPatches, i))
+	}
+	return dCLS, dTokens
+}
+
+func TestGoldenCrossEntropy(t *testing.T) {
+	var file struct {
+		S struct {
+			Logits [][]float32
+			Labels []float32
+			Ls0    float64 `json:"cross_entropy_ls0"`
+			Ls01   float64 `json:"cross_entropy_ls01"`
+		} `json:"single_label"`
+	}
+	readJSON(t, "metrics.json", &file)
+	s := file.S
+	var flat []float32
+	for _, row := range s.Logits {
+		flat = append(flat, row...)
+	}
+	onEngines(t, func(t *testing.T, e engine.Engine) {
+		logits := upload(t, e, flat, len(s.Logits), len(s.Logits[0]))
+		labels, loss := upload(t, e, s.Labels, len(s.Labels)), upload(t, e, []float32{0}, 1)
+		for smoothing, want := range map[float64]float64{0: s.Ls0, 0.1: s.Ls01} {
+			e.CrossEntropy(engine.CrossEntropyArgs{Loss: loss, Logits: logits, Labels: labels,
+				Smoothing: smoothing})
+			got := float64(download(e, loss)[0])
+			if !(math.Abs(got-want) <= 1e-6) {
+				t.Errorf("smoothing %g: %g, want %g", smoothing, got, want)
+			}
+		}
+	})
+}

@@ -1,0 +1,62 @@
+package probe
+
+import (
+	"fmt"
+
+	"avjepa/internal/engine"
+	"avjepa/internal/jepa"
+	"avjepa/internal/vit"
+)
+
+// Score embeds a group of at most B views with model, without dropout, and
+// returns both heads' logits (views, C); attentive is nil without that head. Of
+// a group with one modality only that modality's tokens are attended to.
+func (o *Online) Score(model *jepa.Model, g vit.Group) (linear, attentive []float32) {
+	if g.Views > o.batch {
+		panic(fmt.Sprintf("probe: %d views to score, memory for %d", g.Views, o.batch))
+	}
+	cls := model.Embed(g).CLS
+	tokens := model.Features().Encoder.Tokens(0)
+	lo, hi := presentTokens(model.Config.Encoder, g, tokens.Dim(1))
+	y, z := o.classify(cls, tokens, lo, hi)
+	linear = make([]float32, y.Elems())
+	o.engine.Download(linear, y)
+	if !z.Nil() {
+		attentive = make([]float32, z.Elems())
+		o.engine.Download(attentive, z)
+	}
+	return linear, attentive
+}
+
+// classify returns the logits of cls (R, D), and those of tokens lo…hi−1 of
+// tokens (R, N, D), from the arena.
+func (o *Online) classify(cls, tokens engine.Tensor, lo, hi int) (linear, attentive engine.Tensor) {
+	cx, r := &o.cx, cls.Dim(0)
+	cx.Arena.Release(0)
+	linear = cx.Arena.New(r, o.Classes)
+	var c LinearCache
+	o.Linear.Forward(cx, &c, linear, cls)
+	if o.Attentive == nil {
+		return linear, attentive
+	}
+	attentive = cx.Arena.New(r, o.Classes)
+	x := cx.Arena.New(r, hi-lo, o.model.Encoder.Width)
+	meanTokens(cx, x, tokens, lo, hi)
+	var a AttentiveCache
+	o.Attentive.Forward(cx, &a, attentive, x)
+	return linear, attentive
+}
+
+// presentTokens returns which of n output tokens are patches of a modality that
+// the group has. An absent modality keeps its tokens, made of positions and type
+// alone, unless the encoder drops them.
+func presentTokens(c vit.Config, g vit.Group, n int) (lo, hi int) {
+	lo, hi = 1, n
+	if g.Video.Nil() && !c.DropAbsent {
+		lo += c.VideoTokens()
+	}
+	if g.Audio.Nil() && !c.DropAbsent {
+		hi -= c.AudioTokens()
+	}
+	return lo, hi
+}
