@@ -154,13 +154,15 @@ func TestGoldenFinetune(t *testing.T) {
 		}
 		square := arena.New(1)
 		e.SquaredNorm(square, m.Params.Grads)
-		norm := func(x engine.Tensor) float32 {
-			return float32(math.Sqrt(float64(download(e, x)[0])))
-		}
-		g.check("gradient norm", "finetune.grad_norm_backbone", norm(square))
-		g.check("gradient norm", "finetune.grad_norm_all", norm(o.JointSquare(square)))
+		g.check("gradient norm", "finetune.grad_norm_backbone", float32(norm(e, square)))
+		g.check("gradient norm", "finetune.grad_norm_all", float32(norm(e, o.JointSquare(square))))
 		g.table("losses", "gradients", "gradient norm")
 	})
+}
+
+// norm returns the root of square (1).
+func norm(e engine.Engine, square engine.Tensor) float64 {
+	return math.Sqrt(float64(download(e, square)[0]))
 }
 
 // finetuneHeads runs both heads on the tokens of a cache, forward and backward,

@@ -96,6 +96,7 @@ type onlineReport struct {
 	linear, audio, video, attended engine.Tensor // (1) losses
 	square                         engine.Tensor // (1) of the gradients' norm
 	joint                          engine.Tensor // (1) with the encoder's; not reported
+	host                           [5]float32
 }
 
 // NewOnline returns heads for a model's features, with initial values from the

@@ -107,8 +107,8 @@ type OnlineLosses struct {
 
 // Losses waits for the last Step and returns its numbers.
 func (o *Online) Losses() OnlineLosses {
-	var host [5]float32
-	o.engine.Download(host[:], o.report.all)
+	host := o.report.host[:]
+	o.engine.Download(host, o.report.all)
 	return OnlineLosses{Linear: float64(host[0]),
 		Unimodal:  (float64(host[1]) + float64(host[2])) / 2,
 		Attentive: float64(host[3]), GradNorm: math.Sqrt(float64(host[4]))}

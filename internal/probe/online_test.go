@@ -1,0 +1,146 @@
+package probe
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"avjepa/internal/engine"
+	"avjepa/internal/engine/ref"
+	"avjepa/internal/jepa"
+	"avjepa/internal/rng"
+	"avjepa/internal/vit"
+)
+
+func TestOnlineValidateListsEveryFault(t *testing.T) {
+	model := goldenConfig()
+	model.KeepTokens, model.Locals = false, 1
+	c := OnlineConfig{Classes: 1, Attentive: true, Unimodal: true,
+		LinearSmoothing: math.NaN(), AttentiveSmoothing: 1}
+	err := c.Validate(model)
+	if err == nil || strings.Count(err.Error(), "\n")+1 != 5 {
+		t.Errorf("want 5 faults: %v", err)
+	}
+	if _, err := NewOnline(ref.New(), c, model, 1, 2); err == nil {
+		t.Error("NewOnline accepted them")
+	}
+	if err := DefaultOnline(goldenClasses).Validate(goldenConfig()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOnlineRefusesLabels(t *testing.T) {
+	e := ref.New()
+	m, o := goldenModel(t, e), goldenOnline(t, e, DefaultOnline(goldenClasses))
+	b, labels := goldenBatch(openGolden(t, "loss.safetensors"), e)
+	m.Step(b, 0)
+	for _, bad := range []int{-1, goldenClasses} {
+		labels[3] = bad
+		if err := o.Step(m.Features(), labels); err == nil ||
+			!strings.Contains(err.Error(), "clip 3") {
+			t.Errorf("label %d: %v", bad, err)
+		}
+	}
+}
+
+// TestOnlineFillsItsArena: the memory planned is what a step and a score use, to
+// the last element, and both work with every choice of heads and views.
+func TestOnlineFillsItsArena(t *testing.T) {
+	for _, c := range []struct {
+		globals, locals     int
+		attentive, unimodal bool
+	}{{2, 2, true, true}, {1, 2, true, false}, {2, 5, false, true}, {3, 0, false, false}} {
+		cfg := goldenConfig()
+		cfg.Globals, cfg.Locals, cfg.KeepTokens = c.globals, c.locals, c.attentive
+		online := DefaultOnline(goldenClasses)
+		online.Attentive, online.Unimodal = c.attentive, c.unimodal
+		m, b, o := drawn(t, cfg, online)
+		m.Step(b, 0)
+		if err := o.Step(m.Features(), []int{0, 6}); err != nil {
+			t.Fatal(err)
+		}
+		l := o.Losses()
+		if !(l.Linear > 0 && l.GradNorm > 0 && l.GradNorm < math.Inf(1)) ||
+			l.Attentive > 0 != c.attentive || l.Unimodal > 0 != c.unimodal {
+			t.Errorf("%+v: %+v", c, l)
+		}
+		linear, attentive := o.Score(m, vit.Group{Views: 2,
+			Video: b.GlobalVideo.Slice(0, 2), Audio: b.GlobalAudio.Slice(0, 2)})
+		if len(linear) != 2*goldenClasses || (len(attentive) == len(linear)) != c.attentive {
+			t.Errorf("%+v: %d and %d logits", c, len(linear), len(attentive))
+		}
+		planned, err := newOnline(engine.NewCounting(), online, cfg, 2, 1<<40)
+		if err != nil {
+			t.Fatal(err)
+		}
+		planned.rehearse()
+		if p := planned.cx.Arena.Peak(); p != o.cx.Arena.Peak() {
+			t.Errorf("%+v: planned %d elements, used %d", c, p, o.cx.Arena.Peak())
+		}
+		o.Free()
+	}
+}
+
+// drawn returns a model for steps of two clips, a batch of noise, and probes.
+func drawn(t *testing.T, cfg jepa.Config, online OnlineConfig) (*jepa.Model, *jepa.Batch, *Online) {
+	t.Helper()
+	e := ref.New()
+	m, err := jepa.New(e, cfg, 1, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := m.NewBatch(engine.F32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, x := range []engine.Tensor{b.GlobalVideo, b.GlobalAudio, b.LocalVideo, b.LocalAudio} {
+		if !x.Nil() {
+			host := make([]float32, x.Elems())
+			rng.New(4, i).FillNormal(host, 1)
+			e.Upload(x, host)
+		}
+	}
+	o, err := NewOnline(e, online, cfg, 1, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m, b, o
+}
+
+// TestScoreAttendsToWhatIsThere: with DropAbsent the tokens of a view are those
+// of its modality alone; else the others are left out here.
+func TestScoreAttendsToWhatIsThere(t *testing.T) {
+	c := goldenConfig().Encoder // 1 CLS, 8 video, 6 audio
+	x := upload(t, ref.New(), []float32{0}, 1)
+	for _, k := range []struct {
+		drop      bool
+		g         vit.Group
+		n, lo, hi int
+	}{
+		{false, vit.Group{Video: x, Audio: x}, 15, 1, 15},
+		{false, vit.Group{Video: x}, 15, 1, 9},
+		{false, vit.Group{Audio: x}, 15, 9, 15},
+		{true, vit.Group{Video: x}, 9, 1, 9},
+		{true, vit.Group{Audio: x}, 7, 1, 7},
+	} {
+		c.DropAbsent = k.drop
+		if lo, hi := presentTokens(c, k.g, k.n); lo != k.lo || hi != k.hi {
+			t.Errorf("drop %v, %d tokens: %d to %d, want %d to %d",
+				k.drop, k.n, lo, hi, k.lo, k.hi)
+		}
+	}
+}
+
+// TestStepAllocatesNothing in the steady state.
+func TestStepAllocatesNothing(t *testing.T) {
+	m, b, o := drawn(t, goldenConfig(), DefaultOnline(goldenClasses))
+	m.Step(b, 0)
+	c, err := newOnline(engine.NewCounting(), o.OnlineConfig, o.model, 2, 1<<40)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cls, tokens := m.Features().CLS, m.Features().Encoder.Tokens(0)
+	if n := testing.AllocsPerRun(5, func() { c.train(cls, tokens); c.Losses() }); n != 0 {
+		t.Errorf("%g allocations in a step", n)
+	}
+}
