@@ -54,7 +54,18 @@ func StepsPerEpoch(clips, batchSize int) int { return clips / batchSize }
 
 // Order returns the order of n clips in an epoch.
 func Order(seed uint64, epoch, n int) []int {
-	return rng.New(seed, "order", epoch).Perm(n)
+	p := make([]int, n)
+	reorder(p, rng.New(0), seed, epoch)
+	return p
+}
+
+// reorder sets p to the order of an epoch, drawn from r started anew.
+func reorder(p []int, r *rng.Stream, seed uint64, epoch int) {
+	r.Restart(seed, "order", epoch)
+	for i := range p {
+		p[i] = i
+	}
+	r.Shuffle(len(p), func(i, j int) { p[i], p[j] = p[j], p[i] })
 }
 
 // New starts making batches from step first on. Close ends it.
@@ -103,11 +114,11 @@ func New(clips *Clips, cfg Config, first int) (*Loader, error) {
 func (l *Loader) schedule(ctx context.Context, jobs chan<- job, first int) {
 	n := l.clips.Set.Len()
 	perEpoch := StepsPerEpoch(n, l.cfg.BatchSize)
-	var order []int
+	order, random := make([]int, n), rng.New(0)
 	for step := first; ; step++ {
 		epoch, at := step/perEpoch, step%perEpoch*l.cfg.BatchSize
-		if order == nil || at == 0 {
-			order = Order(l.cfg.Seed, epoch, n)
+		if step == first || at == 0 {
+			reorder(order, random, l.cfg.Seed, epoch)
 		}
 		var w *work
 		select {

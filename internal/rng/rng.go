@@ -11,8 +11,8 @@ package rng
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"fmt"
 	"math/rand/v2"
+	"strconv"
 )
 
 // Stream is a seeded source of random numbers. It is not safe for concurrent
@@ -25,16 +25,29 @@ type Stream struct {
 // New returns the stream of a seed and a list of names (strings and integers).
 // The order of the names matters.
 func New(seed uint64, names ...any) *Stream {
-	h := sha256.New()
-	var word [8]byte
-	binary.LittleEndian.PutUint64(word[:], seed)
-	h.Write(word[:])
+	pcg := new(rand.PCG)
+	s := &Stream{Rand: rand.New(pcg), pcg: pcg}
+	s.Restart(seed, names...)
+	return s
+}
+
+// Restart makes s the stream that New returns, without allocating.
+func (s *Stream) Restart(seed uint64, names ...any) {
+	var room [256]byte
+	b := binary.LittleEndian.AppendUint64(room[:0], seed)
 	for _, n := range names {
-		fmt.Fprintf(h, "%T:%v\x00", n, n)
+		switch n := n.(type) {
+		case string:
+			b = append(append(b, "string:"...), n...)
+		case int:
+			b = strconv.AppendInt(append(b, "int:"...), int64(n), 10)
+		default:
+			panic("rng: a name of a stream is neither string nor int")
+		}
+		b = append(b, 0)
 	}
-	sum := h.Sum(nil)
-	pcg := rand.NewPCG(binary.LittleEndian.Uint64(sum), binary.LittleEndian.Uint64(sum[8:]))
-	return &Stream{Rand: rand.New(pcg), pcg: pcg}
+	sum := sha256.Sum256(b)
+	s.pcg.Seed(binary.LittleEndian.Uint64(sum[:]), binary.LittleEndian.Uint64(sum[8:]))
 }
 
 // Uniform returns a number in [lo, hi).

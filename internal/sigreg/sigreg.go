@@ -54,6 +54,7 @@ type Regularizer struct {
 	engine     engine.Engine
 	directions engine.Tensor // (M, K) rows of unit length
 	host       []float32     // (M, K)
+	stream     *rng.Stream
 }
 
 // New allocates the directions for embeddings of dim values. They are zero
@@ -67,19 +68,20 @@ func New(e engine.Engine, cfg Config, dim int) (*Regularizer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sigreg: directions: %w", err)
 	}
-	return &Regularizer{Config: cfg, engine: e, host: make([]float32, n),
+	return &Regularizer{Config: cfg, engine: e, host: make([]float32, n), stream: rng.New(0),
 		directions: engine.NewTensor(buf, 0, tensor.Of(cfg.Directions, dim))}, nil
 }
 
 // Draw sets the directions of a step: independent normal vectors scaled to unit
 // length, from the seed and the step alone.
 func (r *Regularizer) Draw(seed uint64, step int) {
-	draw(r.host, r.directions.Cols(), seed, step)
+	draw(r.stream, r.host, r.directions.Cols(), seed, step)
 	r.engine.Upload(r.directions, r.host)
 }
 
-func draw(rows []float32, dim int, seed uint64, step int) {
-	rng.New(seed, "directions", step).FillNormal(rows, 1)
+func draw(r *rng.Stream, rows []float32, dim int, seed uint64, step int) {
+	r.Restart(seed, "directions", step)
+	r.FillNormal(rows, 1)
 	for lo := 0; lo < len(rows); lo += dim {
 		row, sum := rows[lo:lo+dim], 0.0
 		for _, v := range row {

@@ -124,10 +124,10 @@ func TestGradient(t *testing.T) {
 func TestDirections(t *testing.T) {
 	const k, m = 8, 500
 	a, b := make([]float32, k*m), make([]float32, k*m)
-	draw(a, k, 1, 5)
-	draw(b, k, 1, 5)
+	draw(rng.New(0), a, k, 1, 5)
+	draw(rng.New(0), b, k, 1, 5)
 	other := make([]float32, k*m)
-	draw(other, k, 1, 6)
+	draw(rng.New(0), other, k, 1, 6)
 	same, sum := true, make([]float64, k)
 	for i := range m {
 		norm := 0.0

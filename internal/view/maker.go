@@ -20,6 +20,7 @@ type Maker struct {
 
 // scratch is the working memory of one call.
 type scratch struct {
+	random *rng.Stream
 	mel    *MelScratch
 	clip   []float32 // log-mel of a lazy clip
 	rgb    []byte    // one frame
@@ -59,7 +60,7 @@ func (m *Maker) take() *scratch {
 		m.idle = m.idle[:n-1]
 		return s
 	}
-	return &scratch{mel: m.mel.NewScratch()}
+	return &scratch{random: rng.New(0), mel: m.mel.NewScratch()}
 }
 
 func (m *Maker) give(s *scratch) {
@@ -77,7 +78,8 @@ func (m *Maker) Fill(b *Batch, slot int, d *Decoded, seed uint64, epoch int, key
 	s := m.take()
 	defer m.give(s)
 	c := &m.cfg
-	m.draw(s, d, rng.New(seed, "view", epoch, key))
+	s.random.Restart(seed, "view", epoch, key)
+	m.draw(s, d, s.random)
 	mel := m.melOf(d, s)
 	m.beginVideo(d, s)
 	b.Keys[slot] = key
