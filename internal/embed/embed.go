@@ -120,11 +120,14 @@ func newRunner(e engine.Engine, model *jepa.Model, clips *loader.Clips, cfg Conf
 		return engine.NewTensor(buf, 0, s), nil
 	}
 	var err error
-	if r.dVideo, err = alloc(engine.U8, cfg.Views, v.Frames, v.Side, v.Side, 3); err != nil {
+	if r.dVideo, err = alloc(engine.U8, cfg.Views, v.Frames, v.Side, v.Side, 3); err == nil {
+		r.dMel, err = alloc(engine.F32, cfg.Views, v.Bands, v.MelFrames())
+	}
+	if err != nil {
+		r.free()
 		return nil, err
 	}
-	r.dMel, err = alloc(engine.F32, cfg.Views, v.Bands, v.MelFrames())
-	return r, err
+	return r, nil
 }
 
 func (r *runner) free() {
