@@ -90,7 +90,8 @@ func Fit(e engine.Engine, cfg Config, x tensor.Array, labels []int, classes int)
 	return p, nil
 }
 
-// standardise keeps mean and 1/std of the columns of x.
+// standardise keeps mean and 1/std of the columns of x. A column that does not
+// vary in training has nothing to teach: it is taken as 0 everywhere.
 func (p *Linear) standardise(x tensor.Array) {
 	r, d := x.Shape.Dim(0), x.Shape.Dim(1)
 	p.mean, p.rstd = make([]float32, d), make([]float32, d)
@@ -105,7 +106,9 @@ func (p *Linear) standardise(x tensor.Array) {
 			sq += c * c
 		}
 		p.mean[j] = float32(mean)
-		p.rstd[j] = float32(1 / math.Sqrt(sq/float64(r)+1e-6))
+		if sq/float64(r) > 1e-12*mean*mean { // else constant up to rounding
+			p.rstd[j] = float32(1 / math.Sqrt(sq/float64(r)+1e-6))
+		}
 	}
 }
 
