@@ -20,7 +20,7 @@ func newConfigCommand(g *globals) *cobra.Command {
 		Short: "Every key with its value, its origin and what it means",
 		Example: `  avjepa config show --preset demo
   avjepa config show --preset demo --set train.lr=1e-3 --toml > mine.toml`,
-		Args: cobra.NoArgs,
+		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := s.resolve()
 			if err != nil {
@@ -29,21 +29,20 @@ func newConfigCommand(g *globals) *cobra.Command {
 			if err := showConfig(cmd.OutOrStdout(), c, g.json, asTOML); err != nil {
 				return err
 			}
-			if err := c.Validate(); err != nil {
-				return configError(err)
-			}
-			return nil
+			return validate(c)
 		},
 	}
 	s.addFlags(show)
 	show.Flags().BoolVar(&asTOML, "toml", false, "as a file that --config reads")
 	presets := &cobra.Command{
-		Use: "presets", Short: "The presets, a line each", Args: cobra.NoArgs,
+		Use: "presets", Short: "The presets, a line each", Args: takes(),
+		Example: "  avjepa config presets",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return showPresets(cmd.OutOrStdout(), g.json)
 		},
 	}
 	c.AddCommand(show, presets)
+	group(c)
 	return c
 }
 

@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"runtime"
 	"time"
@@ -14,14 +11,7 @@ import (
 
 	"avjepa/internal/config"
 	"avjepa/internal/dataset"
-	"avjepa/internal/embed"
-	"avjepa/internal/engine"
-	"avjepa/internal/jepa"
 	"avjepa/internal/media"
-	"avjepa/internal/metrics"
-	"avjepa/internal/probe"
-	"avjepa/internal/report"
-	"avjepa/internal/retrieval"
 	"avjepa/internal/scenes"
 	"avjepa/internal/train"
 )
@@ -35,6 +25,8 @@ type demoOptions struct {
 	seed    int64
 	minutes float64
 	fresh   bool
+	train   int // scenes
+	heldOut int // scenes
 	preset  string
 	set     []string
 }
@@ -51,8 +43,11 @@ own videos. Interrupted, it goes on where it was.`,
 		Example: `  avjepa demo
   avjepa demo --seed 1 --name demo-1
   avjepa demo --data ~/Videos`,
-		Args: cobra.NoArgs,
+		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkName(o.name); err != nil {
+				return err
+			}
 			p := g.progress()
 			sum, err := runDemo(cmd.Context(), o, p)
 			p.wait()
@@ -63,6 +58,9 @@ own videos. Interrupted, it goes on where it was.`,
 		},
 	}
 	f := c.Flags()
+	made := scenes.Default()
+	f.IntVar(&o.train, "scenes", made.Train, "scenes to make and train on")
+	f.IntVar(&o.heldOut, "held-out", made.HeldOut, "scenes to make and measure on")
 	f.StringVar(&o.data, "data", "", "your own videos: a folder, a file or a CSV")
 	f.StringVar(&o.work, "work", "data/demo", "folder for scenes and shards")
 	f.StringVar(&o.runs, "runs", "runs", "folder of runs")
@@ -73,31 +71,6 @@ own videos. Interrupted, it goes on where it was.`,
 	f.StringVar(&o.preset, "preset", "", "preset: demo for the scenes, tiny for your own videos")
 	f.StringArrayVar(&o.set, "set", nil, "one setting, as for pretrain")
 	return c
-}
-
-// demoSummary is summary.json and what demo --json prints.
-type demoSummary struct {
-	Seconds   float64            `json:"seconds"`
-	Stages    map[string]float64 `json:"stages"` // seconds each
-	Seed      int64              `json:"seed"`
-	Run       string             `json:"run"`
-	Report    string             `json:"report"`
-	Clips     map[string]int     `json:"clips"` // by split
-	Retrieval retrieval.Metrics  `json:"retrieval"`
-	Probe     *probeSummary      `json:"probe,omitempty"`
-	Pretrain  *pretrainSummary   `json:"pretrain"`
-}
-
-// probeSummary is the accuracy of linear probes on the frozen encoder.
-type probeSummary struct {
-	Classes int         `json:"classes"`
-	Audio   probeResult `json:"audio"`
-	Video   probeResult `json:"video"`
-	Both    probeResult `json:"both"`
-}
-
-type probeResult struct {
-	Top1 float64 `json:"top1"`
 }
 
 // demo is a demo in progress.
@@ -124,11 +97,15 @@ func runDemo(ctx context.Context, o *demoOptions, p *progress) (*demoSummary, er
 		return nil, err
 	}
 	d.cfg = cfg
-	cfg.Data.Dir = filepath.Join(o.work, "clips")
-	if d.own {
-		cfg.Data.Dir = filepath.Join(o.work, "own")
+	if err := d.choose("data.dir", d.folder("clips")); err != nil {
+		return nil, err
 	}
-	cfg.Seed = o.seed
+	if err := d.choose("seed", o.seed); err != nil {
+		return nil, err
+	}
+	if err := validate(cfg); err != nil {
+		return nil, err
+	}
 	for _, s := range []struct {
 		name string
 		run  func(context.Context) error
@@ -152,6 +129,24 @@ func runDemo(ctx context.Context, o *demoOptions, p *progress) (*demoSummary, er
 
 func (d *demo) dir() string { return filepath.Join(d.runs, d.name) }
 
+// choose sets a value that the demo decides on itself.
+func (d *demo) choose(key string, value any) error {
+	if err := d.cfg.Set(key, fmt.Sprint(value), "demo"); err != nil {
+		return configError(err)
+	}
+	return nil
+}
+
+// folder returns where scenes or clips lie: other scenes, another folder.
+func (d *demo) folder(what string) string {
+	if d.own {
+		what = "own"
+	} else if def := scenes.Default(); d.train != def.Train || d.heldOut != def.HeldOut {
+		what = fmt.Sprintf("%s-%d-%d", what, d.train, d.heldOut)
+	}
+	return filepath.Join(d.work, what)
+}
+
 // makeScenes writes the sounding scenes, unless there are videos already.
 func (d *demo) makeScenes(ctx context.Context) error {
 	if d.own {
@@ -162,16 +157,15 @@ func (d *demo) makeScenes(ctx context.Context) error {
 		return err
 	}
 	cfg := scenes.Default()
-	cfg.Workers = runtime.NumCPU()
-	st := d.p.stage("scenes", int64(cfg.Train+cfg.HeldOut), "scenes")
-	err = scenes.Write(ctx, tools, filepath.Join(d.work, "scenes"), cfg,
-		func(done, total int) { st.set(int64(done), int64(total), "") })
-	if err != nil {
-		st.stop()
-		return err
+	cfg.Train, cfg.HeldOut, cfg.Workers = d.train, d.heldOut, runtime.NumCPU()
+	if err := cfg.Validate(); err != nil {
+		return usageError(err)
 	}
-	st.done()
-	return nil
+	st := d.p.stage(ctx, "scenes", int64(cfg.Train+cfg.HeldOut), "scenes")
+	err = scenes.Write(ctx, tools, d.folder("scenes"), cfg,
+		func(done, total int) { st.set(int64(done), int64(total), "") })
+	st.endWith(err)
+	return err
 }
 
 // ingest turns the videos into shards.
@@ -180,7 +174,7 @@ func (d *demo) ingest(ctx context.Context) error {
 	o := &ingestOptions{sources: []string{d.data}, out: d.cfg.Data.Dir, shortSide: d.cfg.View.Resize,
 		fps: def.FPS, clipSeconds: 10, valFraction: 0.2}
 	if !d.own {
-		o.sources = []string{filepath.Join(d.work, "scenes", scenes.ManifestName)}
+		o.sources = []string{filepath.Join(d.folder("scenes"), scenes.ManifestName)}
 		o.fps = scenes.Default().FPS
 	}
 	sum, err := runIngest(ctx, o, d.p)
@@ -192,109 +186,6 @@ func (d *demo) ingest(ctx context.Context) error {
 		d.p.say("%d clips left out, with reasons in %s", n, filepath.Join(o.out, "left-out.csv"))
 	}
 	return nil
-}
-
-// evaluateSeconds is kept back for evaluation and the report.
-const evaluateSeconds = 25
-
-// pretrain trains, for as many steps as the minutes allow.
-func (d *demo) pretrain(ctx context.Context) error {
-	c := d.cfg
-	set, err := openSplit(c.Data.Dir, c.Data.Split)
-	if err != nil {
-		return err
-	}
-	c.Train.BatchSize = min(c.Train.BatchSize, set.Len())
-	if c.Train.BatchSize < 2 {
-		return fmt.Errorf("only %d clips with picture and sound to train on: the demo needs at least 2, "+
-			"and some hundreds to learn anything", set.Len())
-	}
-	if err := c.Validate(); err != nil {
-		return configError(err)
-	}
-	if err := useStats(ctx, c, set, d.p); err != nil {
-		return err
-	}
-	if d.fresh {
-		if err := os.RemoveAll(d.dir()); err != nil {
-			return err
-		}
-	}
-	run, err := train.Open(d.dir())
-	if err != nil {
-		return err
-	}
-	defer run.Close()
-	e, err := openEngine(c)
-	if err != nil {
-		return err
-	}
-	defer e.Close()
-	if _, err := train.Latest(d.dir()); errors.Is(err, train.ErrNoCheckpoint) {
-		if err := d.fit(e, set.Len()); err != nil {
-			return err
-		}
-	} else if err := d.readSteps(); err != nil {
-		return err
-	}
-	d.sum.Pretrain, err = trainIn(ctx, run, c, &pretrainOptions{resume: true}, e, set, d.p)
-	return err
-}
-
-// fit shortens the schedule when the machine is too slow for the whole.
-func (d *demo) fit(e engine.Engine, clips int) error {
-	jc, err := d.cfg.JEPAConfig()
-	if err != nil {
-		return configError(err)
-	}
-	perStep, err := stepSeconds(e, jc, d.cfg.Train.BatchSize)
-	if err != nil {
-		return err
-	}
-	left := d.minutes*60 - time.Since(d.start).Seconds() - evaluateSeconds
-	steps := d.cfg.TrainConfig(clips).Schedule.Steps
-	most := max(20, int(left/(perStep*1.1)))
-	if most < steps || d.own {
-		d.cfg.Train.Steps = min(most, max(steps, 20))
-	}
-	if most < steps {
-		d.p.say("this machine takes %.2f s a step: training %d steps instead of %d to end within %g minutes "+
-			"(--minutes gives more)", perStep, most, steps, d.minutes)
-	}
-	return nil
-}
-
-// readSteps takes the length of an interrupted run from its configuration.
-func (d *demo) readSteps() error {
-	old := config.New()
-	if err := old.ApplyFile(filepath.Join(d.dir(), "config.toml")); err != nil {
-		return err
-	}
-	d.cfg.Train.Steps = old.Train.Steps
-	return nil
-}
-
-// stepSeconds times a few steps of the real model on empty input.
-func stepSeconds(e engine.Engine, jc jepa.Config, batch int) (float64, error) {
-	model, err := jepa.New(e, jc, 0, batch)
-	if err != nil {
-		return 0, err
-	}
-	defer model.Free()
-	in, err := model.NewBatch(engine.U8)
-	if err != nil {
-		return 0, err
-	}
-	best := 0.0
-	for i, began := 0, time.Now(); i < 2 || i < 8 && time.Since(began) < 3*time.Second; i++ {
-		t := time.Now()
-		model.Step(in, i)
-		model.Losses()
-		if s := time.Since(t).Seconds(); best == 0 || s < best {
-			best = s
-		}
-	}
-	return best, nil
 }
 
 // evaluate measures retrieval and probes on held-out clips and writes the report.
@@ -314,121 +205,27 @@ func (d *demo) evaluate(ctx context.Context) error {
 	if t := d.probeTable(); t != nil {
 		data.Tables = append(data.Tables, *t)
 	}
-	data.Limits = demoLimits(d.own)
+	data.Limits = d.limits(ev.n)
 	data.Repeat = fmt.Sprintf("avjepa demo --fresh --seed %d --name %s", d.seed, d.name)
 	if d.own {
-		data.Repeat += " --data " + d.data
+		data.Repeat += fmt.Sprintf(" --data %q", d.data)
 	}
 	d.sum.Report, err = writeReport(d.dir(), data)
 	return err
 }
 
-// probeClips is how many training clips the probes are fitted on.
-const probeClips = 1200
-
-// probe fits linear probes on frozen embeddings of training clips, one per
-// modality, and tests them on the held-out ones. Without labels there is none.
-func (d *demo) probe(ctx context.Context, ev *evaluation) (*probeSummary, error) {
-	labels := ev.set.Labels()
-	if len(labels) < 2 {
-		return nil, nil
-	}
-	class := map[string]int{}
-	for i, l := range labels {
-		class[l] = i
-	}
-	set, err := openSplit(d.cfg.Data.Dir, d.cfg.Data.Split)
-	if err != nil {
-		return nil, err
-	}
-	seen := 0
-	set = set.Where(func(f *dataset.Info) bool { // keys are sorted by file: take them evenly
-		_, known := class[f.Label]
-		seen++
-		return known && seen*probeClips/max(set.Len(), 1) != (seen-1)*probeClips/max(set.Len(), 1)
-	})
-	e, err := openEngine(d.cfg)
-	if err != nil {
-		return nil, err
-	}
-	defer e.Close()
-	st := d.p.stage("probe", int64(set.Len()), "clips")
-	f, _, err := ev.run.embed(ctx, e, set, ev.opts.windows, true,
-		func(n int) { st.set(int64(n), int64(set.Len()), "") })
-	if err != nil {
-		st.stop()
-		return nil, err
-	}
-	st.done()
-	classes := func(s *dataset.Set, index []int) []int {
-		var out []int
-		for _, i := range index {
-			out = append(out, class[s.Info(i).Label])
-		}
-		return out
-	}
-	want, known := classes(ev.set, ev.features.Index), classes(set, f.Index)
-	sum := &probeSummary{Classes: len(labels)}
-	for _, m := range []struct {
-		to             *probeResult
-		train, heldOut embed.Vectors
-	}{{&sum.Audio, f.Audio, ev.features.Audio}, {&sum.Video, f.Video, ev.features.Video},
-		{&sum.Both, f.Both, ev.features.Both}} {
-		head, err := probe.Fit(e, probe.Default(), m.train.CLS, known, len(labels))
-		if err != nil {
-			return nil, err
-		}
-		m.to.Top1 = metrics.TopK(head.Scores(m.heldOut.CLS), want, len(labels), 1)
-	}
-	return sum, nil
-}
-
-func (d *demo) probeTable() *report.Table {
-	s := d.sum.Probe
-	if s == nil {
-		return nil
-	}
-	return &report.Table{Title: "Linear probes on the frozen encoder",
-		Read: "A linear layer fitted on embeddings of training clips names the kind of held-out ones, from sound or picture alone.",
-		Head: []string{"input", "top-1 %", "chance %"},
-		Rows: [][]string{
-			{"sound", percent(s.Audio.Top1), percent(1 / float64(s.Classes))},
-			{"picture", percent(s.Video.Top1), percent(1 / float64(s.Classes))},
-			{"both", percent(s.Both.Top1), percent(1 / float64(s.Classes))},
-		}}
-}
-
-// demoLimits says what to think of the figures.
-func demoLimits(own bool) []string {
-	if own {
-		return []string{"Minutes of training on a CPU show that everything works, not how good the method is: " +
-			"the paper trained for days on eight GPUs.",
-			"A few held-out clips make noisy percentages; retrieval among n clips has a chance level of 1/n."}
+// limits says what to think of figures from n held-out clips.
+func (d *demo) limits(n int) []string {
+	one := fmt.Sprintf("Among %d clips one clip is %.1f percentage points, and chance finds 1 in %d.",
+		n, 100/float64(n), n)
+	if d.own {
+		return []string{"Minutes of training on a CPU show that everything works, not how good the " +
+			"method is: the paper trained for days on eight GPUs.", one}
 	}
 	return []string{
-		"The scenes are a toy: one thing each, eight kinds, seen at 32 pixels. What the encoder matches is kind and size; " +
-			"that it hears when a thing hits the floor has not been shown.",
-		"Among 200 clips one clip is half a percentage point: R@1 is certain to about two points.",
-		"SIGReg ends above its floor of 1.06: the run is short.",
+		"The scenes are a toy: one thing each, eight kinds, seen at 32 pixels. What the encoder " +
+			"matches is kind and size; that it hears when a thing hits the floor has not been shown.",
+		one,
+		"The run is short: SIGReg ends above its floor of 1.06.",
 	}
-}
-
-func showDemo(out io.Writer, s *demoSummary, asJSON bool) error {
-	if asJSON {
-		return writeJSON(out, s)
-	}
-	table(out, "lrrrr", retrievalRows(s.Retrieval))
-	if p := s.Probe; p != nil {
-		fmt.Fprintln(out)
-		chance := percent(1 / float64(p.Classes))
-		table(out, "lrr", [][]string{{"linear probe", "top-1 %", "chance %"},
-			{"sound alone", percent(p.Audio.Top1), chance}, {"picture alone", percent(p.Video.Top1), chance},
-			{"both", percent(p.Both.Top1), chance}})
-	}
-	if t := s.Pretrain; t != nil {
-		fmt.Fprintf(out, "\n%d steps on %d clips at %.0f GFLOP/s; std %.2f, SIGReg %.2f; %.1f %% of training waiting for data\n",
-			t.Steps, t.Clips, t.GFLOPS, t.Last.Std, t.Last.SIGReg, 100*t.WaitShare)
-	}
-	fmt.Fprintf(out, "%s in all. Look at it: %s\n", span(time.Duration(s.Seconds*float64(time.Second))), s.Report)
-	return nil
 }

@@ -27,7 +27,7 @@ func newDoctorCommand(g *globals) *cobra.Command {
 		Use:     "doctor",
 		Short:   "What this machine has, what is missing, and the command that mends it",
 		Example: "  avjepa doctor\n  avjepa doctor --json",
-		Args:    cobra.NoArgs,
+		Args:    takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runDoctor(cmd.Context(), cmd.OutOrStdout(), g.json)
 		},

@@ -3,9 +3,8 @@ package main
 import (
 	"context"
 	"errors"
-	"io/fs"
+	"fmt"
 
-	"avjepa/internal/config"
 	"avjepa/internal/media"
 )
 
@@ -23,7 +22,7 @@ const (
 
 // Sentinels of this package; the table below maps them and those of others.
 var (
-	errInterrupted = errors.New("interrupted")
+	errInterrupted = error(kind{errors.New("interrupted"), context.Canceled})
 	errUsage       = errors.New("usage")
 	errConfig      = errors.New("config")
 	errEngine      = errors.New("engine")
@@ -31,21 +30,19 @@ var (
 	errPartial     = errors.New("done in part")
 )
 
-// exitCodes is the one table from errors to exit codes, first match wins.
+// exitCodes is the one table from errors to exit codes, first match wins. What
+// is not in it is exitError.
 var exitCodes = []struct {
 	err  error
 	code int
 }{
-	{errInterrupted, exitInterrupted},
 	{context.Canceled, exitInterrupted},
 	{errUsage, exitUsage},
-	{errConfig, exitConfig},
-	{config.ErrKey, exitConfig},
-	{media.ErrNoFFmpeg, exitNoFFmpeg},
 	{errEngine, exitEngine},
+	{errConfig, exitConfig},
+	{media.ErrNoFFmpeg, exitNoFFmpeg},
 	{errCheckpoint, exitCheckpoint},
 	{errPartial, exitPartial},
-	{fs.ErrNotExist, exitError},
 }
 
 func exitCode(err error) int {
@@ -67,6 +64,16 @@ func (k kind) Unwrap() []error { return []error{k.error, k.mark} }
 
 func usageError(err error) error  { return kind{err, errUsage} }
 func configError(err error) error { return kind{err, errConfig} }
+
+// partial is the error of a command that did its work without n clips of a data
+// set, or nil for none.
+func partial(n int, data string) error {
+	if n == 0 {
+		return nil
+	}
+	return kind{fmt.Errorf("done without %d clips of %s that could not be read: ingest them again "+
+		"into another folder", n, data), errPartial}
+}
 
 // said is an error whose message has been shown already.
 type said struct{ error }

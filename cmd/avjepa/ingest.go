@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"sort"
 	"time"
 
@@ -41,7 +42,8 @@ a crash or a full disk, it goes on where it was.`,
   avjepa ingest clips.csv --out data/vgg --short-side 256 --fps 8`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usageError(errors.New("ingest needs a file, a folder or a CSV: avjepa ingest videos/ --out data/mine"))
+				return usageError(errors.New("ingest needs a file, a folder or a CSV: " +
+					"avjepa ingest videos/ --out data/mine"))
 			}
 			return nil
 		},
@@ -82,21 +84,26 @@ func runIngest(ctx context.Context, o *ingestOptions, p *progress) (dataset.Summ
 	cfg.RetryLeftOut = o.retry
 	cfg.Settings.ShortSide, cfg.Settings.FPS = o.shortSide, o.fps
 	cfg.Settings.ClipSeconds, cfg.Settings.ValFraction = o.clipSeconds, o.valFraction
-	st := p.stage("ingest", int64(len(entries)), "clips")
-	began := time.Now()
+	st := p.stageThat(ctx, "ingest", int64(len(entries)), "clips", func(n int64) string {
+		return fmt.Sprintf("keeping %d clips", n)
+	})
+	began, before := time.Now(), -1
 	cfg.Progress = func(x dataset.Progress) {
-		rate := float64(x.Clips+x.LeftOut) / max(time.Since(began).Seconds(), 1e-3)
-		note := fmt.Sprintf("%.0f clips/s", rate)
-		if x.LeftOut > 0 {
-			note += fmt.Sprintf(" · %d left out", x.LeftOut)
+		n := x.Clips + x.LeftOut
+		if before < 0 { // the first report is what earlier ingests did
+			before = n
+			st.from(int64(n))
 		}
-		st.set(int64(x.Clips+x.LeftOut), int64(max(len(entries), x.Clips+x.LeftOut)), note)
+		note := fmt.Sprintf("%.0f clips/s", float64(n-before)/max(time.Since(began).Seconds(), 1e-3))
+		if x.LeftOut > 0 {
+			note = fmt.Sprintf("%d left out · %s", x.LeftOut, note)
+		}
+		st.set(int64(n), int64(max(len(entries), n)), note)
 	}
 	sum, err := dataset.Ingest(ctx, cfg)
-	if err != nil {
-		st.stop()
-	} else {
-		st.done()
+	st.endWith(err)
+	if errors.Is(err, context.Canceled) {
+		err = fmt.Errorf("%w; the same command goes on from here", errInterrupted)
 	}
 	return sum, err
 }
@@ -128,18 +135,18 @@ func showIngest(out io.Writer, dir string, sum dataset.Summary, err error, asJSO
 			sum.Seconds / 3600, sum.Bytes, sum.Shards, sum.Splits, outcomes}))
 	}
 	fmt.Fprintf(out, "%d clips kept from %d files: %s, %.1f MB in %d shards, %s\n",
-		sum.Clips, sum.Files, hours(sum.Seconds), float64(sum.Bytes)/1e6, sum.Shards, splits(sum.Splits))
+		sum.Clips, sum.Files, spanOf(sum.Seconds), float64(sum.Bytes)/1e6, sum.Shards, splits(sum.Splits))
 	if len(sum.LeftOut) > 0 {
 		fmt.Fprintf(out, "\n%d left out:\n", len(sum.LeftOut))
 		table(out, "lrl", leftOutRows(sum))
-		fmt.Fprintf(out, "\nAll of them, with reasons: %s/left-out.csv\n", dir)
+		fmt.Fprintf(out, "\nAll of them, with reasons: %s\n", filepath.Join(dir, "left-out.csv"))
 	}
 	for i, l := range sum.Leaks {
 		if i == 3 {
 			fmt.Fprintf(out, "… and %d more\n", len(sum.Leaks)-i)
 			break
 		}
-		fmt.Fprintf(out, "warning: %s and %s are the same file in different splits\n", l.A, l.B)
+		fmt.Fprintf(out, "warning: in different splits, but the same file: %s and %s\n", l.A, l.B)
 	}
 	if err != nil {
 		return err
@@ -172,10 +179,6 @@ func clip(s string, n int) string {
 		return s
 	}
 	return string(r[:n-1]) + "…"
-}
-
-func hours(seconds float64) string {
-	return span(time.Duration(seconds * float64(time.Second)))
 }
 
 func splits(m map[string]int) string {

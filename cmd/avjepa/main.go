@@ -27,14 +27,14 @@ func realMain() int {
 }
 
 // interruptible returns a context that the first Ctrl-C or SIGTERM cancels, so
-// that the command can save and leave; the second one leaves at once.
+// that the command can save and leave (its stage says what it saves); the second
+// one leaves at once.
 func interruptible() (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-signals
-		fmt.Fprintln(os.Stderr, "\navjepa: stopping; press Ctrl-C again to leave at once")
 		cancel(errInterrupted)
 		<-signals
 		os.Exit(exitInterrupted)

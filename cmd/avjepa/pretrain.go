@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -32,28 +30,42 @@ func newPretrainCommand(g *globals) *cobra.Command {
 		Use:   "pretrain",
 		Short: "Train an encoder on a data set, without labels",
 		Long: `Trains AV-JEPA and writes runs/NAME: the resolved configuration, metrics.jsonl and
-checkpoints. Ctrl-C saves and leaves; --resume continues, bit for bit.`,
+checkpoints. Ctrl-C saves and leaves; --resume continues, bit for bit, with the
+settings in the run's config.toml; --set, --config and flags still change them.`,
 		Example: `  avjepa pretrain --data data/mine --preset tiny --name first
   avjepa pretrain --data data/mine --preset tiny --dry-run
-  avjepa pretrain --data data/mine --preset tiny --name first --resume`,
-		Args: cobra.NoArgs,
+  avjepa pretrain --name first --resume`,
+		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.name == "" {
+				o.name = s.preset
+			}
+			if err := checkName(o.name); err != nil {
+				return err
+			}
+			if o.resume {
+				s.run = existing(filepath.Join(o.runs, o.name, "config.toml"))
+			}
 			c, err := s.resolve()
 			if err != nil {
 				return err
 			}
-			for flag, key := range pretrainKeys {
-				if err := override(c, cmd, flag, key); err != nil {
+			for _, k := range pretrainKeys {
+				if err := override(c, cmd, k.flag, k.key); err != nil {
 					return configError(err)
 				}
 			}
-			if o.name == "" {
-				o.name = s.preset
-			}
 			p := g.progress()
-			sum, err := runPretrain(cmd.Context(), c, o, p, cmd.OutOrStdout())
+			if o.dryRun {
+				plan, err := runDryRun(cmd.Context(), c)
+				if err != nil {
+					return err
+				}
+				return showPlan(cmd.OutOrStdout(), plan, g.json)
+			}
+			sum, err := runPretrain(cmd.Context(), c, o, p)
 			p.wait()
-			if o.dryRun || sum == nil {
+			if sum == nil {
 				return err
 			}
 			return errors.Join(err, showPretrain(cmd.OutOrStdout(), sum, g.json))
@@ -75,33 +87,38 @@ checkpoints. Ctrl-C saves and leaves; --resume continues, bit for bit.`,
 	return c
 }
 
-// pretrainKeys maps the flags to the settings they are short for.
-var pretrainKeys = map[string]string{
-	"data": "data.dir", "batch-size": "train.batch_size", "epochs": "train.epochs",
-	"steps": "train.steps", "lr": "train.lr", "seed": "seed", "threads": "engine.threads",
+// pretrainKeys are the flags that are short for settings.
+var pretrainKeys = []struct{ flag, key string }{
+	{"data", "data.dir"}, {"batch-size", "train.batch_size"}, {"epochs", "train.epochs"},
+	{"steps", "train.steps"}, {"lr", "train.lr"}, {"seed", "seed"}, {"threads", "engine.threads"},
 }
 
-// pretrainSummary is how a run ended, for --json and summary.json.
-type pretrainSummary struct {
-	Run        string  `json:"run"`
-	Checkpoint string  `json:"checkpoint"`
-	Steps      int     `json:"steps"`
-	Clips      int     `json:"clips"`
-	Seconds    float64 `json:"seconds"`
-	ClipsPerS  float64 `json:"clips_per_s"`
-	GFLOPS     float64 `json:"gflops"`
-	WaitShare  float64 `json:"wait_share"`
-	PeakRSSMB  float64 `json:"peak_rss_mb"`
-	Skipped    int     `json:"skipped"`
+// latestName is the link to the run begun last.
+const latestName = "latest"
 
-	Last train.Metrics `json:"last"`
+// checkName refuses names of runs that are not one folder below --runs.
+func checkName(name string) error {
+	if name == "" || name == "." || name == ".." || name != filepath.Base(name) {
+		return usageError(fmt.Errorf("--name %q: want a plain name, without a path", name))
+	}
+	if name == latestName {
+		return usageError(fmt.Errorf("--name %s: that is the link to the last run", name))
+	}
+	return nil
 }
 
-// runPretrain trains as configured. The summary is nil when nothing was trained.
-func runPretrain(ctx context.Context, c *config.Config, o *pretrainOptions, p *progress,
-	out io.Writer) (*pretrainSummary, error) {
-	if err := c.Validate(); err != nil {
-		return nil, configError(err)
+// existing returns path if there is something, else "".
+func existing(path string) string {
+	if _, err := os.Stat(path); err != nil {
+		return ""
+	}
+	return path
+}
+
+// openTraining checks a configuration and opens the clips it trains on.
+func openTraining(c *config.Config) (*dataset.Set, error) {
+	if err := validate(c); err != nil {
+		return nil, err
 	}
 	set, err := openSplit(c.Data.Dir, c.Data.Split)
 	if err != nil {
@@ -111,6 +128,38 @@ func runPretrain(ctx context.Context, c *config.Config, o *pretrainOptions, p *p
 		return nil, fmt.Errorf("%s has %d clips with picture and sound to train on, fewer than "+
 			"train.batch_size = %d: ingest more, or lower it", c.Data.Dir, set.Len(), c.Train.BatchSize)
 	}
+	return set, nil
+}
+
+// runDryRun returns what a run would take, and writes nothing.
+func runDryRun(ctx context.Context, c *config.Config) (*runPlan, error) {
+	set, err := openTraining(c)
+	if err != nil {
+		return nil, err
+	}
+	e, err := openEngine(c)
+	if err != nil {
+		return nil, err
+	}
+	defer e.Close()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return planRun(c, e, set)
+}
+
+// runPretrain trains as configured. The summary is nil when nothing was trained.
+func runPretrain(ctx context.Context, c *config.Config, o *pretrainOptions,
+	p *progress) (*pretrainSummary, error) {
+	set, err := openTraining(c)
+	if err != nil {
+		return nil, err
+	}
+	run, err := train.Open(filepath.Join(o.runs, o.name))
+	if err != nil {
+		return nil, err
+	}
+	defer run.Close()
 	if err := useStats(ctx, c, set, p); err != nil {
 		return nil, err
 	}
@@ -119,20 +168,15 @@ func runPretrain(ctx context.Context, c *config.Config, o *pretrainOptions, p *p
 		return nil, err
 	}
 	defer e.Close()
-	if o.dryRun {
-		return nil, dryRun(out, c, e, set)
+	sum, err := trainIn(ctx, run, c, o.resume, e, set, p)
+	if err == nil {
+		err = partial(sum.Skipped, c.Data.Dir)
 	}
-	dir := filepath.Join(o.runs, o.name)
-	run, err := train.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer run.Close()
-	return trainIn(ctx, run, c, o, e, set, p)
+	return sum, err
 }
 
 // trainIn trains in an open run folder.
-func trainIn(ctx context.Context, run *train.Folder, c *config.Config, o *pretrainOptions,
+func trainIn(ctx context.Context, run *train.Folder, c *config.Config, resume bool,
 	e engine.Engine, set *dataset.Set, p *progress) (*pretrainSummary, error) {
 	jc, err := c.JEPAConfig()
 	if err != nil {
@@ -148,52 +192,41 @@ func trainIn(ctx context.Context, run *train.Folder, c *config.Config, o *pretra
 		return nil, err
 	}
 	tc := c.TrainConfig(set.Len())
-	tc.Resume, tc.Workers = o.resume, workers(c)
-	if err := run.Write("config.toml", []byte(tc.TOML)); err != nil {
-		return nil, err
-	}
-	pointLatest(run.Dir)
+	tc.Resume, tc.Workers = resume, workers(c)
 	total := int64(tc.Schedule.Steps)
-	st := p.stage("pretrain", total, "steps")
-	var last train.Metrics
+	st := p.stageThat(ctx, "pretrain", total, "steps", func(n int64) string {
+		return fmt.Sprintf("saving step %d", min(n+1, total)) // the one being taken
+	})
 	first := true
 	res, err := train.Pretrain(ctx, run, e, model, clips, tc, func(m train.Metrics) {
 		if first {
+			pointLatest(run.Dir)
 			st.from(int64(m.Step - 1))
 			first = false
 		}
-		last = m
 		st.set(int64(m.Step), total, fmt.Sprintf("loss %.3f · std %.2f · %.0f clips/s · %.0f GFLOP/s",
 			m.Total, m.Std, m.ClipsPerS, m.GFLOPS))
 	})
 	if errors.Is(err, train.ErrMismatch) {
 		err = kind{err, errCheckpoint}
 	}
-	if err != nil {
-		st.stop()
-	} else {
-		st.done()
-	}
-	for key, why := range res.Skipped {
-		p.say("skipped %s: %v", key, why)
-	}
+	st.endWith(err)
+	p.sayUnread(res.Skipped)
 	if errors.Is(err, errInterrupted) && res.Checkpoint != "" {
-		p.say("saved %s; continue with --resume", res.Checkpoint)
+		err = fmt.Errorf("%w; saved %s; the same command with --resume goes on from here",
+			err, res.Checkpoint)
 	}
 	if res.Seconds == 0 {
 		return nil, err
 	}
-	sum := &pretrainSummary{Run: run.Dir, Checkpoint: res.Checkpoint, Steps: res.Steps, Clips: set.Len(),
-		Seconds: res.Seconds, GFLOPS: res.GFLOPS, WaitShare: res.WaitShare,
-		ClipsPerS: float64((res.Steps-res.First)*c.Train.BatchSize) / res.Seconds,
-		PeakRSSMB: float64(peakRSSBytes()) / (1 << 20), Skipped: len(res.Skipped), Last: last}
-	return sum, errors.Join(err, run.WriteJSON("pretrain.json", sum))
+	sum, errSum := summarise(run, res, c.Train.BatchSize, set.Len())
+	return sum, errors.Join(err, errSum)
 }
 
 // pointLatest makes runs/latest point at a run. It is a convenience: a file
 // system without links goes without.
 func pointLatest(dir string) {
-	link := filepath.Join(filepath.Dir(dir), "latest")
+	link := filepath.Join(filepath.Dir(dir), latestName)
 	if info, err := os.Lstat(link); err == nil && info.Mode()&os.ModeSymlink == 0 {
 		return // somebody's own run of that name
 	}
@@ -202,101 +235,4 @@ func pointLatest(dir string) {
 	if os.Symlink(filepath.Base(dir), tmp) == nil {
 		os.Rename(tmp, link)
 	}
-}
-
-func showPretrain(out io.Writer, s *pretrainSummary, asJSON bool) error {
-	if asJSON {
-		return writeJSON(out, s)
-	}
-	fmt.Fprintf(out, "%d steps in %s: loss %.4f, invariance %.4f, SIGReg %.3f, std %.3f\n",
-		s.Steps, span(time.Duration(s.Seconds*float64(time.Second))),
-		s.Last.Total, s.Last.Invariance, s.Last.SIGReg, s.Last.Std)
-	fmt.Fprintf(out, "%.0f clips/s, %.0f GFLOP/s, %.1f %% of the time waiting for data, %.0f MB at most\n",
-		s.ClipsPerS, s.GFLOPS, 100*s.WaitShare, s.PeakRSSMB)
-	if s.Checkpoint != "" {
-		fmt.Fprintf(out, "%s\n\nNext: avjepa report %s\n", s.Checkpoint, s.Run)
-	}
-	return nil
-}
-
-// dryRun prints what a run would take, without taking it.
-func dryRun(out io.Writer, c *config.Config, e engine.Engine, set *dataset.Set) error {
-	jc, err := c.JEPAConfig()
-	if err != nil {
-		return configError(err)
-	}
-	plan, err := jepa.PlanTraining(jc, c.Train.BatchSize)
-	if err != nil {
-		return err
-	}
-	rate, err := measureRate(e, jc)
-	if err != nil {
-		return err
-	}
-	tc := c.TrainConfig(set.Len())
-	perStep := float64(plan.StepFLOPs) / rate
-	perEpoch := max(1, set.Len()/c.Train.BatchSize)
-	mb := func(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/(1<<20)) }
-	const batchesAhead = 3 // of the loader, on the host
-	cache := min(int64(c.Data.CacheMB)<<20, int64(set.Len())*decodedBytes(c, set))
-	all := plan.Total() + batchesAhead*plan.Inputs + cache
-	table(out, "lr", [][]string{
-		{"parameters", fmt.Sprintf("%d", plan.Parameters)},
-		{"tokens of a view", fmt.Sprintf("%d", jc.Encoder.Tokens())},
-		{"clips", fmt.Sprintf("%d", set.Len())},
-		{"steps", fmt.Sprintf("%d of %d clips", tc.Schedule.Steps, c.Train.BatchSize)},
-		{"parameters, gradients, moments", mb(plan.Values + plan.Gradients + plan.Moments)},
-		{"activations", mb(plan.Activations)},
-		{"batches", mb((1 + batchesAhead) * plan.Inputs)},
-		{"decoded clips kept", mb(cache)},
-		{"memory in all", mb(all)},
-		{"work of a step", fmt.Sprintf("%.1f GFLOP at %.0f GFLOP/s", float64(plan.StepFLOPs)/1e9, rate/1e9)},
-		{"time of an epoch", hours(perStep * float64(perEpoch))},
-		{"time of the run", hours(perStep * float64(tc.Schedule.Steps))},
-	})
-	return nil
-}
-
-// decodedBytes estimates one cached clip from the first of the set.
-func decodedBytes(c *config.Config, set *dataset.Set) int64 {
-	if set.Len() == 0 {
-		return 0
-	}
-	clips, err := newClips(c, set)
-	if err != nil {
-		return 0
-	}
-	d, err := clips.Get(0)
-	if err != nil {
-		return 0
-	}
-	return d.MemoryBytes()
-}
-
-// measureRate times steps of the model with one block and few clips, and
-// returns its speed in operations a second: the estimate for --dry-run.
-func measureRate(e engine.Engine, jc jepa.Config) (float64, error) {
-	const clips = 4
-	jc.Encoder.Depth = 1
-	plan, err := jepa.PlanTraining(jc, clips)
-	if err != nil {
-		return 0, err
-	}
-	model, err := jepa.New(e, jc, 0, clips)
-	if err != nil {
-		return 0, err
-	}
-	defer model.Free()
-	batch, err := model.NewBatch(engine.U8)
-	if err != nil {
-		return 0, err
-	}
-	best := 0.0
-	for i, start := 0, time.Now(); i < 2 || time.Since(start) < time.Second; i++ {
-		t := time.Now()
-		model.Step(batch, i)
-		model.Losses()
-		best = max(best, float64(plan.StepFLOPs)/time.Since(t).Seconds())
-	}
-	return best, nil
 }

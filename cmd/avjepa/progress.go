@@ -1,14 +1,15 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
-	"sync"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/vbauerster/mpb/v8"
-	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
 )
 
@@ -18,14 +19,35 @@ type progress struct {
 	out   io.Writer
 	bars  *mpb.Progress // nil when out is no terminal
 	quiet bool
+	style mpb.BarStyleComposer
 }
 
 func newProgress(out *os.File, quiet bool) *progress {
-	p := &progress{out: out, quiet: quiet}
+	p := &progress{out: out, quiet: quiet, style: barStyle(os.Getenv)}
 	if !quiet && term.IsTerminal(int(out.Fd())) && os.Getenv("TERM") != "dumb" {
-		p.bars = mpb.New(mpb.WithOutput(out), mpb.WithWidth(32), mpb.WithRefreshRate(150*time.Millisecond))
+		p.bars = mpb.New(mpb.WithOutput(out), mpb.WithWidth(barWidth),
+			mpb.WithRefreshRate(150*time.Millisecond))
 	}
 	return p
+}
+
+// barWidth is in cells; a narrow terminal gets less.
+const barWidth = 20
+
+// barStyle draws with lines where the locale has them, else in ASCII. There is
+// no colour in either.
+func barStyle(env func(string) string) mpb.BarStyleComposer {
+	locale := env("LANG")
+	for _, name := range []string{"LC_CTYPE", "LC_ALL"} { // the last one counts most
+		if v := env(name); v != "" {
+			locale = v
+		}
+	}
+	full, empty := "━", "─"
+	if l := strings.ToLower(locale); !strings.Contains(l, "utf-8") && !strings.Contains(l, "utf8") {
+		full, empty = "=", "."
+	}
+	return mpb.BarStyle().Lbound("").Filler(full).Tip(full).Padding(empty).Rbound("")
 }
 
 // wait leaves the finished bars on the screen.
@@ -35,11 +57,15 @@ func (p *progress) wait() {
 	}
 }
 
-// say prints a line above the bars.
+// say prints a line above the bars, unless all is to be quiet.
 func (p *progress) say(format string, args ...any) {
-	if p.quiet {
-		return
+	if !p.quiet {
+		p.tell(format, args...)
 	}
+}
+
+// tell prints a line above the bars.
+func (p *progress) tell(format string, args ...any) {
 	if p.bars != nil {
 		fmt.Fprintf(p.bars, format+"\n", args...)
 		return
@@ -47,106 +73,29 @@ func (p *progress) say(format string, args ...any) {
 	fmt.Fprintf(p.out, format+"\n", args...)
 }
 
-// stage is one bar: some count towards a total.
-type stage struct {
-	p     *progress
-	name  string
-	bar   *mpb.Bar
-	start time.Time
-
-	mu       sync.Mutex
-	total    int64
-	now      int64
-	first    int64 // where counting began: a resumed stage has work behind it
-	note     string
-	lastLine time.Time
-	lastAt   float64
-}
-
-// Lines without a terminal, and the share of the work before an ETA is shown:
-// earlier ones mislead.
-const (
-	lineEvery  = 10 * time.Second
-	lineShare  = 0.05
-	etaFromNow = 0.03
-)
-
-// stage begins a stage. unit names what is counted.
-func (p *progress) stage(name string, total int64, unit string) *stage {
-	s := &stage{p: p, name: name, total: total, start: time.Now(), lastLine: time.Now()}
-	if p.bars != nil {
-		s.bar = p.bars.New(total, mpb.BarStyle().Lbound("").Filler("━").Tip("━").Padding("─").Rbound(""),
-			mpb.PrependDecorators(decor.Name(name, decor.WC{W: 12, C: decor.DindentRight})),
-			mpb.AppendDecorators(
-				decor.CountersNoUnit(" %d/%d "+unit),
-				decor.Any(func(decor.Statistics) string { return s.tail() }),
-			))
+// sayUnread lists clips that could not be read, the first few of many.
+func (p *progress) sayUnread(clips map[string]error) {
+	const most = 5
+	keys := make([]string, 0, len(clips))
+	for k := range clips {
+		keys = append(keys, k)
 	}
-	return s
-}
-
-// from says that the count begins at n, for the ETA.
-func (s *stage) from(n int64) {
-	s.mu.Lock()
-	s.first, s.now = n, n
-	s.mu.Unlock()
-}
-
-// set moves to n of total with a note such as "loss 0.31".
-func (s *stage) set(n, total int64, note string) {
-	s.mu.Lock()
-	s.now, s.total, s.note = n, total, note
-	share := float64(n) / float64(max(total, 1))
-	line := s.bar == nil && !s.p.quiet && n < total &&
-		(time.Since(s.lastLine) >= lineEvery || share-s.lastAt >= lineShare && time.Since(s.lastLine) >= 2*time.Second)
-	if line {
-		s.lastLine, s.lastAt = time.Now(), share
-	}
-	s.mu.Unlock()
-	if s.bar != nil {
-		s.bar.SetTotal(total, false)
-		s.bar.SetCurrent(n)
-	} else if line {
-		s.p.say("%-11s %3.0f %%%s", s.name, 100*share, s.tail())
+	slices.Sort(keys)
+	for i, k := range keys {
+		if i == most {
+			p.say("… and %d more", len(keys)-most)
+			return
+		}
+		p.say("not read: %s: %v", k, clips[k])
 	}
 }
 
-// tail is the note and the time left.
-func (s *stage) tail() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	text := ""
-	if s.note != "" {
-		text = " · " + s.note
-	}
-	if s.now >= s.total && s.total > 0 {
-		return text + " · " + span(time.Since(s.start))
-	}
-	done := float64(s.now-s.first) / float64(max(s.total-s.first, 1))
-	if done < etaFromNow {
-		return text
-	}
-	left := time.Duration(float64(time.Since(s.start)) * (1 - done) / done)
-	return text + " · " + span(left) + " left"
-}
-
-// done ends the stage, as complete.
-func (s *stage) done() {
-	if s.bar != nil {
-		s.bar.SetTotal(max(s.now, 1), true)
-		return
-	}
-	s.mu.Lock()
-	s.now, s.total = max(s.now, 1), max(s.now, 1)
-	s.mu.Unlock()
-	s.p.say("%-11s done%s", s.name, s.tail())
-}
-
-// stop ends the stage where it is, after an error or an interrupt.
-func (s *stage) stop() {
-	if s.bar != nil {
-		s.bar.Abort(false)
-	}
+// onInterrupt says what is being saved when ctx is cancelled, until release is
+// called.
+func (p *progress) onInterrupt(ctx context.Context, what func() string) (release func() bool) {
+	return context.AfterFunc(ctx, func() {
+		p.tell("%s, press Ctrl-C again to quit now", what())
+	})
 }
 
 // span writes a duration as people say it: 45 s, 3 min 20 s, 2 h 5 min.
@@ -160,3 +109,6 @@ func span(d time.Duration) string {
 	}
 	return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
 }
+
+// spanOf is span of a number of seconds.
+func spanOf(seconds float64) string { return span(time.Duration(seconds * float64(time.Second))) }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"html/template"
 	"image"
@@ -28,19 +29,15 @@ func newReportCommand(g *globals) *cobra.Command {
 		Use:     "report RUN",
 		Short:   "One HTML page with a run's curves, retrieval and held-out clips",
 		Example: "  avjepa report runs/demo\n  avjepa report runs/latest --clips 12",
-		Args:    cobra.ExactArgs(1),
+		Args:    takes("RUN"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p := g.progress()
 			path, err := runReport(cmd.Context(), args[0], o, shown, p)
 			p.wait()
-			if err != nil {
+			if path == "" {
 				return err
 			}
-			if g.json {
-				return writeJSON(cmd.OutOrStdout(), map[string]string{"report": path})
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s\n", path)
-			return nil
+			return errors.Join(showReport(cmd.OutOrStdout(), path, g.json), err)
 		},
 	}
 	o.addFlags(c)
@@ -48,13 +45,22 @@ func newReportCommand(g *globals) *cobra.Command {
 	return c
 }
 
+// runReport writes the report of a run folder and returns its path; with clips
+// left out also the error of partial.
 func runReport(ctx context.Context, dir string, o *evalOptions, shown int, p *progress) (string, error) {
+	dir, err := filepath.EvalSymlinks(dir) // runs/latest: the run's own name is to be shown
+	if err != nil {
+		return "", fmt.Errorf("no run there: %w", err)
+	}
 	info, err := os.Stat(dir)
 	if err != nil {
-		return "", fmt.Errorf("no run at %s: %w", dir, err)
+		return "", err
 	}
 	if !info.IsDir() {
 		return "", usageError(fmt.Errorf("%s is a file: report takes a run folder, such as runs/demo", dir))
+	}
+	if shown < 0 {
+		return "", usageError(fmt.Errorf("--clips %d: must not be negative", shown))
 	}
 	ev, err := evaluate(ctx, dir, o, p)
 	if err != nil {
@@ -66,7 +72,19 @@ func runReport(ctx context.Context, dir string, o *evalOptions, shown int, p *pr
 	}
 	d.Repeat = fmt.Sprintf("avjepa pretrain --config %s --name %s\navjepa report %s",
 		filepath.Join(dir, "config.toml"), filepath.Base(dir)+"-again", dir)
-	return writeReport(dir, d)
+	path, err := writeReport(dir, d)
+	if err != nil {
+		return "", err
+	}
+	return path, partial(len(ev.features.Skipped), ev.opts.data)
+}
+
+func showReport(out io.Writer, path string, asJSON bool) error {
+	if asJSON {
+		return writeJSON(out, map[string]string{"report": path})
+	}
+	_, err := fmt.Fprintln(out, path)
+	return err
 }
 
 // writeReport writes report.html into a run folder and returns its path.
@@ -121,16 +139,10 @@ func reportMachine(log []train.Metrics) []report.Setting {
 		{Key: "avjepa", Value: version + ", " + runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH},
 		{Key: "processor", Value: checkCPU().Found},
 	}
-	var seconds, waited, gflop float64
-	for _, m := range log {
-		seconds += m.Seconds
-		waited += m.Seconds * m.WaitShare
-		gflop += m.Seconds * m.GFLOPS
-	}
-	if seconds > 0 {
-		out = append(out,
-			report.Setting{Key: "training", Value: fmt.Sprintf("%d steps in %s, %.0f GFLOP/s, %.1f %% of it waiting for data",
-				len(log), span(time.Duration(seconds*float64(time.Second))), gflop/seconds, 100*waited/seconds)})
+	if t := sumUp(log); t.seconds > 0 {
+		out = append(out, report.Setting{Key: "training",
+			Value: fmt.Sprintf("%d steps in %s, %.0f GFLOP/s, %.1f %% of it waiting for data",
+				len(log), spanOf(t.seconds), t.gflops, 100*t.waitShare)})
 	}
 	return out
 }

@@ -54,7 +54,7 @@ func newRetrieveCommand(g *globals) *cobra.Command {
 candidates by cosine. RUN is a run folder or a checkpoint file.`,
 		Example: `  avjepa retrieve runs/demo
   avjepa retrieve runs/mine --data data/other --split test --json`,
-		Args: cobra.ExactArgs(1),
+		Args: takes("RUN"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p := g.progress()
 			ev, err := evaluate(cmd.Context(), args[0], o, p)
@@ -62,7 +62,10 @@ candidates by cosine. RUN is a run folder or a checkpoint file.`,
 			if err != nil {
 				return err
 			}
-			return showRetrieval(cmd.OutOrStdout(), ev, g.json)
+			if err := showRetrieval(cmd.OutOrStdout(), ev, g.json); err != nil {
+				return err
+			}
+			return partial(len(ev.features.Skipped), ev.opts.data)
 		},
 	}
 	o.addFlags(c)
@@ -98,17 +101,14 @@ func evaluate(ctx context.Context, path string, o *evalOptions, p *progress) (*e
 		return nil, err
 	}
 	defer e.Close()
-	st := p.stage("embed", int64(set.Len()), "clips")
+	st := p.stage(ctx, "embed", int64(set.Len()), "clips")
 	f, clips, err := run.embed(ctx, e, set, o.windows, true,
 		func(n int) { st.set(int64(n), int64(set.Len()), "") })
+	st.endWith(err)
 	if err != nil {
-		st.stop()
 		return nil, err
 	}
-	st.done()
-	for key, why := range f.Skipped {
-		p.say("skipped %s: %v", key, why)
-	}
+	p.sayUnread(f.Skipped)
 	ev := &evaluation{run: run, opts: *o, set: set, clips: clips, features: f, n: len(f.Index)}
 	return ev, ev.measure()
 }

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -32,9 +34,13 @@ First steps:
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError(err) })
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usageError(fmt.Errorf("%w; see %s --help", err, c.CommandPath()))
+	})
 	root.PersistentFlags().BoolVar(&g.json, "json", false, "results as JSON on stdout")
 	root.PersistentFlags().BoolVar(&g.quiet, "quiet", false, "no progress on stderr")
+	group(root)
+	root.SetHelpCommand(newHelpCommand())
 	root.AddCommand(
 		newDemoCommand(g),
 		newIngestCommand(g),
@@ -48,5 +54,56 @@ First steps:
 	return root
 }
 
-// progressFor returns the progress display of a command.
+// progress returns the progress display of a command.
 func (g *globals) progress() *progress { return newProgress(os.Stderr, g.quiet) }
+
+// newHelpCommand is cobra's help, but for a topic that does not exist it fails.
+func newHelpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Help about any command",
+		RunE: func(c *cobra.Command, args []string) error {
+			about, rest, err := c.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return unknownCommand(c.Root(), strings.Join(args, " "))
+			}
+			return about.Help()
+		},
+	}
+}
+
+// group makes a command of subcommands show its help when given none of them,
+// and refuse one that does not exist.
+func group(c *cobra.Command) {
+	c.Args = cobra.ArbitraryArgs
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return c.Help()
+		}
+		return unknownCommand(c, args[0])
+	}
+}
+
+func unknownCommand(c *cobra.Command, name string) error {
+	hint := "see " + c.CommandPath() + " --help"
+	c.SuggestionsMinimumDistance = 2
+	if near := c.SuggestionsFor(name); len(near) > 0 {
+		hint = "did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return usageError(fmt.Errorf("no command %q: %s", name, hint))
+}
+
+// takes accepts as many arguments as there are names; it names them otherwise.
+func takes(names ...string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) == len(names) {
+			return nil
+		}
+		want := "no argument"
+		if len(names) > 0 {
+			want = strings.Join(names, " and ")
+		}
+		return usageError(fmt.Errorf("%s takes %s, got %d arguments %q; see %[1]s --help",
+			c.CommandPath(), want, len(args), args))
+	}
+}

@@ -13,6 +13,7 @@ import (
 // settings are the flags that choose a configuration.
 type settings struct {
 	preset string
+	run    string // config.toml of a run to continue: stands in for the preset
 	file   string
 	set    []string
 }
@@ -27,7 +28,11 @@ func (s *settings) addFlags(c *cobra.Command) {
 // resolve lays defaults, preset, file, environment and flags over each other.
 func (s *settings) resolve() (*config.Config, error) {
 	c := config.New()
-	if s.preset != "" {
+	if s.run != "" {
+		if err := c.ApplyFile(s.run); err != nil {
+			return nil, configError(err)
+		}
+	} else if s.preset != "" {
 		if err := c.ApplyPreset(s.preset); err != nil {
 			return nil, configError(err)
 		}
@@ -52,11 +57,23 @@ func (s *settings) resolve() (*config.Config, error) {
 	return c, nil
 }
 
-// flag overrides a key by a flag of its own, when the flag was given.
+// override sets a key from a flag of its own, when the flag was given.
 func override(c *config.Config, cmd *cobra.Command, flag, key string) error {
 	f := cmd.Flags().Lookup(flag)
 	if !f.Changed {
 		return nil
 	}
 	return c.Set(key, f.Value.String(), "flag --"+flag)
+}
+
+// validate reports every setting that cannot be used.
+func validate(c *config.Config) error {
+	if c.Engine.Name != "cpu" {
+		return kind{fmt.Errorf("engine.name = %q: this build has the engine \"cpu\" alone",
+			c.Engine.Name), errEngine}
+	}
+	if err := c.Validate(); err != nil {
+		return configError(err)
+	}
+	return nil
 }

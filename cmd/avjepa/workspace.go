@@ -2,12 +2,11 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
+	"strings"
 
 	"avjepa/internal/checkpoint"
 	"avjepa/internal/config"
@@ -43,23 +42,16 @@ func openSplit(dir, split string) (*dataset.Set, error) {
 	if split != "" {
 		part := set.Select(split)
 		if part.Len() == 0 {
-			return nil, fmt.Errorf("%s has no clip in split %q: it has %s (choose with data.split or eval.split)",
-				dir, split, quoted(set.Splits()))
+			return nil, fmt.Errorf("%s has no clip in split %q: it has %s (--split, data.split and eval.split choose)",
+				dir, split, strings.Join(set.Splits(), ", "))
 		}
 		set = part
 	}
-	return set.Where(func(f *dataset.Info) bool { return f.HasVideo() && f.HasAudio() }), nil
-}
-
-func quoted(names []string) string {
-	text := ""
-	for i, n := range names {
-		if i > 0 {
-			text += ", "
-		}
-		text += fmt.Sprintf("%q", n)
+	set = set.Where(func(f *dataset.Info) bool { return f.HasVideo() && f.HasAudio() })
+	if set.Len() == 0 {
+		return nil, fmt.Errorf("%s has no clip with both picture and sound in split %q", dir, split)
 	}
-	return text
+	return set, nil
 }
 
 // newClips makes views of a set under a configuration.
@@ -137,80 +129,4 @@ func (r *runState) embed(ctx context.Context, e engine.Engine, set *dataset.Set,
 	f, err := embed.Clips(ctx, e, model, clips,
 		embed.Config{Views: embedViews, Windows: windows, Both: both}, done)
 	return f, clips, err
-}
-
-// melStats is what stats.json of a data set holds.
-type melStats struct {
-	Bands int     `json:"mel_bands"`
-	Clips int     `json:"clips"`
-	Mean  float64 `json:"mel_mean"` // dB
-	Std   float64 `json:"mel_std"`  // dB
-}
-
-const statsName = "stats.json"
-
-// readStats returns the statistics kept with a data set, or false.
-func readStats(dir string, bands int) (melStats, bool) {
-	var s melStats
-	text, err := os.ReadFile(filepath.Join(dir, statsName))
-	if err != nil || json.Unmarshal(text, &s) != nil || s.Bands != bands || !(s.Std > 0) {
-		return melStats{}, false
-	}
-	return s, true
-}
-
-// measureStats computes the statistics over at most limit clips, evenly spaced.
-func measureStats(ctx context.Context, clips *loader.Clips, limit int, done func(n, total int)) (melStats, error) {
-	n := clips.Set.Len()
-	total := n
-	if limit > 0 {
-		total = min(n, limit)
-	}
-	var s view.Stats
-	for i := 0; i < total; i++ {
-		if ctx.Err() != nil {
-			return melStats{}, context.Cause(ctx)
-		}
-		if d, err := clips.Get(i * n / total); err == nil {
-			s.Add(clips.Maker, d)
-		}
-		done(i+1, total)
-	}
-	if s.Clips == 0 {
-		return melStats{}, fmt.Errorf("none of %d clips could be read", total)
-	}
-	return melStats{clips.Maker.Config().Bands, s.Clips, s.Mean(), s.Std()}, nil
-}
-
-// statsClips is how many clips are enough for the statistics of a large set.
-const statsClips = 1000
-
-// useStats sets mel_mean and mel_std from the data, unless somebody chose them.
-func useStats(ctx context.Context, c *config.Config, set *dataset.Set, p *progress) error {
-	if c.Origin("view.mel_mean") != "default" || c.Origin("view.mel_std") != "default" {
-		return nil
-	}
-	s, known := readStats(c.Data.Dir, c.View.MelBands)
-	if !known {
-		clips, err := newClips(c, set)
-		if err != nil {
-			return err
-		}
-		st := p.stage("statistics", int64(min(set.Len(), statsClips)), "clips")
-		s, err = measureStats(ctx, clips, statsClips, func(n, total int) { st.set(int64(n), int64(total), "") })
-		if err != nil {
-			st.stop()
-			return err
-		}
-		st.done()
-		if err := writeStats(c.Data.Dir, s); err != nil {
-			return err
-		}
-	}
-	for key, v := range map[string]float64{"view.mel_mean": s.Mean, "view.mel_std": s.Std} {
-		if err := c.Set(key, fmt.Sprintf("%.6f", v), "data "+c.Data.Dir); err != nil {
-			return err
-		}
-	}
-	return nil
 }

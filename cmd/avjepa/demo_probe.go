@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+
+	"avjepa/internal/dataset"
+	"avjepa/internal/embed"
+	"avjepa/internal/metrics"
+	"avjepa/internal/probe"
+	"avjepa/internal/report"
+)
+
+// probeSummary is the accuracy of linear probes on the frozen encoder.
+type probeSummary struct {
+	Classes int         `json:"classes"`
+	Audio   probeResult `json:"audio"`
+	Video   probeResult `json:"video"`
+	Both    probeResult `json:"both"`
+}
+
+type probeResult struct {
+	Top1 float64 `json:"top1"`
+}
+
+// probeClips is how many training clips the probes are fitted on.
+const probeClips = 1200
+
+// probe fits linear probes on frozen embeddings of training clips, one per
+// modality, and tests them on the held-out ones. Without labels there is none.
+func (d *demo) probe(ctx context.Context, ev *evaluation) (*probeSummary, error) {
+	labels := ev.set.Labels()
+	if len(labels) < 2 {
+		return nil, nil
+	}
+	class := map[string]int{}
+	for i, l := range labels {
+		class[l] = i
+	}
+	set, err := openSplit(d.cfg.Data.Dir, d.cfg.Data.Split)
+	if err != nil {
+		return nil, err
+	}
+	set = everyNth(set, probeClips).Where(func(f *dataset.Info) bool {
+		_, known := class[f.Label]
+		return known
+	})
+	e, err := openEngine(d.cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer e.Close()
+	st := d.p.stage(ctx, "probe", int64(set.Len()), "clips")
+	f, _, err := ev.run.embed(ctx, e, set, ev.opts.windows, true,
+		func(n int) { st.set(int64(n), int64(set.Len()), "") })
+	st.endWith(err)
+	if err != nil {
+		return nil, err
+	}
+	classes := func(s *dataset.Set, index []int) []int {
+		var out []int
+		for _, i := range index {
+			out = append(out, class[s.Info(i).Label])
+		}
+		return out
+	}
+	want, known := classes(ev.set, ev.features.Index), classes(set, f.Index)
+	sum := &probeSummary{Classes: len(labels)}
+	for _, m := range []struct {
+		to             *probeResult
+		train, heldOut embed.Vectors
+	}{{&sum.Audio, f.Audio, ev.features.Audio}, {&sum.Video, f.Video, ev.features.Video},
+		{&sum.Both, f.Both, ev.features.Both}} {
+		head, err := probe.Fit(e, probe.Default(), m.train.CLS, known, len(labels))
+		if err != nil {
+			return nil, err
+		}
+		m.to.Top1 = metrics.TopK(head.Scores(m.heldOut.CLS), want, len(labels), 1)
+	}
+	return sum, nil
+}
+
+func (d *demo) probeTable() *report.Table {
+	s := d.sum.Probe
+	if s == nil {
+		return nil
+	}
+	return &report.Table{Title: "Linear probes on the frozen encoder",
+		Read: "A linear layer fitted on embeddings of training clips names the kind of held-out ones.",
+		Head: []string{"input", "top-1 %", "chance %"},
+		Rows: [][]string{
+			{"sound", percent(s.Audio.Top1), percent(1 / float64(s.Classes))},
+			{"picture", percent(s.Video.Top1), percent(1 / float64(s.Classes))},
+			{"both", percent(s.Both.Top1), percent(1 / float64(s.Classes))},
+		}}
+}
+
+// everyNth returns at most n clips of a set, evenly spaced: keys are sorted by
+// file.
+func everyNth(set *dataset.Set, n int) *dataset.Set {
+	total, i := set.Len(), -1
+	return set.Where(func(*dataset.Info) bool {
+		i++
+		return total <= n || (i+1)*n/total != i*n/total
+	})
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"avjepa/internal/config"
+	"avjepa/internal/engine"
+	"avjepa/internal/train"
+)
+
+// What is kept back for evaluation and the report, and the shortest training.
+const (
+	evaluateSeconds = 25
+	leastSteps      = 20
+)
+
+// pretrain trains, for as many steps as the minutes allow.
+func (d *demo) pretrain(ctx context.Context) error {
+	c := d.cfg
+	set, err := openSplit(c.Data.Dir, c.Data.Split)
+	if err != nil {
+		return err
+	}
+	if set.Len() < 2 {
+		return fmt.Errorf("only %d clips with picture and sound to train on: the demo needs at least 2, "+
+			"and some hundreds to learn anything", set.Len())
+	}
+	if set.Len() < c.Train.BatchSize {
+		if err := d.choose("train.batch_size", set.Len()); err != nil {
+			return err
+		}
+	}
+	if d.sum.Clips[c.Eval.Split] == 0 {
+		d.p.say("no clip in split %q to measure on: measuring on those trained on", c.Eval.Split)
+		if err := d.choose("eval.split", c.Data.Split); err != nil {
+			return err
+		}
+	}
+	run, err := train.Open(d.dir())
+	if err != nil {
+		return err
+	}
+	defer run.Close()
+	if d.fresh {
+		if err := removeCheckpoints(run); err != nil {
+			return err
+		}
+	}
+	if err := useStats(ctx, c, set, d.p); err != nil {
+		return err
+	}
+	e, err := openEngine(c)
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	if _, err := train.Latest(d.dir()); errors.Is(err, train.ErrNoCheckpoint) {
+		err = d.fit(e, set.Len())
+		if err != nil {
+			return err
+		}
+	} else if err := d.readSteps(); err != nil {
+		return err
+	}
+	d.sum.Pretrain, err = trainIn(ctx, run, c, true, e, set, d.p)
+	return err
+}
+
+// fit shortens the schedule when the machine is too slow for the whole.
+func (d *demo) fit(e engine.Engine, clips int) error {
+	jc, err := d.cfg.JEPAConfig()
+	if err != nil {
+		return configError(err)
+	}
+	perStep, err := stepSeconds(e, jc, d.cfg.Train.BatchSize, 3*time.Second)
+	if err != nil {
+		return err
+	}
+	steps := d.cfg.TrainConfig(clips).Schedule.Steps
+	if d.own && d.cfg.Train.Steps == 0 {
+		steps = max(steps, leastSteps) // a handful of clips: an epoch is next to nothing
+	}
+	left := d.minutes*60 - time.Since(d.start).Seconds() - evaluateSeconds
+	if most := max(leastSteps, int(left/(perStep*1.1))); most < steps {
+		d.p.say("%.2f s a step: training %d steps instead of %d to end within %g minutes (--minutes)",
+			perStep, most, steps, d.minutes)
+		steps = most
+	}
+	return d.choose("train.steps", steps)
+}
+
+// readSteps takes the length of an interrupted run from its configuration.
+func (d *demo) readSteps() error {
+	old := config.New()
+	if err := old.ApplyFile(filepath.Join(d.dir(), "config.toml")); err != nil {
+		return configError(err)
+	}
+	return d.choose("train.steps", old.Train.Steps)
+}
+
+// removeCheckpoints makes a run begin again: its log starts anew by itself.
+func removeCheckpoints(run *train.Folder) error {
+	paths, err := train.Checkpoints(run.Dir)
+	if err != nil {
+		return err
+	}
+	for _, path := range paths {
+		if err := os.Remove(path); err != nil {
+			return err
+		}
+	}
+	return nil
+}

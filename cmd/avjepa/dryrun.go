@@ -1,0 +1,132 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"avjepa/internal/config"
+	"avjepa/internal/dataset"
+	"avjepa/internal/engine"
+	"avjepa/internal/jepa"
+)
+
+// runPlan is what a run would take: --dry-run.
+type runPlan struct {
+	Parameters   int     `json:"parameters"`
+	Tokens       int     `json:"tokens"` // of a view
+	Clips        int     `json:"clips"`
+	BatchSize    int     `json:"batch_size"`
+	Steps        int     `json:"steps"`
+	TrainedBytes int64   `json:"trained_bytes"` // parameters, gradients, moments
+	ActiveBytes  int64   `json:"activation_bytes"`
+	BatchBytes   int64   `json:"batch_bytes"` // on the device and ahead of it
+	CacheBytes   int64   `json:"cache_bytes"` // decoded clips
+	TotalBytes   int64   `json:"total_bytes"`
+	StepFLOPs    int64   `json:"step_flops"`
+	FLOPS        float64 `json:"flops"` // measured, a second
+	EpochSeconds float64 `json:"epoch_seconds"`
+	RunSeconds   float64 `json:"run_seconds"`
+}
+
+// planRun counts memory and work of a run and times a few small steps.
+func planRun(c *config.Config, e engine.Engine, set *dataset.Set) (*runPlan, error) {
+	jc, err := c.JEPAConfig()
+	if err != nil {
+		return nil, configError(err)
+	}
+	plan, err := jepa.PlanTraining(jc, c.Train.BatchSize)
+	if err != nil {
+		return nil, err
+	}
+	rate, err := measureRate(e, jc)
+	if err != nil {
+		return nil, err
+	}
+	const batchesAhead = 3 // of the loader, on the host
+	p := &runPlan{
+		Parameters: plan.Parameters, Tokens: jc.Encoder.Tokens(), Clips: set.Len(),
+		BatchSize: c.Train.BatchSize, Steps: c.TrainConfig(set.Len()).Schedule.Steps,
+		TrainedBytes: plan.Values + plan.Gradients + plan.Moments, ActiveBytes: plan.Activations,
+		BatchBytes: (1 + batchesAhead) * plan.Inputs,
+		CacheBytes: min(int64(c.Data.CacheMB)<<20, int64(set.Len())*decodedBytes(c, set)),
+		StepFLOPs:  plan.StepFLOPs, FLOPS: rate,
+	}
+	p.TotalBytes = plan.Total() + batchesAhead*plan.Inputs + p.CacheBytes
+	perStep := float64(p.StepFLOPs) / rate
+	p.EpochSeconds = perStep * float64(max(1, set.Len()/c.Train.BatchSize))
+	p.RunSeconds = perStep * float64(p.Steps)
+	return p, nil
+}
+
+func showPlan(out io.Writer, p *runPlan, asJSON bool) error {
+	if asJSON {
+		return writeJSON(out, p)
+	}
+	mb := func(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/(1<<20)) }
+	table(out, "lr", [][]string{
+		{"parameters", fmt.Sprint(p.Parameters)},
+		{"tokens of a view", fmt.Sprint(p.Tokens)},
+		{"clips", fmt.Sprint(p.Clips)},
+		{"steps", fmt.Sprintf("%d of %d clips", p.Steps, p.BatchSize)},
+		{"parameters, gradients, moments", mb(p.TrainedBytes)},
+		{"activations", mb(p.ActiveBytes)},
+		{"batches", mb(p.BatchBytes)},
+		{"decoded clips kept", mb(p.CacheBytes)},
+		{"memory in all", mb(p.TotalBytes)},
+		{"work of a step", fmt.Sprintf("%.1f GFLOP at %.0f GFLOP/s", float64(p.StepFLOPs)/1e9, p.FLOPS/1e9)},
+		{"time of an epoch", spanOf(p.EpochSeconds)},
+		{"time of the run", spanOf(p.RunSeconds)},
+	})
+	return nil
+}
+
+// decodedBytes estimates one cached clip from the first of the set.
+func decodedBytes(c *config.Config, set *dataset.Set) int64 {
+	clips, err := newClips(c, set)
+	if err != nil {
+		return 0
+	}
+	d, err := clips.Get(0)
+	if err != nil {
+		return 0
+	}
+	return d.MemoryBytes()
+}
+
+// measureRate returns the speed in operations a second of the model with one
+// block and few clips.
+func measureRate(e engine.Engine, jc jepa.Config) (float64, error) {
+	const clips = 4
+	jc.Encoder.Depth = 1
+	plan, err := jepa.PlanTraining(jc, clips)
+	if err != nil {
+		return 0, err
+	}
+	seconds, err := stepSeconds(e, jc, clips, time.Second)
+	return float64(plan.StepFLOPs) / seconds, err
+}
+
+// stepSeconds returns the seconds of the fastest of several steps on empty input,
+// made for about the given time, at least two.
+func stepSeconds(e engine.Engine, jc jepa.Config, batch int, atMost time.Duration) (float64, error) {
+	model, err := jepa.New(e, jc, 0, batch)
+	if err != nil {
+		return 0, err
+	}
+	defer model.Free()
+	in, err := model.NewBatch(engine.U8)
+	if err != nil {
+		return 0, err
+	}
+	best := 0.0
+	for i, began := 0, time.Now(); i < 2 || i < 100 && time.Since(began) < atMost; i++ {
+		t := time.Now()
+		model.Step(in, i)
+		model.Losses()
+		if s := time.Since(t).Seconds(); best == 0 || s < best {
+			best = s
+		}
+	}
+	return best, nil
+}
