@@ -36,7 +36,8 @@ func (c *Config) ViewConfig() view.Config {
 }
 
 // EncoderConfig returns the encoder's own configuration. A width, depth or
-// number of heads other than 0 overrides the size's.
+// number of heads other than 0 overrides the size's. With the error of an unknown
+// size comes the configuration for the default one.
 func (c *Config) EncoderConfig() (vit.Config, error) {
 	m := c.Model
 	out := vit.Config{
@@ -49,6 +50,10 @@ func (c *Config) EncoderConfig() (vit.Config, error) {
 		DropAbsent: m.Absent == "drop",
 	}
 	out, err := out.WithSize(m.Size)
+	if err != nil {
+		err = fmt.Errorf("config: model.size: %w", err)
+		out, _ = out.WithSize(New().Model.Size)
+	}
 	for _, o := range []struct {
 		to   *int
 		from int
@@ -113,34 +118,51 @@ func (c *Config) Validate() error {
 	}
 	check(c.Seed >= 0, "seed = %d: must not be negative", c.Seed)
 	oneOf("engine.name", c.Engine.Name, "cpu")
-	check(c.Engine.Threads >= 0 && c.Engine.Threads <= 1024,
-		"engine.threads = %d: outside 0 to 1024", c.Engine.Threads)
-	check(c.Data.CacheMB >= 0, "data.cache_mb = %d: must not be negative", c.Data.CacheMB)
-	check(c.Data.Workers >= 0 && c.Data.Workers <= 1024,
-		"data.workers = %d: outside 0 to 1024", c.Data.Workers)
+	within := func(key string, n, lo, hi int) {
+		check(n >= lo && n <= hi, "%s = %d: outside %d to %d", key, n, lo, hi)
+	}
+	share := func(key string, x float64) {
+		check(x >= 0 && x <= 1, "%s = %g: outside 0 to 1", key, x)
+	}
+	within("engine.threads", c.Engine.Threads, 0, 1024)
+	within("data.cache_mb", c.Data.CacheMB, 0, 1<<30)
+	within("data.workers", c.Data.Workers, 0, 1024)
+	if k := c.Mask; !k.Enabled { // else the views say so
+		share("mask.drop_p", k.DropP)
+		share("mask.tube_area", k.TubeArea)
+		within("mask.freq_bands", k.FreqBands, 0, math.MaxInt32)
+		within("mask.time_frames", k.TimeFrames, 0, math.MaxInt32)
+	}
 	oneOf("model.absent", c.Model.Absent, "zero", "drop")
+	// Only bounds that keep sizes from overflowing: the model has its own limits.
+	within("model.width", c.Model.Width, 0, 1<<14)
+	within("model.depth", c.Model.Depth, 0, 1<<10)
+	within("model.heads", c.Model.Heads, 0, 1<<14)
+	within("model.mlp_ratio", c.Model.MLPRatio, 1, 64)
+	within("projector.hidden", c.Project.Hidden, 1, 1<<16)
+	within("projector.out", c.Project.Out, 1, 1<<16)
+	within("loss.directions", c.Loss.Directions, 1, 1<<20)
+	within("loss.knots", c.Loss.Knots, 1, 1<<12)
 	oneOf("loss.invariance", c.Loss.Invariance, "mean", "sum")
 	oneOf("loss.sigreg", c.Loss.SIGReg, "per-view", "pooled")
 	t := c.Train
-	check(t.BatchSize >= 2 && t.BatchSize <= 1<<16, "train.batch_size = %d: outside 2 to 65536", t.BatchSize)
+	within("train.batch_size", t.BatchSize, 2, 1<<16)
 	check(t.Steps > 0 || t.Epochs > 0, "train.steps = %d and train.epochs = %d: one must be at least 1",
 		t.Steps, t.Epochs)
-	check(t.Steps >= 0 && t.Epochs >= 0, "train.steps and train.epochs must not be negative")
+	within("train.steps", t.Steps, 0, 1e9)
+	within("train.epochs", t.Epochs, 0, 1e6)
 	check(t.LR > 0, "train.lr = %g: must be above 0", t.LR)
 	check(t.MinLR >= 0 && t.MinLR <= t.LR, "train.min_lr = %g: outside 0 to train.lr", t.MinLR)
-	check(t.Warmup >= 0 && t.Warmup <= 1, "train.warmup = %g: a share, outside 0 to 1", t.Warmup)
-	check(t.WarmupStart >= 0 && t.WarmupStart <= 1, "train.warmup_start = %g: outside 0 to 1", t.WarmupStart)
-	check(t.Keep >= 1, "train.keep = %d: at least 1", t.Keep)
-	check(t.CheckpointEvery >= 0, "train.checkpoint_every = %d: must not be negative", t.CheckpointEvery)
-	check(c.Eval.Windows >= 1 && c.Eval.Windows <= 64, "eval.windows = %d: outside 1 to 64", c.Eval.Windows)
+	share("train.warmup", t.Warmup)
+	share("train.warmup_start", t.WarmupStart)
+	within("train.keep", t.Keep, 1, 1e6)
+	within("train.checkpoint_every", t.CheckpointEvery, 0, 1e9)
+	within("eval.windows", c.Eval.Windows, 1, 64)
 	oneOf("eval.embedding", c.Eval.Embedding, "projected", "cls", "patches")
 
 	errs = append(errs, c.ViewConfig().Validate())
 	model, err := c.JEPAConfig()
-	errs = append(errs, err)
-	if err == nil {
-		errs = append(errs, model.Validate())
-	}
+	errs = append(errs, err, model.Validate())
 	errs = append(errs, c.TrainConfig(0).Optim.Validate())
 	return errors.Join(errs...)
 }

@@ -66,8 +66,8 @@ type View struct {
 	MelStd    float64 `toml:"mel_std" doc:"dB, divided by"`
 }
 
-// Mask is modality dropout and masking of global and local views; all off in
-// the published runs.
+// Mask is modality dropout and masking of local views, which then have both
+// modalities; all off in the published runs.
 type Mask struct {
 	Enabled      bool    `toml:"enabled" doc:"turn the options below on"`
 	DropP        float64 `toml:"drop_p" doc:"probability that a view loses one modality"`

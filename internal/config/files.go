@@ -18,8 +18,13 @@ import (
 //go:embed presets/*.toml
 var presets embed.FS
 
-// maxFileBytes bounds a config file.
-const maxFileBytes = 1 << 20
+// Limits of a config text: a full one has 3 KiB, tables are one deep.
+const (
+	maxFileBytes = 64 << 10
+	maxNesting   = 4
+	maxErrors    = 20  // reported
+	maxDots      = 100 // in a line: the parser takes minutes for very long dotted keys
+)
 
 // Presets returns the names of the presets with the first comment line of each.
 func Presets() map[string]string {
@@ -65,9 +70,6 @@ func (c *Config) ApplyFile(file string) error {
 	if err != nil {
 		return fmt.Errorf("config: %w", err)
 	}
-	if len(text) > maxFileBytes {
-		return fmt.Errorf("config: %s is larger than %d bytes", file, maxFileBytes)
-	}
 	return c.apply(string(text), "file "+file)
 }
 
@@ -78,6 +80,14 @@ func (c *Config) ApplyText(text, origin string) error { return c.apply(text, ori
 // apply sets every key of a TOML text. The key "extends" names a preset to lay
 // down first. All bad keys are reported, not only the first.
 func (c *Config) apply(text, origin string) error {
+	if len(text) > maxFileBytes {
+		return fmt.Errorf("config: %s is larger than %d bytes", origin, maxFileBytes)
+	}
+	for i, line := range strings.Split(text, "\n") {
+		if strings.Count(line, ".") > maxDots {
+			return fmt.Errorf("config: %s line %d has more than %d dots", origin, i+1, maxDots)
+		}
+	}
 	var tree map[string]any
 	if _, err := toml.Decode(text, &tree); err != nil {
 		return fmt.Errorf("config: %s: %w", origin, err)
@@ -92,7 +102,7 @@ func (c *Config) apply(text, origin string) error {
 		}
 	}
 	flat := map[string]string{}
-	if err := flatten(tree, "", flat); err != nil {
+	if err := flatten(tree, "", maxNesting, flat); err != nil {
 		return fmt.Errorf("config: %s: %w", origin, err)
 	}
 	keys := make([]string, 0, len(flat))
@@ -101,7 +111,12 @@ func (c *Config) apply(text, origin string) error {
 	}
 	sort.Strings(keys)
 	var errs []error
-	for _, k := range keys {
+	for i, k := range keys {
+		if len(errs) == maxErrors {
+			errs = append(errs, fmt.Errorf("%s: and perhaps more in %d further keys",
+				origin, len(keys)-i))
+			break
+		}
 		if err := c.Set(k, flat[k], origin); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", origin, err))
 		}
@@ -110,12 +125,15 @@ func (c *Config) apply(text, origin string) error {
 }
 
 // flatten turns nested tables into dotted keys with textual values.
-func flatten(tree map[string]any, prefix string, out map[string]string) error {
+func flatten(tree map[string]any, prefix string, depth int, out map[string]string) error {
+	if depth == 0 {
+		return fmt.Errorf("%.80s…: tables nested more than %d deep", prefix, maxNesting)
+	}
 	for k, v := range tree {
 		key := prefix + k
 		switch v := v.(type) {
 		case map[string]any:
-			if err := flatten(v, key+".", out); err != nil {
+			if err := flatten(v, key+".", depth-1, out); err != nil {
 				return err
 			}
 		case string:
@@ -127,7 +145,7 @@ func flatten(tree map[string]any, prefix string, out map[string]string) error {
 		case float64:
 			out[key] = strconv.FormatFloat(v, 'g', -1, 64)
 		default:
-			return fmt.Errorf("%s: a value of type %T has no place here", key, v)
+			return fmt.Errorf("%.80s: a value of type %T has no place here", key, v)
 		}
 	}
 	return nil

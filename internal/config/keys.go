@@ -7,6 +7,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // ErrKey is behind errors about a key that does not exist.
@@ -38,20 +39,26 @@ func fieldsOf(v reflect.Value, prefix string) []field {
 	return out
 }
 
+// maxKeyBytes is the longest key that is compared with those that exist.
+const maxKeyBytes = 64
+
 // find returns the field of a key, or an error that names the closest keys.
 func (c *Config) find(key string) (field, error) {
 	all := c.fields()
+	far := make(map[string]int, len(all))
 	for _, f := range all {
 		if f.key == key {
 			return f, nil
 		}
+		far[f.key] = distance(f.key, key[:min(len(key), maxKeyBytes)])
 	}
-	sort.SliceStable(all, func(i, j int) bool {
-		return distance(all[i].key, key) < distance(all[j].key, key)
-	})
-	return field{}, fmt.Errorf("%w %q: did you mean %s or %s? (avjepa config show lists all)",
+	sort.SliceStable(all, func(i, j int) bool { return far[all[i].key] < far[all[j].key] })
+	return field{}, fmt.Errorf("%w %.80q: did you mean %s or %s? (avjepa config show lists all)",
 		ErrKey, key, all[0].key, all[1].key)
 }
+
+// maxTextBytes is the longest value that is text: a path.
+const maxTextBytes = 4096
 
 // Set parses text as the value of a key and records where it came from.
 func (c *Config) Set(key, text, origin string) error {
@@ -59,25 +66,31 @@ func (c *Config) Set(key, text, origin string) error {
 	if err != nil {
 		return err
 	}
+	bad := func(want string) error {
+		return fmt.Errorf("config: %s = %.80q: want %s", key, text, want)
+	}
 	switch f.value.Kind() {
 	case reflect.String:
+		if len(text) > maxTextBytes || !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
+			return bad(fmt.Sprintf("at most %d bytes of UTF-8 text", maxTextBytes))
+		}
 		f.value.SetString(text)
 	case reflect.Bool:
 		b, err := strconv.ParseBool(text)
 		if err != nil {
-			return fmt.Errorf("config: %s = %q: want true or false", key, text)
+			return bad("true or false")
 		}
 		f.value.SetBool(b)
 	case reflect.Int, reflect.Int64:
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
-			return fmt.Errorf("config: %s = %q: want a whole number", key, text)
+			return bad("a whole number")
 		}
 		f.value.SetInt(n)
 	case reflect.Float64:
 		x, err := strconv.ParseFloat(text, 64)
 		if err != nil || x != x || x-x != 0 {
-			return fmt.Errorf("config: %s = %q: want a finite number", key, text)
+			return bad("a finite number")
 		}
 		f.value.SetFloat(x)
 	default:
