@@ -43,7 +43,8 @@ func runDoctor(ctx context.Context, out io.Writer, asJSON bool) error {
 		}
 	}
 	if asJSON {
-		if err := writeJSON(out, checks); err != nil {
+		all := map[string]any{"ok": bad == 0, "checks": checks}
+		if err := writeJSON(out, all); err != nil {
 			return err
 		}
 	} else {
