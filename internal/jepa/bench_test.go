@@ -1,6 +1,7 @@
 package jepa
 
 import (
+	"fmt"
 	"testing"
 
 	"avjepa/internal/engine"
@@ -8,20 +9,42 @@ import (
 	"avjepa/internal/optim"
 )
 
-// BenchmarkStep is a training step of the tiny encoder on views of 4 s at 112
-// pixels, two clips.
+// BenchmarkStep times whole training steps, AdamW included, at the geometries
+// of docs/benchmarks.md. GFLOP/s counts 3·depth·(24·n·D² + 4·n²·D) per view, the
+// convention that publications share; GFLOP/s-done counts the products really
+// made: patch embedding and projector too, but not what the last block or an
+// absent modality spares.
 func BenchmarkStep(b *testing.B) {
+	for _, size := range []string{"tiny", "small", "base"} {
+		for _, g := range []struct{ frames, side, mel, clips int }{{8, 112, 401, 2}, {16, 224, 801, 1}} {
+			cfg := Default()
+			cfg.Encoder, _ = cfg.Encoder.WithSize(size)
+			cfg.Encoder.Frames, cfg.Encoder.Side, cfg.Encoder.MelFrames = g.frames, g.side, g.mel
+			clips := max(2, g.clips) // BatchNorm needs two
+			b.Run(fmt.Sprintf("%s/n=%d/clips=%d", size, cfg.Encoder.Tokens(), clips), func(b *testing.B) {
+				benchmarkStep(b, cfg, clips)
+			})
+		}
+	}
+}
+
+// BenchmarkDemoStep is the step of preset "demo".
+func BenchmarkDemoStep(b *testing.B) {
+	cfg := Default()
+	e := &cfg.Encoder
+	e.Width, e.Depth, e.Heads = 64, 3, 2
+	e.Frames, e.Side, e.PatchT, e.Patch = 16, 32, 4, 16
+	e.MelBands, e.MelFrames, e.PatchMel, e.PatchMelT = 64, 257, 64, 16
+	cfg.Hidden, cfg.Proj, cfg.Directions = 512, 64, 256
+	benchmarkStep(b, cfg, 64)
+}
+
+func benchmarkStep(b *testing.B, cfg Config, clips int) {
 	e, err := cpu.New(cpu.Config{})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer e.Close()
-	cfg := Default()
-	if cfg.Encoder, err = cfg.Encoder.WithSize("tiny"); err != nil {
-		b.Fatal(err)
-	}
-	cfg.Encoder.Frames, cfg.Encoder.Side, cfg.Encoder.MelFrames = 8, 112, 401
-	const clips = 2
 	m, err := New(e, cfg, 1, clips)
 	if err != nil {
 		b.Fatal(err)
@@ -38,14 +61,23 @@ func BenchmarkStep(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	step := 0
-	for b.Loop() {
-		m.Step(batch, step)
+	step := func(i int) {
+		m.Step(batch, i)
 		o.Step(1e-4, m.GradSquare())
 		m.Losses()
-		step++
 	}
-	seconds := b.Elapsed().Seconds() / float64(step)
-	b.ReportMetric(clips/seconds, "clips/s")
-	b.ReportMetric(float64(plan.StepFLOPs)/seconds/1e9, "GFLOP/s")
+	step(0)
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := 0; i < b.N; i++ {
+		step(i + 1)
+	}
+	b.StopTimer()
+	seconds := b.Elapsed().Seconds() / float64(b.N)
+	n, d := float64(cfg.Encoder.Tokens()), float64(cfg.Encoder.Width)
+	views := float64(clips * cfg.Views())
+	convention := 3 * views * float64(cfg.Encoder.Depth) * (24*n*d*d + 4*n*n*d)
+	b.ReportMetric(convention/seconds/1e9, "GFLOP/s")
+	b.ReportMetric(float64(plan.StepFLOPs)/seconds/1e9, "GFLOP/s-done")
+	b.ReportMetric(float64(plan.Total())/(1<<20), "MB-planned")
 }
