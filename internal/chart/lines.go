@@ -88,6 +88,10 @@ func (l Lines) WriteSVG(w io.Writer, theme Theme) error {
 		p.Add(line)
 		p.Legend.Add(r.Name, line)
 	}
+	if l.LogY && !(p.Y.Max > p.Y.Min) { // plot would widen it below 0
+		p.Y.Min = math.Max(p.Y.Min/2, math.SmallestNonzeroFloat64)
+		p.Y.Max = math.Min(p.Y.Max*2, math.MaxFloat64)
+	}
 	p.Legend.Top = true
 	p.Legend.Padding = vg.Points(2)
 	c := vgsvg.New(figureWidth, figureHeight)

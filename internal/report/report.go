@@ -51,7 +51,8 @@ type Setting struct{ Key, Value, Origin string }
 // Figure is a picture in a light and a dark variant.
 type Figure struct {
 	Title, Read string
-	Light, Dark template.URL // data: URIs
+	Light       template.URL    // data: URI
+	Dark        template.Srcset // likewise; as an URL its comma would be escaped
 }
 
 // Clip is a held-out clip with its nearest neighbours in both directions.
@@ -89,7 +90,8 @@ func Write(w io.Writer, d Data) error {
 }
 
 // Curves draws the run's log: the losses, their parts, the deviation of the
-// embeddings, and learning rate and gradient norm.
+// embeddings and the gradient norm. Numbers that are not finite are left out, and
+// figures without any.
 func Curves(log []train.Metrics, lambda float64) ([]Figure, error) {
 	if len(log) == 0 {
 		return nil, nil
@@ -132,21 +134,42 @@ func Curves(log []train.Metrics, lambda float64) ([]Figure, error) {
 	}
 	var out []Figure
 	for _, f := range figures {
-		f.lines.XLabel = "step"
-		fig := Figure{Title: f.lines.Title, Read: f.read}
-		for _, v := range []struct {
-			to    *template.URL
-			theme chart.Theme
-		}{{&fig.Light, chart.Light}, {&fig.Dark, chart.Dark}} {
-			var b bytes.Buffer
-			if err := f.lines.WriteSVG(&b, v.theme); err != nil {
-				return nil, fmt.Errorf("report: %w", err)
-			}
-			*v.to = dataURI("image/svg+xml", b.Bytes())
+		if !drawable(f.lines) {
+			continue
 		}
-		out = append(out, fig)
+		f.lines.XLabel = "step"
+		light, err := svg(f.lines, chart.Light)
+		if err != nil {
+			return nil, err
+		}
+		dark, err := svg(f.lines, chart.Dark)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, Figure{Title: f.lines.Title, Read: f.read, Light: light,
+			Dark: template.Srcset(dark)})
 	}
 	return out, nil
+}
+
+// drawable reports whether a chart has a point that its axis can show.
+func drawable(l chart.Lines) bool {
+	for _, s := range l.Series {
+		for _, y := range s.Y {
+			if y-y == 0 && (y > 0 || !l.LogY) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func svg(l chart.Lines, theme chart.Theme) (template.URL, error) {
+	var b bytes.Buffer
+	if err := l.WriteSVG(&b, theme); err != nil {
+		return "", fmt.Errorf("report: %w", err)
+	}
+	return dataURI("image/svg+xml", b.Bytes()), nil
 }
 
 // Health judges the end of a run in words.
@@ -161,6 +184,8 @@ func Health(log []train.Metrics) string {
 	}
 	text := fmt.Sprintf("At the end the embeddings' deviation is %.2f and SIGReg %.2f (floor 1.06): ", std, reg)
 	switch {
+	case std-std != 0 || reg-reg != 0:
+		return text + "the run has diverged, its numbers are not finite."
 	case std < 0.2:
 		return text + "the encoder has collapsed, all clips look alike to it."
 	case std < 0.8 || std > 1.2:
