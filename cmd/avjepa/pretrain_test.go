@@ -175,12 +175,11 @@ func smallDisk(t *testing.T, size string) string {
 // before it is there, nothing half-written is, and --resume goes on from it.
 func TestDiskFullWhileSaving(t *testing.T) {
 	demoFolder(t)
-	disk := smallDisk(t, "4m")
+	disk := smallDisk(t, "12m") // two checkpoints of 5 MB, not three
 	args := []string{"--steps", "6", "--set", "train.checkpoint_every=2", "--set", "train.keep=10"}
 	pretrain(t, disk, args...).wants(t, 1, "no space left", "free")
-	_, at := lastCheckpoint(t, disk)
-	if at%2 != 0 {
-		t.Errorf("checkpoint of step %d", at)
+	if _, at := lastCheckpoint(t, disk); at != 4 {
+		t.Errorf("last checkpoint is of step %d, want 4", at)
 	}
 	err := filepath.WalkDir(disk, func(path string, _ os.DirEntry, err error) error {
 		if strings.Contains(path, ".tmp") {
@@ -207,14 +206,22 @@ func TestDamagedClipsMakeThePartialCode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := shard.WriteAt(bytes.Repeat([]byte{0xAA}, 4096), 0); err != nil {
+	line := regexp.MustCompile(`"train-00007".*"offset":(\d+)`).FindSubmatch(readFile(t, data, "index.jsonl"))
+	if line == nil {
+		t.Fatal("no clip train-00007 in the index")
+	}
+	at, err := strconv.ParseInt(string(line[1]), 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := shard.WriteAt(bytes.Repeat([]byte{0xAA}, 4096), at); err != nil {
 		t.Fatal(err)
 	}
 	if err := shard.Close(); err != nil {
 		t.Fatal(err)
 	}
 	runs := t.TempDir()
-	o := pretrain(t, runs, "--data", data, "--epochs", "2", "--json").wants(t, 3, "not read: ", "1 clips")
+	o := pretrain(t, runs, "--data", data, "--epochs", "2", "--json").wants(t, 3, "not read: train-00007", "1 clips")
 	if n := number(t, o.object(t), "skipped"); n != 1 {
 		t.Errorf("%v skipped, want 1", n)
 	}
