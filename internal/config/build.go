@@ -147,8 +147,8 @@ func (c *Config) Validate() error {
 	oneOf("loss.sigreg", c.Loss.SIGReg, "per-view", "pooled")
 	t := c.Train
 	within("train.batch_size", t.BatchSize, 2, 1<<16)
-	check(t.Steps > 0 || t.Epochs > 0, "train.steps = %d and train.epochs = %d: one must be at least 1",
-		t.Steps, t.Epochs)
+	check(t.Steps > 0 || t.Epochs > 0,
+		"train.steps = %d and train.epochs = %d: one must be at least 1", t.Steps, t.Epochs)
 	within("train.steps", t.Steps, 0, 1e9)
 	within("train.epochs", t.Epochs, 0, 1e6)
 	check(t.LR > 0, "train.lr = %g: must be above 0", t.LR)

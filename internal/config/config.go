@@ -93,7 +93,7 @@ type Model struct {
 	EmbedNorm        bool    `toml:"embed_norm" doc:"LayerNorm after the embedding"`
 	FinalNorm        bool    `toml:"final_norm" doc:"LayerNorm after the last block"`
 	InitStd          float64 `toml:"init_std" doc:"standard deviation of initial weights"`
-	Absent           string  `toml:"absent" doc:"zero keeps the tokens of an absent modality, drop removes them"`
+	Absent           string  `toml:"absent" doc:"tokens of an absent modality: zero keeps, drop removes them"`
 }
 
 // Project is the projector.

@@ -99,7 +99,8 @@ type runner struct {
 	buffers      []engine.Buffer
 }
 
-func newRunner(e engine.Engine, model *jepa.Model, clips *loader.Clips, cfg Config) (*runner, error) {
+func newRunner(e engine.Engine, model *jepa.Model, clips *loader.Clips,
+	cfg Config) (*runner, error) {
 	if cfg.Windows < 1 || cfg.Views < cfg.Windows {
 		return nil, fmt.Errorf("embed: %d windows of a clip must be 1 to %d, the views run at once",
 			cfg.Windows, cfg.Views)

@@ -139,7 +139,8 @@ func TestOneAtATime(t *testing.T) {
 }
 
 // alone embeds one window at a time: audio, video, both.
-func alone(t *testing.T, e engine.Engine, m *jepa.Model, clips *loader.Clips, windows int) [3]Vectors {
+func alone(t *testing.T, e engine.Engine, m *jepa.Model, clips *loader.Clips,
+	windows int) [3]Vectors {
 	t.Helper()
 	v := clips.Maker.Config()
 	video := make([]byte, v.Frames*v.Side*v.Side*3)

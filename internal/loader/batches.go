@@ -72,8 +72,8 @@ func reorder(p []int, r *rng.Stream, seed uint64, epoch int) {
 func New(clips *Clips, cfg Config, first int) (*Loader, error) {
 	n := clips.Set.Len()
 	if cfg.BatchSize < 2 || n < cfg.BatchSize {
-		return nil, fmt.Errorf("loader: %w: %d clips for batches of %d (at least 2, BatchNorm needs them)",
-			ErrNoClip, n, cfg.BatchSize)
+		return nil, fmt.Errorf("loader: %w: %d clips for batches of %d (at least 2, "+
+			"BatchNorm needs them)", ErrNoClip, n, cfg.BatchSize)
 	}
 	ahead := cfg.Ahead
 	if ahead == 0 {

@@ -14,7 +14,8 @@ import (
 
 // blobs returns n features of d values around one centre per class, and labels.
 // With apart = 0 the features say nothing about the label.
-func blobs(r *rng.Stream, centres []float32, n, d, classes int, apart float64) (tensor.Array, []int) {
+func blobs(r *rng.Stream, centres []float32, n, d, classes int,
+	apart float64) (tensor.Array, []int) {
 	x, labels := make([]float32, n*d), make([]int, n)
 	for i := range n {
 		labels[i] = r.IntN(classes)

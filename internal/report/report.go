@@ -1,7 +1,8 @@
 // Package report writes what a run did and what its encoder can do as one HTML
 // file that needs nothing else: no network, no script, light and dark.
 //
-//	err := report.Write(w, report.Data{Title: "demo", Verdict: "…", Curves: report.Curves(metrics)})
+//	curves, err := report.Curves(metrics, lambda)
+//	err = report.Write(w, report.Data{Title: "demo", Verdict: "…", Curves: curves})
 package report
 
 import (
@@ -127,9 +128,11 @@ func Curves(log []train.Metrics, lambda float64) ([]Figure, error) {
 		{chart.Lines{Title: "Deviation of the embeddings", YLabel: "std",
 			Series:     []chart.Series{pick("std", func(m train.Metrics) float64 { return m.Std })},
 			References: []chart.Reference{{Name: "target 1", Y: 1}}},
-			"It should rise to about 1 and stay; towards 0 means that all clips look alike to the encoder."},
+			"It should rise to about 1 and stay; towards 0 means that all clips look alike to " +
+				"the encoder."},
 		{chart.Lines{Title: "Gradient norm", YLabel: "norm", LogY: true,
-			Series: []chart.Series{pick("before clipping", func(m train.Metrics) float64 { return m.GradNorm })}},
+			Series: []chart.Series{pick("before clipping",
+				func(m train.Metrics) float64 { return m.GradNorm })}},
 			"Spikes above the clip bound are cut; a rising floor hints at too high a learning rate."},
 	}
 	var out []Figure
@@ -182,14 +185,16 @@ func Health(log []train.Metrics) string {
 	for _, m := range tail {
 		std, reg = std+m.Std/float64(len(tail)), reg+m.SIGReg/float64(len(tail))
 	}
-	text := fmt.Sprintf("At the end the embeddings' deviation is %.2f and SIGReg %.2f (floor 1.06): ", std, reg)
+	text := fmt.Sprintf("At the end the embeddings' deviation is %.2f and SIGReg %.2f "+
+		"(floor 1.06): ", std, reg)
 	switch {
 	case std-std != 0 || reg-reg != 0:
 		return text + "the run has diverged, its numbers are not finite."
 	case std < 0.2:
 		return text + "the encoder has collapsed, all clips look alike to it."
 	case std < 0.8 || std > 1.2:
-		return text + "not collapsed, but far from the unit normal it is pulled to; a longer run or a larger λ helps."
+		return text + "not collapsed, but far from the unit normal it is pulled to; a longer run " +
+			"or a larger λ helps."
 	}
 	return text + "no collapse."
 }

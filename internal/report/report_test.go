@@ -41,7 +41,8 @@ func evilData(t *testing.T) Data {
 	set := []Setting{{evil, evil, evil}}
 	return Data{Title: evil, Verdict: evil, Health: evil, Curves: curves, Cut: evil,
 		Tables: []Table{{Title: evil, Read: evil, Head: []string{evil}, Rows: [][]string{{evil}}}},
-		Clips:  []Clip{{Key: evil, Label: evil, Frames: JPEG(img), Mel: PNG(img), A2V: found, V2A: found}},
+		Clips: []Clip{{Key: evil, Label: evil, Frames: JPEG(img), Mel: PNG(img),
+			A2V: found, V2A: found}},
 		Limits: []string{evil}, Config: set, Machine: set, Repeat: evil, Made: evil}
 }
 

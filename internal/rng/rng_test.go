@@ -34,7 +34,8 @@ func TestNames(t *testing.T) {
 
 func TestRestartAllocatesNothing(t *testing.T) {
 	s, name := New(1), strings.Repeat("k", 60)
-	if n := testing.AllocsPerRun(100, func() { s.Restart(9, "view", int(s.Uint64()>>1), name) }); n != 0 {
+	n := testing.AllocsPerRun(100, func() { s.Restart(9, "view", int(s.Uint64()>>1), name) })
+	if n != 0 {
 		t.Errorf("Restart allocates %v times", n)
 	}
 }

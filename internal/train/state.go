@@ -80,8 +80,8 @@ func ReadState(path string) (State, *checkpoint.File, error) {
 		return State{}, nil, err
 	}
 	if f.Metadata["format"] != format {
-		return State{}, nil, fmt.Errorf("train: %s is not a checkpoint of avjepa: its format is %q, not %q",
-			path, f.Metadata["format"], format)
+		return State{}, nil, fmt.Errorf("train: %s is not a checkpoint of avjepa: its format is "+
+			"%q, not %q", path, f.Metadata["format"], format)
 	}
 	s := State{Config: f.Metadata["config"], Data: f.Metadata["data"]}
 	if s.Step, err = strconv.Atoi(f.Metadata["step"]); err != nil || s.Step < 0 {
