@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"hash/fnv"
+	"io"
 	"path/filepath"
 	"runtime"
 	"time"
@@ -51,6 +54,12 @@ own videos. Interrupted, it goes on where it was.`,
 			p := g.progress()
 			sum, err := runDemo(cmd.Context(), o, p)
 			p.wait()
+			if errors.Is(err, errInterrupted) && o.fresh {
+				return fmt.Errorf("%w; the same command without --fresh goes on from here", err)
+			}
+			if errors.Is(err, errInterrupted) {
+				return sameAgain(err)
+			}
 			if err != nil {
 				return err
 			}
@@ -137,10 +146,13 @@ func (d *demo) choose(key string, value any) error {
 	return nil
 }
 
-// folder returns where scenes or clips lie: other scenes, another folder.
+// folder returns where scenes or clips lie: other scenes or videos, another
+// folder.
 func (d *demo) folder(what string) string {
 	if d.own {
-		what = "own"
+		h := fnv.New32a()
+		io.WriteString(h, d.data)
+		what = fmt.Sprintf("own-%08x", h.Sum32())
 	} else if def := scenes.Default(); d.train != def.Train || d.heldOut != def.HeldOut {
 		what = fmt.Sprintf("%s-%d-%d", what, d.train, d.heldOut)
 	}

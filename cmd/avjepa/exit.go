@@ -75,6 +75,12 @@ func partial(n int, data string) error {
 		"into another folder", n, data), errPartial}
 }
 
+// sameAgain is the error of a command that was interrupted and continues when
+// it is given again.
+func sameAgain(err error) error {
+	return fmt.Errorf("%w; the same command goes on from here", err)
+}
+
 // said is an error whose message has been shown already.
 type said struct{ error }
 

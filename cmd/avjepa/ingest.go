@@ -7,6 +7,7 @@ import (
 	"io"
 	"path/filepath"
 	"sort"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -94,16 +95,20 @@ func runIngest(ctx context.Context, o *ingestOptions, p *progress) (dataset.Summ
 			before = n
 			st.from(int64(n))
 		}
-		note := fmt.Sprintf("%.0f clips/s", float64(n-before)/max(time.Since(began).Seconds(), 1e-3))
+		var notes []string
 		if x.LeftOut > 0 {
-			note = fmt.Sprintf("%d left out · %s", x.LeftOut, note)
+			notes = append(notes, fmt.Sprintf("%d left out", x.LeftOut))
 		}
-		st.set(int64(n), int64(max(len(entries), n)), note)
+		if n > before {
+			rate := float64(n-before) / max(time.Since(began).Seconds(), 1e-3)
+			notes = append(notes, fmt.Sprintf("%.0f clips/s", rate))
+		}
+		st.set(int64(n), int64(max(len(entries), n)), strings.Join(notes, " · "))
 	}
 	sum, err := dataset.Ingest(ctx, cfg)
 	st.endWith(err)
-	if errors.Is(err, context.Canceled) {
-		err = fmt.Errorf("%w; the same command goes on from here", errInterrupted)
+	if errors.Is(err, context.Canceled) { // a child that was ended may speak first
+		err = errInterrupted
 	}
 	return sum, err
 }
@@ -123,6 +128,9 @@ type ingestJSON struct {
 
 // showIngest prints the closing table, also of an ingest that kept nothing.
 func showIngest(out io.Writer, dir string, sum dataset.Summary, err error, asJSON bool) error {
+	if errors.Is(err, errInterrupted) {
+		return sameAgain(err)
+	}
 	if err != nil && !errors.Is(err, dataset.ErrNoClips) {
 		return err
 	}

@@ -169,8 +169,12 @@ func runPretrain(ctx context.Context, c *config.Config, o *pretrainOptions,
 	}
 	defer e.Close()
 	sum, err := trainIn(ctx, run, c, o.resume, e, set, p)
-	if err == nil {
+	switch {
+	case err == nil:
 		err = partial(sum.Skipped, c.Data.Dir)
+	case errors.Is(err, errInterrupted) && sum != nil:
+		err = fmt.Errorf("%w; go on with: avjepa pretrain --runs %s --name %s --resume",
+			err, o.runs, o.name)
 	}
 	return sum, err
 }
@@ -204,17 +208,16 @@ func trainIn(ctx context.Context, run *train.Folder, c *config.Config, resume bo
 			st.from(int64(m.Step - 1))
 			first = false
 		}
-		st.set(int64(m.Step), total, fmt.Sprintf("loss %.3f · std %.2f · %.0f clips/s · %.0f GFLOP/s",
-			m.Total, m.Std, m.ClipsPerS, m.GFLOPS))
+		st.set(int64(m.Step), total, fmt.Sprintf("loss %.3f · std %.2f · %.0f clips/s",
+			m.Total, m.Std, m.ClipsPerS))
 	})
 	if errors.Is(err, train.ErrMismatch) {
-		err = kind{err, errCheckpoint}
+		err = kind{fmt.Errorf("%w; choose another --name for another run", err), errCheckpoint}
 	}
 	st.endWith(err)
 	p.sayUnread(res.Skipped)
 	if errors.Is(err, errInterrupted) && res.Checkpoint != "" {
-		err = fmt.Errorf("%w; saved %s; the same command with --resume goes on from here",
-			err, res.Checkpoint)
+		err = fmt.Errorf("%w; saved %s", err, res.Checkpoint)
 	}
 	if res.Seconds == 0 {
 		return nil, err

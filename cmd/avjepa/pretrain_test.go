@@ -84,7 +84,7 @@ func TestInterruptAndResume(t *testing.T) {
 	whole, parts := t.TempDir(), t.TempDir()
 	pretrain(t, whole, "--steps", fmt.Sprint(steps)).wants(t, 0)
 	o := interrupt(t, parts, os.Interrupt, "--steps", fmt.Sprint(steps)).wants(t, 130,
-		"press Ctrl-C again to quit now", "avjepa: interrupted; saved", "--resume")
+		"press Ctrl-C again to quit now", "avjepa: interrupted; saved", "avjepa pretrain --runs "+parts+" --name r --resume")
 	_, at := lastCheckpoint(t, parts)
 	if at < 1 || at >= steps {
 		t.Fatalf("interrupted at step %d of %d", at, steps)

@@ -67,7 +67,7 @@ func (p *progress) say(format string, args ...any) {
 // tell prints a line above the bars.
 func (p *progress) tell(format string, args ...any) {
 	if p.bars != nil {
-		fmt.Fprintf(p.bars, format+"\n", args...)
+		fmt.Fprintf(p.bars, "\r"+format+"\n", args...) // the terminal may have written ^C there
 		return
 	}
 	fmt.Fprintf(p.out, format+"\n", args...)

@@ -156,7 +156,7 @@ func showRetrieval(out io.Writer, ev *evaluation, asJSON bool) error {
 		return writeJSON(out, ev.metrics)
 	}
 	table(out, "lrrrr", retrievalRows(ev.metrics))
-	fmt.Fprintf(out, "\n%s embedding, %d window(s), split %q of %s, step %d\n", ev.opts.embedding,
-		ev.opts.windows, ev.opts.split, ev.opts.data, ev.run.state.Step)
+	fmt.Fprintf(out, "\n%s embedding, windows of a clip: %d, step %d\nsplit %q of %s\n",
+		ev.opts.embedding, ev.opts.windows, ev.run.state.Step, ev.opts.split, ev.opts.data)
 	return nil
 }

@@ -95,7 +95,10 @@ func (s *stage) set(n, total int64, note string) {
 func (s *stage) tail() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	text := fmt.Sprintf(" %d/%d %s", s.now, s.total, s.unit)
+	text := fmt.Sprintf(" %d/%d", s.now, s.total)
+	if s.note == "" {
+		text += " " + s.unit // a note says it well enough, and 80 columns are few
+	}
 	done := float64(s.now-s.first) / float64(max(s.total-s.first, 1))
 	switch {
 	case s.took > 0:
