@@ -109,6 +109,9 @@ func TestPresets(t *testing.T) {
 	mustNot(t, c.Set("train.eps", "123456789012345680000000", "flag"))
 	mustNot(t, c.Set("seed", "9223372036854775807", "flag"))
 	roundTrip(t, "awkward values", c)
+	if !strings.Contains(c.TOML(), "crop_max = 1.0\n") {
+		t.Error("a whole number is not written as the float it is")
+	}
 }
 
 // roundTrip holds TOML to what ApplyFile reads back, over other values.

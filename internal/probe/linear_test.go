@@ -20,7 +20,7 @@ func blobs(r *rng.Stream, centres []float32, n, d, classes int,
 	for i := range n {
 		labels[i] = r.IntN(classes)
 		for j := range d {
-			x[i*d+j] = float32(r.NormFloat64()) + float32(apart)*centres[labels[i]*d+j] + 40
+			x[i*d+j] = float32(r.NormFloat64()) + float32(apart)*centres[labels[i]*d+j] + 2000
 			if j == 0 {
 				x[i*d] = 5 // a feature that never varies
 			}
