@@ -119,7 +119,8 @@ func runDemo(ctx context.Context, o *demoOptions, p *progress) (*demoSummary, er
 		name string
 		run  func(context.Context) error
 	}{
-		{"scenes", d.makeScenes}, {"ingest", d.ingest}, {"pretrain", d.pretrain}, {"evaluate", d.evaluate},
+		{"scenes", d.makeScenes}, {"ingest", d.ingest},
+		{"pretrain", d.pretrain}, {"evaluate", d.evaluate},
 	} {
 		began := time.Now()
 		if err := s.run(ctx); err != nil {
@@ -183,8 +184,8 @@ func (d *demo) makeScenes(ctx context.Context) error {
 // ingest turns the videos into shards.
 func (d *demo) ingest(ctx context.Context) error {
 	def := dataset.DefaultIngestConfig().Settings
-	o := &ingestOptions{sources: []string{d.data}, out: d.cfg.Data.Dir, shortSide: d.cfg.View.Resize,
-		fps: def.FPS, clipSeconds: 10, valFraction: 0.2}
+	o := &ingestOptions{sources: []string{d.data}, out: d.cfg.Data.Dir,
+		shortSide: d.cfg.View.Resize, fps: def.FPS, clipSeconds: 10, valFraction: 0.2}
 	if !d.own {
 		o.sources = []string{filepath.Join(d.folder("scenes"), scenes.ManifestName)}
 		o.fps = scenes.Default().FPS

@@ -29,11 +29,13 @@ func showDemo(out io.Writer, s *demoSummary, asJSON bool) error {
 		fmt.Fprintln(out)
 		chance := percent(1 / float64(p.Classes))
 		table(out, "lrr", [][]string{{"linear probe", "top-1 %", "chance %"},
-			{"sound alone", percent(p.Audio.Top1), chance}, {"picture alone", percent(p.Video.Top1), chance},
+			{"sound alone", percent(p.Audio.Top1), chance},
+			{"picture alone", percent(p.Video.Top1), chance},
 			{"both", percent(p.Both.Top1), chance}})
 	}
 	if t := s.Pretrain; t != nil {
-		fmt.Fprintf(out, "\n%d steps on %d clips: std %.2f, SIGReg %.2f; %.0f GFLOP/s, %.1f %% waiting for data\n",
+		fmt.Fprintf(out, "\n%d steps on %d clips: std %.2f, SIGReg %.2f; %.0f GFLOP/s, "+
+			"%.1f %% waiting for data\n",
 			t.Steps, t.Clips, t.Last.Std, t.Last.SIGReg, t.GFLOPS, 100*t.WaitShare)
 	}
 	fmt.Fprintf(out, "%s in all. Look at it: %s\n", spanOf(s.Seconds), s.Report)

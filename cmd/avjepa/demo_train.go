@@ -27,8 +27,8 @@ func (d *demo) pretrain(ctx context.Context) error {
 		return err
 	}
 	if set.Len() < 2 {
-		return fmt.Errorf("only %d clips with picture and sound to train on: the demo needs at least 2, "+
-			"and some hundreds to learn anything", set.Len())
+		return fmt.Errorf("too few clips with picture and sound to train on (%d): the demo needs at "+
+			"least 2, and some hundreds to learn anything", set.Len())
 	}
 	if set.Len() < c.Train.BatchSize {
 		if err := d.choose("train.batch_size", set.Len()); err != nil {
@@ -87,8 +87,8 @@ func (d *demo) fit(e engine.Engine, clips int) error {
 	}
 	left := d.minutes*60 - time.Since(d.start).Seconds() - evaluateSeconds
 	if most := max(leastSteps, int(left/(perStep*1.1))); most < steps {
-		d.p.say("%.2f s a step: training %d steps instead of %d to end within %g minutes (--minutes)",
-			perStep, most, steps, d.minutes)
+		d.p.say("%.2f s a step: training %d steps instead of %d to end within %g minutes "+
+			"(--minutes)", perStep, most, steps, d.minutes)
 		steps = most
 	}
 	return d.choose("train.steps", steps)

@@ -74,7 +74,8 @@ func showPlan(out io.Writer, p *runPlan, asJSON bool) error {
 		{"batches", mb(p.BatchBytes)},
 		{"decoded clips kept", mb(p.CacheBytes)},
 		{"memory in all", mb(p.TotalBytes)},
-		{"work of a step", fmt.Sprintf("%.1f GFLOP at %.0f GFLOP/s", float64(p.StepFLOPs)/1e9, p.FLOPS/1e9)},
+		{"work of a step", fmt.Sprintf("%.1f GFLOP at %.0f GFLOP/s",
+			float64(p.StepFLOPs)/1e9, p.FLOPS/1e9)},
 		{"time of an epoch", spanOf(p.EpochSeconds)},
 		{"time of the run", spanOf(p.RunSeconds)},
 	})

@@ -71,8 +71,8 @@ func partial(n int, data string) error {
 	if n == 0 {
 		return nil
 	}
-	return kind{fmt.Errorf("done without %d clips of %s that could not be read: ingest them again "+
-		"into another folder", n, data), errPartial}
+	return kind{fmt.Errorf("done, without the clips of %s that could not be read (%d): "+
+		"ingest them again into another folder", data, n), errPartial}
 }
 
 // sameAgain is the error of a command that was interrupted and continues when

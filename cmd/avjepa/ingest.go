@@ -61,13 +61,17 @@ a crash or a full disk, it goes on where it was.`,
 	}
 	f := c.Flags()
 	f.StringVar(&o.out, "out", "", "folder to write shards to")
-	f.IntVar(&o.shortSide, "short-side", def.ShortSide, "pixels of the frames' short side; never enlarged")
+	f.IntVar(&o.shortSide, "short-side", def.ShortSide,
+		"pixels of the frames' short side; never enlarged")
 	f.Float64Var(&o.fps, "fps", def.FPS, "frames kept per second")
-	f.Float64Var(&o.clipSeconds, "clip-seconds", def.ClipSeconds, "longer videos are cut into clips of this length")
-	f.Float64Var(&o.valFraction, "held-out", def.ValFraction, "share of the sources held out where no split is given")
+	f.Float64Var(&o.clipSeconds, "clip-seconds", def.ClipSeconds,
+		"longer videos are cut into clips of this length")
+	f.Float64Var(&o.valFraction, "held-out", def.ValFraction,
+		"share of the sources held out where no split is given")
 	f.IntVar(&o.workers, "workers", 0, "files at a time, 0 for one per core")
 	f.BoolVar(&o.retry, "retry", false, "try clips again that an earlier run left out")
-	f.BoolVar(&o.allowOutside, "allow-outside", false, "accept CSV paths that lead out of the CSV's folder")
+	f.BoolVar(&o.allowOutside, "allow-outside", false,
+		"accept CSV paths that lead out of the CSV's folder")
 	return c
 }
 
@@ -76,7 +80,8 @@ func runIngest(ctx context.Context, o *ingestOptions, p *progress) (dataset.Summ
 	if err != nil {
 		return dataset.Summary{}, err
 	}
-	entries, err := dataset.ReadSources(o.sources, dataset.SourceOptions{AllowOutside: o.allowOutside})
+	entries, err := dataset.ReadSources(o.sources,
+		dataset.SourceOptions{AllowOutside: o.allowOutside})
 	if err != nil {
 		return dataset.Summary{}, err
 	}
@@ -143,7 +148,8 @@ func showIngest(out io.Writer, dir string, sum dataset.Summary, err error, asJSO
 			sum.Seconds / 3600, sum.Bytes, sum.Shards, sum.Splits, outcomes}))
 	}
 	fmt.Fprintf(out, "%d clips kept from %d files: %s, %.1f MB in %d shards, %s\n",
-		sum.Clips, sum.Files, spanOf(sum.Seconds), float64(sum.Bytes)/1e6, sum.Shards, splits(sum.Splits))
+		sum.Clips, sum.Files, spanOf(sum.Seconds), float64(sum.Bytes)/1e6, sum.Shards,
+		splits(sum.Splits))
 	if len(sum.LeftOut) > 0 {
 		fmt.Fprintf(out, "\n%d left out:\n", len(sum.LeftOut))
 		table(out, "lrl", leftOutRows(sum))

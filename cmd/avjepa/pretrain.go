@@ -126,7 +126,8 @@ func openTraining(c *config.Config) (*dataset.Set, error) {
 	}
 	if set.Len() < c.Train.BatchSize {
 		return nil, fmt.Errorf("%s has %d clips with picture and sound to train on, fewer than "+
-			"train.batch_size = %d: ingest more, or lower it", c.Data.Dir, set.Len(), c.Train.BatchSize)
+			"train.batch_size = %d: ingest more, or lower it",
+			c.Data.Dir, set.Len(), c.Train.BatchSize)
 	}
 	return set, nil
 }

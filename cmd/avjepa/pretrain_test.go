@@ -44,7 +44,7 @@ func interrupt(t *testing.T, runs string, signal os.Signal, args ...string) outc
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	waitForStep(t, filepath.Join(runs, "r", "metrics.jsonl"))
+	waitForLine(t, filepath.Join(runs, "r", "metrics.jsonl"))
 	if err := c.Process.Signal(signal); err != nil {
 		t.Fatal(err)
 	}
@@ -52,14 +52,14 @@ func interrupt(t *testing.T, runs string, signal os.Signal, args ...string) outc
 	return outcome{c.ProcessState.ExitCode(), out.String(), errs.String()}
 }
 
-func waitForStep(t *testing.T, log string) {
+func waitForLine(t *testing.T, log string) {
 	t.Helper()
 	for start := time.Now(); time.Since(start) < 60*time.Second; time.Sleep(5 * time.Millisecond) {
 		if text, err := os.ReadFile(log); err == nil && bytes.Contains(text, []byte("\n")) {
 			return
 		}
 	}
-	t.Fatalf("no step in %s after a minute", log)
+	t.Fatalf("no line in %s after a minute", log)
 }
 
 // lastCheckpoint returns the bytes of the newest checkpoint and its step.
@@ -116,7 +116,7 @@ func TestSecondInterruptLeavesAtOnce(t *testing.T) {
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	waitForStep(t, filepath.Join(runs, "r", "metrics.jsonl"))
+	waitForLine(t, filepath.Join(runs, "r", "metrics.jsonl"))
 	for range 2 {
 		if err := c.Process.Signal(syscall.SIGTERM); err != nil {
 			break // gone already
@@ -149,12 +149,34 @@ func TestSecondProcessIsRefused(t *testing.T) {
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	waitForStep(t, filepath.Join(runs, "r", "metrics.jsonl"))
+	waitForLine(t, filepath.Join(runs, "r", "metrics.jsonl"))
 	pretrain(t, runs, "--resume").wants(t, 1, "another process", "--name")
 	if err := c.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
 	_ = c.Wait()
+}
+
+// An interrupted ingest goes on with the same command.
+func TestInterruptIngest(t *testing.T) {
+	dir, out := demoFolder(t), filepath.Join(t.TempDir(), "clips")
+	args := []string{"ingest", "data/demo/scenes-64-32/scenes.csv", "--out", out, "--workers", "1", "--json"}
+	c := command(dir, args...)
+	var stdout, errs bytes.Buffer
+	c.Stdout, c.Stderr = &stdout, &errs
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waitForLine(t, filepath.Join(out, "dataset.json"))
+	if err := c.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Wait()
+	outcome{c.ProcessState.ExitCode(), stdout.String(), errs.String()}.wants(t, 130,
+		"the same command goes on from here")
+	if n := number(t, run(t, dir, args...).wants(t, 0).object(t), "clips"); n != 96 {
+		t.Errorf("%v clips, want 96", n)
+	}
 }
 
 // smallDisk mounts a tmpfs, which takes root.
@@ -221,7 +243,7 @@ func TestDamagedClipsMakeThePartialCode(t *testing.T) {
 		t.Fatal(err)
 	}
 	runs := t.TempDir()
-	o := pretrain(t, runs, "--data", data, "--epochs", "2", "--json").wants(t, 3, "not read: train-00007", "1 clips")
+	o := pretrain(t, runs, "--data", data, "--epochs", "2", "--json").wants(t, 3, "not read: train-00007", "could not be read (1)")
 	if n := number(t, o.object(t), "skipped"); n != 1 {
 		t.Errorf("%v skipped, want 1", n)
 	}

@@ -47,7 +47,8 @@ func newReportCommand(g *globals) *cobra.Command {
 
 // runReport writes the report of a run folder and returns its path; with clips
 // left out also the error of partial.
-func runReport(ctx context.Context, dir string, o *evalOptions, shown int, p *progress) (string, error) {
+func runReport(ctx context.Context, dir string, o *evalOptions, shown int,
+	p *progress) (string, error) {
 	dir, err := filepath.EvalSymlinks(dir) // runs/latest: the run's own name is to be shown
 	if err != nil {
 		return "", fmt.Errorf("no run there: %w", err)
@@ -57,7 +58,8 @@ func runReport(ctx context.Context, dir string, o *evalOptions, shown int, p *pr
 		return "", err
 	}
 	if !info.IsDir() {
-		return "", usageError(fmt.Errorf("%s is a file: report takes a run folder, such as runs/demo", dir))
+		return "", usageError(fmt.Errorf("%s is a file: report takes a run folder, such as runs/demo",
+			dir))
 	}
 	if shown < 0 {
 		return "", usageError(fmt.Errorf("--clips %d: must not be negative", shown))
@@ -90,7 +92,9 @@ func showReport(out io.Writer, path string, asJSON bool) error {
 // writeReport writes report.html into a run folder and returns its path.
 func writeReport(dir string, d report.Data) (string, error) {
 	path := filepath.Join(dir, "report.html")
-	return path, checkpoint.WriteFileAtomic(path, func(w io.Writer) error { return report.Write(w, d) })
+	return path, checkpoint.WriteFileAtomic(path, func(w io.Writer) error {
+		return report.Write(w, d)
+	})
 }
 
 // reportData gathers what every report of a run shows.
@@ -111,17 +115,20 @@ func reportData(dir string, ev *evaluation, shown int) (report.Data, error) {
 	rows := retrievalRows(m)
 	d := report.Data{
 		Title: "Run " + filepath.Base(dir),
-		Verdict: fmt.Sprintf("Among %d held-out clips a sound finds its own picture first in %.1f %% of cases, "+
-			"a picture its sound in %.1f %% (chance %.1f %%).", ev.n, 100*m.A2V.R1, 100*m.V2A.R1, 100*chance.R1),
+		Verdict: fmt.Sprintf("Among %d held-out clips a sound finds its own picture first in %.1f %% "+
+			"of cases, a picture its sound in %.1f %% (chance %.1f %%).",
+			ev.n, 100*m.A2V.R1, 100*m.V2A.R1, 100*chance.R1),
 		Health: report.Health(log),
 		Tables: []report.Table{{Title: "Retrieval", Head: rows[0], Rows: rows[1:],
-			Read: "R@k: share of queries whose own other half is among the first k. Median rank: 1 is best."}},
+			Read: "R@k: share of queries whose own other half is among the first k. " +
+				"Median rank: 1 is best."}},
 		Curves: curves, Clips: clips,
 		Config: reportSettings(ev.run.cfg), Machine: reportMachine(log),
 		Made: time.Now().UTC().Format("2006-01-02 15:04 UTC"),
 	}
 	if ev.n > shown {
-		d.Cut = fmt.Sprintf("%d of %d held-out clips are shown, evenly chosen: --clips shows more.", len(clips), ev.n)
+		d.Cut = fmt.Sprintf("%d of %d held-out clips are shown, evenly chosen: --clips shows more.",
+			len(clips), ev.n)
 	}
 	return d, nil
 }
@@ -136,7 +143,8 @@ func reportSettings(c *config.Config) []report.Setting {
 
 func reportMachine(log []train.Metrics) []report.Setting {
 	out := []report.Setting{
-		{Key: "avjepa", Value: version + ", " + runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH},
+		{Key: "avjepa", Value: fmt.Sprintf("%s, %s %s/%s",
+			version, runtime.Version(), runtime.GOOS, runtime.GOARCH)},
 		{Key: "processor", Value: checkCPU().Found},
 	}
 	if t := sumUp(log); t.seconds > 0 {
@@ -166,7 +174,8 @@ func reportClips(ev *evaluation, shown int) ([]report.Clip, error) {
 		if err := p.load(row); err != nil {
 			return nil, err
 		}
-		c := report.Clip{Key: info.Key, Label: info.Label, Frames: report.JPEG(p.strip()), Mel: report.PNG(p.mel()),
+		c := report.Clip{Key: info.Key, Label: info.Label,
+			Frames: report.JPEG(p.strip()), Mel: report.PNG(p.mel()),
 			RankA2V: ranksA2V[row], RankV2A: ranksV2A[row]}
 		var err error
 		if c.A2V, err = p.neighbours(ev.simA2V, row, p.thumb); err != nil {

@@ -24,7 +24,8 @@ func (o *evalOptions) addFlags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&o.data, "data", "", "data set; the run's own if not given")
 	f.StringVar(&o.split, "split", "", "split of the clips; the run's eval.split if not given")
-	f.StringVar(&o.embedding, "embedding", "", "projected, cls or patches; the run's eval.embedding if not given")
+	f.StringVar(&o.embedding, "embedding", "",
+		"projected, cls or patches; the run's eval.embedding if not given")
 	f.IntVar(&o.windows, "windows", 0, "windows of a clip; the run's eval.windows if not given")
 	f.BoolVar(&o.center, "center", false, "subtract each modality's mean first")
 }

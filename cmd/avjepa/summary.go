@@ -69,7 +69,8 @@ func showPretrain(out io.Writer, s *pretrainSummary, asJSON bool) error {
 	fmt.Fprintf(out, "%d steps in %s: loss %.4f, invariance %.4f, SIGReg %.3f, std %.3f\n",
 		s.Steps, spanOf(s.Seconds),
 		s.Last.Total, s.Last.Invariance, s.Last.SIGReg, s.Last.Std)
-	fmt.Fprintf(out, "%.0f clips/s, %.0f GFLOP/s, %.1f %% of the time waiting for data, %.0f MB at most\n",
+	fmt.Fprintf(out, "%.0f clips/s, %.0f GFLOP/s, %.1f %% of the time waiting for data, "+
+		"%.0f MB at most\n",
 		s.ClipsPerS, s.GFLOPS, 100*s.WaitShare, s.PeakRSSMB)
 	if s.Checkpoint != "" {
 		fmt.Fprintf(out, "%s\n\nNext: avjepa report %s\n", s.Checkpoint, s.Run)

@@ -33,7 +33,8 @@ func openEngine(c *config.Config) (engine.Engine, error) {
 // split name means all clips.
 func openSplit(dir, split string) (*dataset.Set, error) {
 	if dir == "" {
-		return nil, usageError(errors.New("no data set: give --data DIR, a folder written by avjepa ingest"))
+		return nil, usageError(errors.New("no data set: give --data DIR, a folder written by " +
+			"avjepa ingest"))
 	}
 	set, err := dataset.Open(dir)
 	if err != nil {
@@ -42,7 +43,8 @@ func openSplit(dir, split string) (*dataset.Set, error) {
 	if split != "" {
 		part := set.Select(split)
 		if part.Len() == 0 {
-			return nil, fmt.Errorf("%s has no clip in split %q: it has %s (--split, data.split and eval.split choose)",
+			return nil, fmt.Errorf("%s has no clip in split %q: it has %s "+
+				"(--split, data.split and eval.split choose)",
 				dir, split, strings.Join(set.Splits(), ", "))
 		}
 		set = part
