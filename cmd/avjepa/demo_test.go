@@ -19,6 +19,7 @@ var toy = struct {
 
 // small is a configuration that trains in moments on the toy's clips.
 var small = []string{"--preset", "demo", "--data", toyClips, "--threads", "1",
+	"--set", "model.width=64", "--set", "model.depth=3", "--set", "model.heads=2",
 	"--set", "train.batch_size=16", "--set", "loss.directions=32", "--set", "projector.hidden=32"}
 
 // demoFolder returns a folder in which a toy demo has run.
