@@ -13,7 +13,7 @@ import (
 // layers is the order of docs/architecture.md: a package may import packages of
 // earlier lines only, and an engine its kernels and the interface.
 var layers = [][]string{
-	{"tensor", "rng"},
+	{"tensor", "rng", "durable"},
 	{"kernel", "engine", "media", "checkpoint", "chart", "metrics"},
 	{"engine/cpu", "engine/ref", "engine/enginetest", "nn", "view", "dataset"},
 	{"vit", "sigreg", "optim", "loader", "dataset/datasettest"},

@@ -15,8 +15,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"avjepa/internal/chart"
-	"avjepa/internal/checkpoint"
 	"avjepa/internal/config"
+	"avjepa/internal/durable"
 	"avjepa/internal/report"
 	"avjepa/internal/retrieval"
 	"avjepa/internal/train"
@@ -92,7 +92,7 @@ func showReport(out io.Writer, path string, asJSON bool) error {
 // writeReport writes report.html into a run folder and returns its path.
 func writeReport(dir string, d report.Data) (string, error) {
 	path := filepath.Join(dir, "report.html")
-	return path, checkpoint.WriteFileAtomic(path, func(w io.Writer) error {
+	return path, durable.WriteFile(path, func(w io.Writer) error {
 		return report.Write(w, d)
 	})
 }

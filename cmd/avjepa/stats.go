@@ -10,9 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"avjepa/internal/checkpoint"
 	"avjepa/internal/config"
 	"avjepa/internal/dataset"
+	"avjepa/internal/durable"
 	"avjepa/internal/loader"
 	"avjepa/internal/view"
 )
@@ -126,7 +126,7 @@ func measureStats(ctx context.Context, c *config.Config, set *dataset.Set, limit
 }
 
 func writeStats(dir string, s melStats) error {
-	return checkpoint.WriteFileAtomic(filepath.Join(dir, statsName), func(w io.Writer) error {
+	return durable.WriteFile(filepath.Join(dir, statsName), func(w io.Writer) error {
 		return writeJSON(w, s)
 	})
 }

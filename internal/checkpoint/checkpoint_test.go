@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"io"
 	"math"
-	"os"
 	"path/filepath"
 	"testing"
 )
@@ -84,27 +82,6 @@ func TestRefusesHostileFiles(t *testing.T) {
 	}
 }
 
-func TestFailedWriteKeepsOldFile(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "a")
-	if err := os.WriteFile(path, []byte("old"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	err := WriteFileAtomic(path, func(w io.Writer) error {
-		w.Write([]byte("half of the n"))
-		return io.ErrClosedPipe
-	})
-	if !errors.Is(err, io.ErrClosedPipe) {
-		t.Errorf("error %v", err)
-	}
-	if b, _ := os.ReadFile(path); string(b) != "old" {
-		t.Errorf("file is %q", b)
-	}
-	if left, _ := os.ReadDir(dir); len(left) != 1 {
-		t.Errorf("%d files left behind", len(left)-1)
-	}
-}
-
 func FuzzParse(f *testing.F) {
 	f.Add(file(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, 4))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -117,21 +94,4 @@ func FuzzParse(f *testing.F) {
 			file.Int64(n)
 		}
 	})
-}
-
-func TestLockIsExclusive(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "lock")
-	unlock, err := Lock(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Lock(path); !errors.Is(err, ErrLocked) {
-		t.Errorf("second lock: %v, want ErrLocked", err)
-	}
-	unlock()
-	unlock, err = Lock(path)
-	if err != nil {
-		t.Fatalf("after unlock: %v", err)
-	}
-	unlock()
 }

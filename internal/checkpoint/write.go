@@ -4,13 +4,11 @@ import (
 	"bufio"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"math"
-	"os"
-	"path/filepath"
-	"syscall"
+
+	"avjepa/internal/durable"
 )
 
 // Writer collects named arrays and writes them as one file. It keeps references
@@ -99,54 +97,8 @@ func (w *Writer) WriteTo(out io.Writer) (int64, error) {
 // WriteFile writes the file under a temporary name in the same folder, syncs it
 // and renames it, so that path holds the old file or the new one, never a part.
 func (w *Writer) WriteFile(path string) error {
-	return WriteFileAtomic(path, func(out io.Writer) error {
+	return durable.WriteFile(path, func(out io.Writer) error {
 		_, err := w.WriteTo(out)
 		return err
 	})
-}
-
-// WriteFileAtomic gives write a temporary file beside path, syncs it and renames
-// it to path. On any error the temporary file is removed and path is untouched.
-func WriteFileAtomic(path string, write func(io.Writer) error) (err error) {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".tmp-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-			if errors.Is(err, syscall.ENOSPC) {
-				err = fmt.Errorf("no space left to write %s: free some in %s and run again: %w",
-					path, dir, err)
-			}
-		}
-	}()
-	if err = f.Chmod(0o644); err != nil {
-		return err
-	}
-	if err = write(f); err != nil {
-		return err
-	}
-	if err = f.Sync(); err != nil {
-		return err
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	if err = os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(dir)
-}
-
-// syncDir makes a rename in dir durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

@@ -206,7 +206,7 @@ func TestGeometry(t *testing.T) {
 	j, err := c.JEPAConfig()
 	mustNot(t, err)
 	v := c.ViewConfig()
-	if j.Encoder.Width != 64 || j.Encoder.Depth != 3 || j.Encoder.Heads != 2 ||
+	if j.Encoder.Width != 96 || j.Encoder.Depth != 3 || j.Encoder.Heads != 3 ||
 		j.Encoder.MelFrames != v.MelFrames() || !j.LocalsBoth {
 		t.Errorf("model %+v", j)
 	}

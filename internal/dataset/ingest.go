@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"avjepa/internal/durable"
 	"avjepa/internal/media"
 )
 
@@ -310,7 +311,7 @@ func (w *writer) close(rows []LeftOut) error {
 	}
 	clips := w.ledger.kept()
 	slices.SortFunc(clips, byKey)
-	err := writeAtomic(filepath.Join(w.cfg.Dir, indexFile), func(f io.Writer) error {
+	err := durable.WriteFile(filepath.Join(w.cfg.Dir, indexFile), func(f io.Writer) error {
 		return writeIndex(f, clips)
 	})
 	w.at("index written")

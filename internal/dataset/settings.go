@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"avjepa/internal/durable"
 	"avjepa/internal/media"
 )
 
@@ -99,7 +100,7 @@ func claim(dir string, s *Settings) error {
 		return fmt.Errorf("dataset: %s has shards but no %s: %w; ingest into another folder",
 			dir, settingsFile, ErrNotDataset)
 	}
-	err = writeAtomic(path, func(w io.Writer) error {
+	err = durable.WriteFile(path, func(w io.Writer) error {
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")
 		return enc.Encode(settingsJSON{formatVersion, *s})

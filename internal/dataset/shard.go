@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"avjepa/internal/durable"
 )
 
 const maxShards = 1_000_000
@@ -36,7 +38,7 @@ func (w *shardWriter) append(record []byte) (shard int, offset int64, err error)
 			return 0, 0, err
 		}
 		w.file, w.offset = f, 0
-		if err := syncDir(w.dir); err != nil {
+		if err := durable.SyncDir(w.dir); err != nil {
 			return 0, 0, err
 		}
 	}

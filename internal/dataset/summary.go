@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 
+	"avjepa/internal/durable"
 	"avjepa/internal/media"
 )
 
@@ -84,7 +85,7 @@ func (l *ledger) summary() Summary {
 }
 
 func writeLeftOut(dir string, rows []LeftOut) error {
-	return writeAtomic(filepath.Join(dir, leftOutFile), func(w io.Writer) error {
+	return durable.WriteFile(filepath.Join(dir, leftOutFile), func(w io.Writer) error {
 		c := csv.NewWriter(w)
 		seconds := func(s float64) string { return strconv.FormatFloat(s, 'f', -1, 64) }
 		err := c.Write([]string{"key", "path", "start", "end", "outcome", "reason"})

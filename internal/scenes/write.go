@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"strconv"
 	"sync"
 
+	"avjepa/internal/durable"
 	"avjepa/internal/media"
 )
 
@@ -223,19 +225,11 @@ func csvBytes(rows [][]string) []byte {
 // replaceFile writes data to a new file in path's folder, syncs it and gives
 // it the name path.
 func replaceFile(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".part-*")
+	err := durable.WriteFile(path, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
 	if err != nil {
-		return fmt.Errorf("scenes: %w", err)
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err := errors.Join(err, f.Close(), os.Chmod(f.Name(), 0o644)); err != nil {
-		return fmt.Errorf("scenes: %w", err)
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
 		return fmt.Errorf("scenes: %w", err)
 	}
 	return nil

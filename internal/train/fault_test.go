@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 
 	"avjepa/internal/checkpoint"
 	"avjepa/internal/dataset/datasettest"
+	"avjepa/internal/durable"
 	"avjepa/internal/engine/cpu"
 	"avjepa/internal/jepa"
 	"avjepa/internal/media"
@@ -112,7 +114,7 @@ func TestFolderIsLocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = Open(r.dir)
-	wantError(t, err, checkpoint.ErrLocked, r.dir, "--name")
+	wantError(t, err, durable.ErrLocked, r.dir, "--name")
 	first.Close()
 	again, err := Open(r.dir)
 	if err != nil {
@@ -221,6 +223,12 @@ func TestOtherData(t *testing.T) {
 	cfg.Seed = 8
 	_, err = r.run(context.Background(), cfg)
 	wantError(t, err, ErrMismatch, "seed 7", "seed 8")
+	cfg = tinyConfig(6)
+	cfg.Resume = true
+	before := cfg.BatchSize
+	cfg.BatchSize++
+	_, err = r.run(context.Background(), cfg)
+	wantError(t, err, ErrMismatch, fmt.Sprintf("batches of %d", before), fmt.Sprintf("batches of %d", before+1))
 }
 
 func TestNotACheckpoint(t *testing.T) {

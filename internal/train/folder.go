@@ -19,7 +19,7 @@ import (
 	"slices"
 	"strings"
 
-	"avjepa/internal/checkpoint"
+	"avjepa/internal/durable"
 )
 
 // Folder is a run folder that this process holds the lock of.
@@ -29,13 +29,13 @@ type Folder struct {
 }
 
 // Open makes the folder if needed and takes its lock; the error is
-// checkpoint.ErrLocked when another process trains in it.
+// durable.ErrLocked when another process trains in it.
 func Open(dir string) (*Folder, error) {
 	if err := os.MkdirAll(filepath.Join(dir, "checkpoints"), 0o755); err != nil {
 		return nil, err
 	}
-	unlock, err := checkpoint.Lock(filepath.Join(dir, ".lock"))
-	if errors.Is(err, checkpoint.ErrLocked) {
+	unlock, err := durable.Lock(filepath.Join(dir, ".lock"))
+	if errors.Is(err, durable.ErrLocked) {
 		return nil, fmt.Errorf("train: run folder %w: choose another --name, or wait for it", err)
 	}
 	if err != nil {
@@ -49,7 +49,7 @@ func (f *Folder) Close() { f.unlock() }
 
 // Write writes a file of the folder whole or not at all.
 func (f *Folder) Write(name string, text []byte) error {
-	return checkpoint.WriteFileAtomic(filepath.Join(f.Dir, name), func(w io.Writer) error {
+	return durable.WriteFile(filepath.Join(f.Dir, name), func(w io.Writer) error {
 		_, err := w.Write(text)
 		return err
 	})

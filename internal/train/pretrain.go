@@ -88,7 +88,7 @@ func begin(run *Folder, e engine.Engine, model *jepa.Model, clips *loader.Clips,
 		return nil, err
 	}
 	t := &trainer{cfg: cfg, run: run, engine: e, model: model, saved: -1,
-		data: Fingerprint(clips.Set), flops: float64(plan.StepFLOPs),
+		data: fingerprint(clips.Set, cfg.BatchSize), flops: float64(plan.StepFLOPs),
 		epoch: max(1, loader.StepsPerEpoch(clips.Set.Len(), cfg.BatchSize))}
 	if err := run.removeTemporary(); err != nil {
 		return nil, err
@@ -141,8 +141,8 @@ func (t *trainer) resume() error {
 		return err
 	}
 	if state.Data != t.data || state.Seed != t.cfg.Seed {
-		return fmt.Errorf("train: %w: %s was made with seed %d on other clips or another order "+
-			"(%s, now %s, seed %d)", ErrMismatch, path, state.Seed, state.Data, t.data, t.cfg.Seed)
+		return fmt.Errorf("train: %w: %s was made with other clips, batches or seed "+
+			"(%s, seed %d; now %s, seed %d): resume with those, or choose another --name", ErrMismatch, path, state.Data, state.Seed, t.data, t.cfg.Seed)
 	}
 	if err := Load(file, t.model, t.opt, state.Step); err != nil {
 		return err
@@ -279,12 +279,13 @@ func (t *trainer) save() error {
 	return nil
 }
 
-// Fingerprint names the clips of a set and their order.
-func Fingerprint(set *dataset.Set) string {
+// fingerprint names the clips of a set and how they are dealt into batches: what
+// a run must find unchanged to continue where it was.
+func fingerprint(set *dataset.Set, batch int) string {
 	h := fnv.New64a()
 	for i := 0; i < set.Len(); i++ {
 		info := set.Info(i)
 		fmt.Fprintf(h, "%s\x00%d\x00%d\x00", info.Key, info.FrameCount, info.SampleCount)
 	}
-	return fmt.Sprintf("%d clips, %016x", set.Len(), h.Sum64())
+	return fmt.Sprintf("%d clips %016x in batches of %d", set.Len(), h.Sum64(), batch)
 }
