@@ -103,8 +103,12 @@ func reportData(dir string, ev *evaluation, shown int) (report.Data, error) {
 	if err != nil {
 		return report.Data{}, err
 	}
-	curves, err := report.Curves(log, ev.run.cfg.Loss.Lambda)
+	lambda := ev.run.cfg.Loss.Lambda
+	curves, err := report.Curves(log, lambda)
 	if err != nil {
+		return report.Data{}, err
+	}
+	if err := report.WriteCurves(filepath.Join(dir, "figures"), log, lambda); err != nil {
 		return report.Data{}, err
 	}
 	clips, err := reportClips(ev, shown)

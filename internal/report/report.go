@@ -16,7 +16,6 @@ import (
 	"image/png"
 	"io"
 
-	"avjepa/internal/chart"
 	"avjepa/internal/train"
 )
 
@@ -88,91 +87,6 @@ func Write(w io.Writer, d Data) error {
 		return fmt.Errorf("report: %w", err)
 	}
 	return nil
-}
-
-// Curves draws the run's log: the losses, their parts, the deviation of the
-// embeddings and the gradient norm. Numbers that are not finite are left out, and
-// figures without any.
-func Curves(log []train.Metrics, lambda float64) ([]Figure, error) {
-	if len(log) == 0 {
-		return nil, nil
-	}
-	pick := func(name string, f func(train.Metrics) float64) chart.Series {
-		s := chart.Series{Name: name}
-		for _, m := range log {
-			s.X, s.Y = append(s.X, float64(m.Step)), append(s.Y, f(m))
-		}
-		return s
-	}
-	inv := pick("invariance", func(m train.Metrics) float64 { return m.Invariance })
-	reg := pick("SIGReg", func(m train.Metrics) float64 { return m.SIGReg })
-	weighted := func(s chart.Series, name string, w float64) chart.Series {
-		out := chart.Series{Name: name, X: s.X}
-		for _, y := range s.Y {
-			out.Y = append(out.Y, w*y)
-		}
-		return out
-	}
-	figures := []struct {
-		lines chart.Lines
-		read  string
-	}{
-		{chart.Lines{Title: "Loss", YLabel: "loss", LogY: true, Series: []chart.Series{
-			pick("total", func(m train.Metrics) float64 { return m.Total }),
-			weighted(inv, "(1−λ) invariance", 1-lambda), weighted(reg, "λ SIGReg", lambda)}},
-			"All three should fall; invariance at 0 from the start would be a collapse."},
-		{chart.Lines{Title: "Unweighted parts", YLabel: "value", LogY: true,
-			Series:     []chart.Series{inv, reg},
-			References: []chart.Reference{{Name: "SIGReg of a true normal, 1.06", Y: 1.0594}}},
-			"SIGReg falls sharply, then slowly towards its floor of 1.06."},
-		{chart.Lines{Title: "Deviation of the embeddings", YLabel: "std",
-			Series:     []chart.Series{pick("std", func(m train.Metrics) float64 { return m.Std })},
-			References: []chart.Reference{{Name: "target 1", Y: 1}}},
-			"It should rise to about 1 and stay; towards 0 means that all clips look alike to " +
-				"the encoder."},
-		{chart.Lines{Title: "Gradient norm", YLabel: "norm", LogY: true,
-			Series: []chart.Series{pick("before clipping",
-				func(m train.Metrics) float64 { return m.GradNorm })}},
-			"Spikes above the clip bound are cut; a rising floor hints at too high a learning rate."},
-	}
-	var out []Figure
-	for _, f := range figures {
-		if !drawable(f.lines) {
-			continue
-		}
-		f.lines.XLabel = "step"
-		light, err := svg(f.lines, chart.Light)
-		if err != nil {
-			return nil, err
-		}
-		dark, err := svg(f.lines, chart.Dark)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, Figure{Title: f.lines.Title, Read: f.read, Light: light,
-			Dark: template.Srcset(dark)})
-	}
-	return out, nil
-}
-
-// drawable reports whether a chart has a point that its axis can show.
-func drawable(l chart.Lines) bool {
-	for _, s := range l.Series {
-		for _, y := range s.Y {
-			if y-y == 0 && (y > 0 || !l.LogY) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func svg(l chart.Lines, theme chart.Theme) (template.URL, error) {
-	var b bytes.Buffer
-	if err := l.WriteSVG(&b, theme); err != nil {
-		return "", fmt.Errorf("report: %w", err)
-	}
-	return dataURI("image/svg+xml", b.Bytes()), nil
 }
 
 // Health judges the end of a run in words.
