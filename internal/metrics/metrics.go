@@ -7,6 +7,7 @@ package metrics
 import (
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 )
 
@@ -37,10 +38,10 @@ func TopK(scores []float32, labels []int, classes, k int) float64 {
 
 // AveragePrecision returns Σ_n (R_n − R_{n−1})·P_n over the thresholds of
 // scores, as scikit-learn defines it: equal scores are one threshold. NaN when
-// there is no positive.
+// there is no positive, or when a score is NaN.
 func AveragePrecision(scores []float32, positive []bool) float64 {
 	order, total := byScore(scores, positive)
-	if total == 0 {
+	if total == 0 || anyNaN(scores) {
 		return math.NaN()
 	}
 	var ap float64
@@ -60,11 +61,12 @@ func AveragePrecision(scores []float32, positive []bool) float64 {
 }
 
 // AUC returns the area under the ROC curve: the chance that a positive scores
-// above a negative, ties counting half. NaN without positives or negatives.
+// above a negative, ties counting half. NaN without positives or negatives, or
+// when a score is NaN.
 func AUC(scores []float32, positive []bool) float64 {
 	order, total := byScore(scores, positive)
 	negatives := len(order) - total
-	if total == 0 || negatives == 0 {
+	if total == 0 || negatives == 0 || anyNaN(scores) {
 		return math.NaN()
 	}
 	var wins float64 // pairs in which the positive is above
@@ -88,8 +90,14 @@ func AUC(scores []float32, positive []bool) float64 {
 // DPrime returns √2·Φ⁻¹(auc).
 func DPrime(auc float64) float64 { return 2 * math.Erfinv(2*auc-1) }
 
+// anyNaN reports whether a score is undefined. Such a score equals not even
+// itself, so it has no place among thresholds.
+func anyNaN(scores []float32) bool {
+	return slices.ContainsFunc(scores, func(s float32) bool { return s != s })
+}
+
 // byScore returns the rows from the highest score down and the number of
-// positives. NaN scores come last.
+// positives.
 func byScore(scores []float32, positive []bool) (order []int, total int) {
 	if len(scores) != len(positive) {
 		panic(fmt.Sprintf("metrics: %d scores for %d labels", len(scores), len(positive)))
@@ -102,8 +110,7 @@ func byScore(scores []float32, positive []bool) (order []int, total int) {
 		}
 	}
 	sort.SliceStable(order, func(a, b int) bool {
-		x, y := scores[order[a]], scores[order[b]]
-		return x > y || x == x && y != y
+		return scores[order[a]] > scores[order[b]]
 	})
 	return order, total
 }

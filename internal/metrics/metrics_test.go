@@ -96,3 +96,14 @@ func TestGoldenMultiLabel(t *testing.T) {
 		})
 	}
 }
+
+// TestUndefinedScores: a NaN is no threshold, wherever it stands.
+func TestUndefinedScores(t *testing.T) {
+	nan := float32(math.NaN())
+	positive := []bool{true, false, true}
+	for _, scores := range [][]float32{{nan, 1, 2}, {1, nan, 2}, {nan, nan, nan}} {
+		if ap, auc := AveragePrecision(scores, positive), AUC(scores, positive); ap == ap || auc == auc {
+			t.Errorf("scores %v: AP %v and AUC %v, want NaN", scores, ap, auc)
+		}
+	}
+}
