@@ -4,7 +4,7 @@ import "avjepa/internal/rng"
 
 // Info describes an engine to people.
 type Info struct {
-	Name    string // "cpu", "torch", "ref"
+	Name    string // "cpu", "ref"
 	Device  string // "Intel Xeon, 2 threads, AVX2+FMA"
 	Threads int    // workers; 1 for a device that schedules itself
 	BF16    bool   // whether BF16 tensors are supported
@@ -266,14 +266,6 @@ type PredictionLossArgs struct {
 	G              int
 	Weight         float64
 	Sum            bool
-}
-
-// Knots are the points at which characteristic functions are compared: Count
-// points evenly on [−Max, Max], or with Half on [0, Max] with doubled weight.
-type Knots struct {
-	Max   float64
-	Count int
-	Half  bool
 }
 
 // ECFArgs: the empirical characteristic function of every direction.

@@ -2,6 +2,14 @@ package engine
 
 import "math"
 
+// Knots are the points at which characteristic functions are compared: Count
+// points evenly on [−Max, Max], or with Half on [0, Max] with doubled weight.
+type Knots struct {
+	Max   float64
+	Count int
+	Half  bool
+}
+
 // At returns knot q, for q in 0…Count−1.
 func (k Knots) At(q int) float64 {
 	if k.Half {

@@ -68,10 +68,6 @@ func (s *Stream) FillUniform(x []float32, lo, hi float64) {
 	}
 }
 
-// MarshalBinary and UnmarshalBinary save and restore the position.
-func (s *Stream) MarshalBinary() ([]byte, error)    { return s.pcg.MarshalBinary() }
-func (s *Stream) UnmarshalBinary(data []byte) error { return s.pcg.UnmarshalBinary(data) }
-
 // Key names one dropout mask: the same seed, step and layer give the same mask
 // on every engine.
 type Key uint64

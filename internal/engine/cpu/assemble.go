@@ -9,21 +9,21 @@ import (
 type assembleTask struct {
 	y     matrix // (B·N, D)
 	cls   []float32
-	n     int        // tokens of a sequence
-	side  [2]posited // video, audio
-	zeros []float32  // (D): the products of an absent modality
+	n     int         // tokens of a sequence
+	side  [2]modality // video, audio
+	zeros []float32   // (D): the products of an absent modality
 }
 
-// posited is one modality: tokens with an outer and an inner position. A
-// modality without tokens in the sequence is the zero value.
-type posited struct {
+// modality is the tokens of video or audio, each with an outer and an inner
+// position. It is the zero value when none of them are in the sequence.
+type modality struct {
 	x            matrix    // (B·outer·inner, D), zero when absent
 	table        []float32 // (outer, D): outer position + bias + type
 	innerPos     matrix
 	outer, inner int
 }
 
-func (s *posited) tokens() int { return s.outer * s.inner }
+func (s *modality) tokens() int { return s.outer * s.inner }
 
 // AssembleTokens builds the sequences [CLS; video; audio].
 func (e *Engine) AssembleTokens(a engine.AssembleArgs) {
@@ -44,11 +44,11 @@ func (e *Engine) AssembleTokens(a engine.AssembleArgs) {
 	t.zeros, s = s[:d], s[d:]
 	clear(t.zeros)
 	if video {
-		t.side[0] = newPosited(s, a.Video, a.VideoBias, a.VideoType, a.VideoTime, a.VideoSpace)
+		t.side[0] = newModality(s, a.Video, a.VideoBias, a.VideoType, a.VideoTime, a.VideoSpace)
 		s = s[a.VideoTime.Elems():]
 	}
 	if audio {
-		t.side[1] = newPosited(s, a.Audio, a.AudioBias, a.AudioType, a.AudioFreq, a.AudioTime)
+		t.side[1] = newModality(s, a.Audio, a.AudioBias, a.AudioType, a.AudioFreq, a.AudioTime)
 	}
 	e.pool.Run(t, parts(t.y.rows, rowsPerPart(d)))
 }
@@ -58,9 +58,9 @@ func present(x, outerPos engine.Tensor, drop bool) bool {
 	return !outerPos.Nil() && !(drop && x.Nil())
 }
 
-// newPosited fills table, at the start of scratch.
-func newPosited(scratch []float32, x, bias, kind, outerPos, innerPos engine.Tensor) posited {
-	s := posited{x: mat(x), innerPos: mat(innerPos), outer: outerPos.Rows(),
+// newModality fills table, at the start of scratch.
+func newModality(scratch []float32, x, bias, kind, outerPos, innerPos engine.Tensor) modality {
+	s := modality{x: mat(x), innerPos: mat(innerPos), outer: outerPos.Rows(),
 		inner: innerPos.Rows(), table: scratch[:outerPos.Elems()]}
 	p := mat(outerPos)
 	for r := range p.rows {
@@ -103,16 +103,16 @@ func (e *Engine) AssembleTokensBackward(a engine.AssembleBackwardArgs) {
 	a.Check()
 	dy := mat(a.DY)
 	b, n, d := a.DY.Dim(0), a.DY.Dim(1), dy.cols
-	var side [2]positedGrad
+	var side [2]modalityGrad
 	start := 1
 	if present(a.DVideo, a.DVideoTime, a.Drop) {
-		side[0] = positedGrad{start: start, outer: a.DVideoTime.Rows(),
+		side[0] = modalityGrad{start: start, outer: a.DVideoTime.Rows(),
 			inner: a.DVideoSpace.Rows(), dx: mat(a.DVideo), dOuter: mat(a.DVideoTime),
 			dInner: mat(a.DVideoSpace), dBias: vec(a.DVideoBias), dKind: vec(a.DVideoType)}
 		start += side[0].outer * side[0].inner
 	}
 	if present(a.DAudio, a.DAudioFreq, a.Drop) {
-		side[1] = positedGrad{start: start, outer: a.DAudioFreq.Rows(),
+		side[1] = modalityGrad{start: start, outer: a.DAudioFreq.Rows(),
 			inner: a.DAudioTime.Rows(), dx: mat(a.DAudio), dOuter: mat(a.DAudioFreq),
 			dInner: mat(a.DAudioTime), dBias: vec(a.DAudioBias), dKind: vec(a.DAudioType)}
 	}
@@ -136,8 +136,8 @@ func (e *Engine) AssembleTokensBackward(a engine.AssembleBackwardArgs) {
 	}
 }
 
-// positedGrad holds the gradients of one modality.
-type positedGrad struct {
+// modalityGrad holds the gradients of one modality.
+type modalityGrad struct {
 	start, outer, inner int       // start is the first of its tokens
 	dx                  matrix    // zero when absent
 	dOuter, dInner      matrix    // (outer, D), (inner, D)
@@ -149,7 +149,7 @@ type positedGrad struct {
 type tokenSumTask struct {
 	dy   matrix
 	b, n int
-	side [2]positedGrad
+	side [2]modalityGrad
 }
 
 func (t *tokenSumTask) Run(_, i int) {

@@ -1,5 +1,5 @@
 // Package cpu is the engine people run: pure Go on the kernels of package
-// kernel, with AVX2 where the machine has it.
+// kernel, with AVX2 or AVX-512 where the machine has it.
 //
 // An operation is cut in parts whose number depends on its shapes alone, and a
 // pool of persistent workers does the parts as they come. Sums over parts go

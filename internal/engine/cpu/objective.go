@@ -127,16 +127,16 @@ func (t *crossEntropyTask) row(p, x []float32, label float32) float64 {
 	if !(label >= 0 && label < float32(len(x))) {
 		panic(fmt.Sprintf("cpu: CrossEntropy: label %v with %d classes", label, len(x)))
 	}
-	top, mean := x[0], 0.0
+	top, total := x[0], 0.0
 	for _, v := range x {
 		top = max(top, v)
-		mean += float64(v)
+		total += float64(v)
 	}
 	y := int(label)
 	classes := float64(len(x))
 	terms := softmaxTerms(p, x, top)
 	lse := float64(top) + math.Log(terms)
-	loss := (1-t.smoothing)*(lse-float64(x[y])) + t.smoothing*(lse-mean/classes)
+	loss := (1-t.smoothing)*(lse-float64(x[y])) + t.smoothing*(lse-total/classes)
 	norm, floor := float32(t.scale/terms), float32(t.scale*t.smoothing/classes)
 	for c := range p {
 		p[c] = p[c]*norm - floor
