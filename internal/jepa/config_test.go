@@ -2,6 +2,7 @@ package jepa
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,6 +11,7 @@ import (
 	"avjepa/internal/engine/ref"
 	"avjepa/internal/optim"
 	"avjepa/internal/rng"
+	"avjepa/internal/tensor"
 	"avjepa/internal/vit"
 )
 
@@ -71,8 +73,8 @@ func TestPlanIsWhatIsUsed(t *testing.T) {
 	}
 }
 
-// TestSteadyStepAllocatesNothing, but for the stream that draws the directions:
-// the model's own share, and with that of the engine people run.
+// TestSteadyStepAllocatesNothing checks the model's own share, and that of the
+// engine people run.
 func TestSteadyStepAllocatesNothing(t *testing.T) {
 	cpuEngine, err := cpu.New(cpu.Config{Threads: 2})
 	if err != nil {
@@ -96,15 +98,12 @@ func TestSteadyStepAllocatesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		step := func() {
-			m.StepDrawn(b, 1)
+			m.Step(b, 1)
 			o.Step(1e-3, m.GradSquare())
 			m.Losses()
 		}
 		if n := testing.AllocsPerRun(5, step); n != 0 {
 			t.Errorf("%s: %g allocations in a step", e.Info().Name, n)
-		}
-		if n := testing.AllocsPerRun(5, func() { m.regular.Draw(1, 2) }); !(n <= 20) {
-			t.Errorf("%s: %g allocations for the directions", e.Info().Name, n)
 		}
 	}
 }
@@ -142,6 +141,25 @@ func TestLayouts(t *testing.T) {
 		if got := m.Features().CLS.Dim(0); got != 2*(2+c.locals) {
 			t.Errorf("%d locals, both %v: %d rows", c.locals, c.both, got)
 		}
+	}
+}
+
+// TestEmbedOfOnePatch: the mean of a modality's only token is that token.
+func TestEmbedOfOnePatch(t *testing.T) {
+	cfg := goldenConfig()
+	cfg.Encoder.MelBands, cfg.Encoder.MelFrames = 16, 16
+	m, err := NewEmbedder(ref.New(), cfg, 1, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mel := tensor.New(3, 16, 16)
+	rng.New(6).FillNormal(mel.Data, 1)
+	group := vit.Group{Views: 3, Audio: upload(t, m.engine, mel, 3, 16, 16)}
+	got := download(m.engine, m.Embed(group).Patches)
+	tokens := m.cache.Tokens(0)
+	want := download(m.engine, tokens.Token(tokens.Dim(1)-1))
+	if !slices.Equal(got, want) || slices.Equal(got[:48], got[48:96]) {
+		t.Error("the mean is not the token of its view")
 	}
 }
 

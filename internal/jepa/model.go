@@ -99,6 +99,14 @@ func newTrainer(e engine.Engine, cfg Config, seed uint64, batch, arena int) (*Mo
 	return m, err
 }
 
+// Free gives parameters and activations back to the engine; the model must not
+// be used any more. Batches, directions and reported numbers stay until the
+// engine is closed.
+func (m *Model) Free() {
+	m.arena.Free()
+	m.Params.Free()
+}
+
 // Batch is one step's input on the device, view-major: row = view·B + clip.
 //
 //	GlobalVideo  (G·B, T, H, W, 3) U8, or (G·B, 3, T, H, W) F32, normalised
@@ -236,12 +244,10 @@ func (m *Model) Embed(g vit.Group) Embedding {
 // the group has.
 func (m *Model) meanPatches(y engine.Tensor, g vit.Group) {
 	tokens, c := m.cache.Tokens(0), m.Config.Encoder
-	lo, hi := 1, tokens.Dim(1)
-	if !c.DropAbsent && g.Video.Nil() {
-		lo += c.VideoTokens()
-	}
-	if !c.DropAbsent && g.Audio.Nil() {
-		hi -= c.AudioTokens()
+	lo, hi := g.Patches(c)
+	if hi-lo == 1 { // ColumnStats needs two rows
+		m.engine.Copy(y, tokens.Token(lo))
+		return
 	}
 	mark := m.arena.Mark()
 	std := m.arena.New(c.Width)
@@ -270,10 +276,6 @@ func (m *Model) Losses() Losses {
 	l.Total = (1-m.Lambda)*l.Invariance + m.Lambda*l.SIGReg
 	return l
 }
-
-// SIGRegByView returns the unweighted SIGReg of every view as of the last
-// Losses; one value when pooled.
-func (m *Model) SIGRegByView() []float32 { return m.report.host[2 : 2+m.report.tests] }
 
 func mean(x []float32) float64 {
 	sum := 0.0

@@ -65,7 +65,8 @@ func NewBlock(ps *Params, prefix string, i int, cfg BlockConfig) *Block {
 }
 
 // BlockCache is what Backward needs of a Forward: 10 values per token and
-// feature. The outputs of both norms and of the GELU are made again there.
+// feature, as X is the Y of the block before. The outputs of both norms and of
+// the GELU, and the attention probabilities, are computed again there.
 type BlockCache struct {
 	X    engine.Tensor // (B, N, D)   input
 	QKV  engine.Tensor // (B, N, 3D)

@@ -3,10 +3,13 @@ package nn
 import "avjepa/internal/engine"
 
 // ForwardCLS is Forward where only the CLS of the output is wanted, as of the
-// last block: keys and values of all tokens, all else for the CLS alone. It
-// takes about a fifth of the work. y is (B, 1, D); in the cache QKV is keys and
-// values (B, N, 2D), and Attn, Mid and Pre have one token. Without dropout the
-// result is that of Forward; with it, the masks are others.
+// last block: keys and values of all tokens, all else for the CLS alone. Of the
+// 12 products with a (D, D) matrix per token (with an MLP of 4D) 2 remain, and
+// of attention next to nothing: at most a sixth of the work.
+//
+// y is (B, 1, D); in the cache QKV is keys and values (B, N, 2D), and Attn, Mid
+// and Pre have one token. Without dropout the result is that of Forward; with
+// dropout the masks differ, because a row of a mask belongs to a row of a tensor.
 func (b *Block) ForwardCLS(cx *Context, c *BlockCache, y, x engine.Tensor) {
 	start := cx.Arena.Mark()
 	keep := c != nil

@@ -12,7 +12,7 @@ type Context struct {
 	Train  bool   // dropout on, BatchNorm with the batch's own statistics
 	Seed   uint64 // of the run
 	Step   int
-	Part   int // of the batch, when it is run in several; dropout masks differ
+	Part   int // number of the pass within the step; each has dropout masks of its own
 }
 
 // Key names the dropout mask of a layer: the same in Forward and Backward.

@@ -1,8 +1,3 @@
-// Package probe fits classifiers on the features of a frozen encoder: what a
-// linear head can read from them says how much they hold.
-//
-//	p, err := probe.Fit(engine, probe.Default(), train, labels, 8)
-//	top1 := metrics.TopK(p.Scores(heldOut), want, 8, 1)
 package probe
 
 import (
@@ -36,7 +31,7 @@ type Linear struct {
 
 // Fit fits a probe on features x (R, D) with labels in [0, classes).
 func Fit(e engine.Engine, cfg Config, x tensor.Array, labels []int, classes int) (*Linear, error) {
-	r, d := x.Shape.Dim(0), x.Shape.Dim(1)
+	r := x.Shape.Dim(0)
 	if r != len(labels) || r < 2 || classes < 2 {
 		return nil, fmt.Errorf("probe: %d features for %d labels of %d classes; need two of each",
 			r, len(labels), classes)
@@ -50,16 +45,26 @@ func Fit(e engine.Engine, cfg Config, x tensor.Array, labels []int, classes int)
 	}
 	p := &Linear{classes: classes}
 	p.standardise(x)
+	if err := p.train(e, cfg, p.scaled(x), want); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// train sets w and b by full-batch AdamW on standardised features x (R, D) with
+// labels (R).
+func (p *Linear) train(e engine.Engine, cfg Config, x, labels []float32) error {
+	r, d, classes := len(labels), len(p.mean), p.classes
 	params := classes * (d + 1)
 	arena, err := engine.NewArena(e, engine.F32,
 		r*(d+2*classes+1)+4*(params+16)+1024)
 	if err != nil {
-		return nil, fmt.Errorf("probe: %w", err)
+		return fmt.Errorf("probe: %w", err)
 	}
 	defer arena.Free()
 	xs, labelsT := arena.New(r, d), arena.New(r)
-	e.Upload(xs, p.scaled(x))
-	e.Upload(labelsT, want)
+	e.Upload(xs, x)
+	e.Upload(labelsT, labels)
 	value, grad := arena.New(params), arena.New(params)
 	m, v := arena.New(params), arena.New(params)
 	start := make([]float32, params)
@@ -84,10 +89,10 @@ func Fit(e engine.Engine, cfg Config, x tensor.Array, labels []int, classes int)
 	out := make([]float32, params)
 	e.Download(out, value)
 	if err := e.Sync(); err != nil {
-		return nil, fmt.Errorf("probe: %w", err)
+		return fmt.Errorf("probe: %w", err)
 	}
 	p.w, p.b = out[:classes*d], out[classes*d:]
-	return p, nil
+	return nil
 }
 
 // standardise keeps mean and 1/std of the columns of x. A column that does not

@@ -107,30 +107,6 @@ func drawn(t *testing.T, cfg jepa.Config, online OnlineConfig) (*jepa.Model, *je
 	return m, b, o
 }
 
-// TestScoreAttendsToWhatIsThere: with DropAbsent the tokens of a view are those
-// of its modality alone; else the others are left out here.
-func TestScoreAttendsToWhatIsThere(t *testing.T) {
-	c := goldenConfig().Encoder // 1 CLS, 8 video, 6 audio
-	x := upload(t, ref.New(), []float32{0}, 1)
-	for _, k := range []struct {
-		drop      bool
-		g         vit.Group
-		n, lo, hi int
-	}{
-		{false, vit.Group{Video: x, Audio: x}, 15, 1, 15},
-		{false, vit.Group{Video: x}, 15, 1, 9},
-		{false, vit.Group{Audio: x}, 15, 9, 15},
-		{true, vit.Group{Video: x}, 9, 1, 9},
-		{true, vit.Group{Audio: x}, 7, 1, 7},
-	} {
-		c.DropAbsent = k.drop
-		if lo, hi := presentTokens(c, k.g, k.n); lo != k.lo || hi != k.hi {
-			t.Errorf("drop %v, %d tokens: %d to %d, want %d to %d",
-				k.drop, k.n, lo, hi, k.lo, k.hi)
-		}
-	}
-}
-
 // TestStepAllocatesNothing in the steady state.
 func TestStepAllocatesNothing(t *testing.T) {
 	m, b, o := drawn(t, goldenConfig(), DefaultOnline(goldenClasses))

@@ -17,7 +17,7 @@ func (o *Online) Score(model *jepa.Model, g vit.Group) (linear, attentive []floa
 	}
 	cls := model.Embed(g).CLS
 	tokens := model.Features().Encoder.Tokens(0)
-	lo, hi := presentTokens(model.Config.Encoder, g, tokens.Dim(1))
+	lo, hi := g.Patches(model.Config.Encoder)
 	y, z := o.classify(cls, tokens, lo, hi)
 	linear = make([]float32, y.Elems())
 	o.engine.Download(linear, y)
@@ -45,18 +45,4 @@ func (o *Online) classify(cls, tokens engine.Tensor, lo, hi int) (linear, attent
 	var a AttentiveCache
 	o.Attentive.Forward(cx, &a, attentive, x)
 	return linear, attentive
-}
-
-// presentTokens returns which of n output tokens are patches of a modality that
-// the group has. An absent modality keeps its tokens, made of positions and type
-// alone, unless the encoder drops them.
-func presentTokens(c vit.Config, g vit.Group, n int) (lo, hi int) {
-	lo, hi = 1, n
-	if g.Video.Nil() && !c.DropAbsent {
-		lo += c.VideoTokens()
-	}
-	if g.Audio.Nil() && !c.DropAbsent {
-		hi -= c.AudioTokens()
-	}
-	return lo, hi
 }

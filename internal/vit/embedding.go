@@ -23,6 +23,20 @@ type Group struct {
 	Video, Audio engine.Tensor
 }
 
+// Patches returns the bounds lo…hi−1 of the output tokens that are patches of a
+// modality the group has. An absent modality's tokens, which hold its bias,
+// positions and type alone, are outside, unless the encoder drops them anyway.
+func (g Group) Patches(c Config) (lo, hi int) {
+	lo, hi = 1, c.tokens(!g.Video.Nil(), !g.Audio.Nil())
+	if g.Video.Nil() && !c.DropAbsent {
+		lo += c.VideoTokens()
+	}
+	if g.Audio.Nil() && !c.DropAbsent {
+		hi -= c.AudioTokens()
+	}
+	return lo, hi
+}
+
 // embedding turns a view's frames and log-mel into tokens:
 //
 //	token = patch·W + b + position in time + position in space or frequency + type

@@ -47,7 +47,7 @@ const (
 // needs. It can be used again and then allocates nothing.
 type Cache struct {
 	// CLSOnly, set before Forward, says that no other output token is wanted.
-	// The last block then does a fifth of its work.
+	// The last block then does at most a sixth of its work: nn.Block.ForwardCLS.
 	CLSOnly bool
 
 	CLS engine.Tensor // (ΣViews, D) embeddings of the views, group after group
@@ -59,8 +59,8 @@ type Cache struct {
 // span says where the views of a group lie: in which segment, from which view.
 type span struct{ segment, first, views int }
 
-// segment is a run of views whose sequences have one length. There is one, or
-// with DropAbsent one per group.
+// segment is a run of views whose sequences have one length: all of them, or
+// with DropAbsent those of neighbouring groups with equal numbers of tokens.
 type segment struct {
 	views, tokens int
 	embedded      engine.Tensor // (views, N, D) tokens before the LayerNorm

@@ -240,3 +240,24 @@ func TestSegmentsHaveMasksOfTheirOwn(t *testing.T) {
 		t.Errorf("%d masks, want %d", len(seen), 4*3)
 	}
 }
+
+// TestPatchesAreOfWhatIsThere: with DropAbsent the tokens of a view are those of
+// its modality alone; else the others are left out here.
+func TestPatchesAreOfWhatIsThere(t *testing.T) {
+	b := newBench(t, smallConfig(), false) // 1 CLS, 8 video, 4 audio
+	both, audio, video := b.groups[0], b.groups[1], b.groups[2]
+	for _, k := range []struct {
+		drop   bool
+		g      Group
+		lo, hi int
+	}{
+		{false, both, 1, 13}, {false, video, 1, 9}, {false, audio, 9, 13},
+		{true, both, 1, 13}, {true, video, 1, 9}, {true, audio, 1, 5},
+	} {
+		c := smallConfig()
+		c.DropAbsent = k.drop
+		if lo, hi := k.g.Patches(c); lo != k.lo || hi != k.hi {
+			t.Errorf("drop %v: patches %d to %d, want %d to %d", k.drop, lo, hi, k.lo, k.hi)
+		}
+	}
+}
