@@ -230,6 +230,18 @@ func (ps *Params) buildBuffers() error {
 // ZeroGrads sets all gradients to 0.
 func (ps *Params) ZeroGrads() { ps.engine.Fill(ps.Grads, 0) }
 
+// Free gives all memory back to the engine; the register must not be used any
+// more.
+func (ps *Params) Free() {
+	ps.Values.Buffer().Free()
+	if !ps.Grads.Nil() {
+		ps.Grads.Buffer().Free()
+	}
+	if len(ps.buffers) > 0 {
+		ps.buffers[0].Value.Buffer().Free() // all lie in one
+	}
+}
+
 // Init sets every value to its initial one. That of a parameter depends on the
 // seed and its name alone, so a model that has one layer more starts with the
 // same numbers in all others.

@@ -29,24 +29,12 @@ func (ps *Params) Export() map[string]tensor.Array {
 // are ignored. On an error, which lists everything that does not fit, nothing
 // is changed.
 func (ps *Params) Import(arrays map[string]tensor.Array) error {
-	var errs []error
-	check := func(name string, s tensor.Shape) {
-		a, ok := arrays[name]
-		switch {
-		case !ok:
-			errs = append(errs, fmt.Errorf("nn: %s is missing, %v wanted", name, s))
-		case a.Shape != s:
-			errs = append(errs, fmt.Errorf("nn: %s is %v, %v wanted", name, a.Shape, s))
-		}
-	}
-	for _, p := range ps.params {
-		check(p.Name, p.Shape)
-	}
+	err := ps.Fits("", arrays)
 	for _, b := range ps.buffers {
-		check(b.Name, b.Shape)
+		err = errors.Join(err, fits(arrays, b.Name, b.Shape))
 	}
-	if errs != nil {
-		return errors.Join(errs...)
+	if err != nil {
+		return err
 	}
 	for _, p := range ps.params {
 		ps.engine.Upload(p.Value, arrays[p.Name].Data)
@@ -62,6 +50,26 @@ func (ps *Params) Import(arrays map[string]tensor.Array) error {
 	return nil
 }
 
+// Fits returns an error that lists every parameter for which there is no array
+// of its shape under prefix + its name.
+func (ps *Params) Fits(prefix string, arrays map[string]tensor.Array) error {
+	var errs []error
+	for _, p := range ps.params {
+		errs = append(errs, fits(arrays, prefix+p.Name, p.Shape))
+	}
+	return errors.Join(errs...)
+}
+
+func fits(arrays map[string]tensor.Array, name string, s tensor.Shape) error {
+	switch a, ok := arrays[name]; {
+	case !ok:
+		return fmt.Errorf("nn: %s is missing, %v wanted", name, s)
+	case a.Shape != s:
+		return fmt.Errorf("nn: %s is %v, %v wanted", name, a.Shape, s)
+	}
+	return nil
+}
+
 // ExportBlock returns the parts of another block of the same layout, such as a
 // moment of the optimiser, by prefix + parameter name.
 func (ps *Params) ExportBlock(block engine.Tensor, prefix string) map[string]tensor.Array {
@@ -72,13 +80,12 @@ func (ps *Params) ExportBlock(block engine.Tensor, prefix string) map[string]ten
 	return out
 }
 
-// ImportBlock is the reverse of ExportBlock. On an error nothing is changed.
+// ImportBlock is the reverse of ExportBlock. On an error, that of Fits, nothing
+// is changed.
 func (ps *Params) ImportBlock(block engine.Tensor, prefix string,
 	arrays map[string]tensor.Array) error {
-	for _, p := range ps.params {
-		if a, ok := arrays[prefix+p.Name]; !ok || a.Shape != p.Shape {
-			return fmt.Errorf("nn: %s%s is missing or not %v", prefix, p.Name, p.Shape)
-		}
+	if err := ps.Fits(prefix, arrays); err != nil {
+		return err
 	}
 	for _, p := range ps.params {
 		ps.engine.Upload(ps.view(block, p.offset, p.Shape), arrays[prefix+p.Name].Data)

@@ -137,19 +137,7 @@ func (o *AdamW) Export() map[string]tensor.Array {
 // Fits returns an error that lists every moment that is not there in the shape of
 // its parameter.
 func (o *AdamW) Fits(arrays map[string]tensor.Array) error {
-	var errs []error
-	for _, prefix := range [2]string{prefixM, prefixV} {
-		for _, p := range o.params.List() {
-			switch a, ok := arrays[prefix+p.Name]; {
-			case !ok:
-				errs = append(errs, fmt.Errorf("optim: %s%s is missing", prefix, p.Name))
-			case a.Shape != p.Shape:
-				errs = append(errs, fmt.Errorf("optim: %s%s is %v, %v wanted",
-					prefix, p.Name, a.Shape, p.Shape))
-			}
-		}
-	}
-	return errors.Join(errs...)
+	return errors.Join(o.params.Fits(prefixM, arrays), o.params.Fits(prefixV, arrays))
 }
 
 // Import sets both moments, and the number of steps taken. On an error, that of
