@@ -9,6 +9,8 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
+
+	"avjepa/internal/kernel/gen/header"
 )
 
 // vectors names the registers and the width of an instruction set.
@@ -35,6 +37,7 @@ func main() {
 	scaleRows()
 	rowDots()
 	Generate()
+	header.Correct()
 }
 
 // exp2Coefficients are those of the polynomial of degree 5, 1 at 0, with the

@@ -4,6 +4,8 @@ package main
 
 import (
 	. "github.com/mmcloughlin/avo/build"
+
+	"avjepa/internal/kernel/gen/header"
 )
 
 func main() {
@@ -18,4 +20,5 @@ func main() {
 	peak("peakAVX2", avx2)
 	peak("peakAVX512", avx512)
 	Generate()
+	header.Correct()
 }

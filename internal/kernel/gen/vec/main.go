@@ -4,6 +4,8 @@ package main
 
 import (
 	. "github.com/mmcloughlin/avo/build"
+
+	"avjepa/internal/kernel/gen/header"
 )
 
 func main() {
@@ -20,4 +22,5 @@ func main() {
 	adamw()
 	ecf()
 	Generate()
+	header.Correct()
 }
