@@ -232,11 +232,9 @@ func (c *attentionCut) addRows(call *panel, y []float32, ldy int, w []float32, l
 // row maskRow and whose first column is key col.
 func (a *AttentionArgs) dropRows(s []float32, lds, rows, n, maskRow, col int) {
 	threshold, scale := rng.Threshold(a.DropP), float32(1/(1-a.DropP))
-	// RowBits takes col·golden + k0, so a later column is another k0.
-	const golden = 0x9E3779B9
 	for r := range rows {
 		k0, k1 := a.DropKey.Row(maskRow + r)
 		row := s[r*lds:][:n]
-		DropoutRow(row, row, k0+uint32(col)*golden, k1, threshold, scale)
+		DropoutRow(row, row, rng.Skip(k0, uint32(col)), k1, threshold, scale)
 	}
 }

@@ -89,10 +89,17 @@ func (k Key) Row(row int) (k0, k1 uint32) {
 // and k1. It is a counter-based generator, so an engine may compute any element
 // of a mask in any order, eight columns at a time in vector registers.
 func RowBits(k0, k1, col uint32) uint32 {
-	x := col*0x9E3779B9 + k0
+	x := col*columnStep + k0
 	x = mix32(x) ^ k1
 	return mix32(x)
 }
+
+// columnStep is 2³² over the golden ratio: its multiples spread evenly.
+const columnStep = 0x9E3779B9
+
+// Skip returns the first word of a row as seen from column col on:
+// RowBits(Skip(k0, col), k1, i) is RowBits(k0, k1, col+i).
+func Skip(k0, col uint32) uint32 { return k0 + col*columnStep }
 
 // Threshold returns the bound below which RowBits means "dropped", for a
 // dropout probability p in [0, 1).

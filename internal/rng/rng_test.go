@@ -39,3 +39,14 @@ func TestRestartAllocatesNothing(t *testing.T) {
 		t.Errorf("Restart allocates %v times", n)
 	}
 }
+
+func TestSkip(t *testing.T) {
+	k0, k1 := NewKey(1, 2, 3).Row(4)
+	for _, col := range []uint32{0, 1, 256, 1<<32 - 2} {
+		for i := range uint32(5) {
+			if a, b := RowBits(Skip(k0, col), k1, i), RowBits(k0, k1, col+i); a != b {
+				t.Errorf("column %d+%d: %d, want %d", col, i, a, b)
+			}
+		}
+	}
+}
