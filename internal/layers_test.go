@@ -17,7 +17,7 @@ var layers = [][]string{
 	{"kernel", "engine", "media", "checkpoint", "chart", "metrics"},
 	{"engine/cpu", "engine/ref", "engine/enginetest", "nn", "view", "dataset"},
 	{"vit", "sigreg", "optim", "loader", "dataset/datasettest"},
-	{"jepa"},
+	{"jepa", "golden"},
 	{"train", "probe", "retrieval", "embed", "scenes"},
 	{"config", "report"},
 }

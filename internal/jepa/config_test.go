@@ -9,6 +9,7 @@ import (
 	"avjepa/internal/engine"
 	"avjepa/internal/engine/cpu"
 	"avjepa/internal/engine/ref"
+	"avjepa/internal/golden"
 	"avjepa/internal/optim"
 	"avjepa/internal/rng"
 	"avjepa/internal/tensor"
@@ -85,7 +86,7 @@ func TestSteadyStepAllocatesNothing(t *testing.T) {
 		cfg := goldenConfig()
 		cfg.Encoder.Dropout, cfg.Encoder.AttentionDropout = 0.1, 0.1
 		cfg.Encoder.DropAbsent, cfg.Encoder.FinalNorm = true, true
-		m, err := New(e, cfg, 1, goldenClips)
+		m, err := New(e, cfg, 1, golden.Clips)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -154,10 +155,10 @@ func TestEmbedOfOnePatch(t *testing.T) {
 	}
 	mel := tensor.New(3, 16, 16)
 	rng.New(6).FillNormal(mel.Data, 1)
-	group := vit.Group{Views: 3, Audio: upload(t, m.engine, mel, 3, 16, 16)}
-	got := download(m.engine, m.Embed(group).Patches)
+	group := vit.Group{Views: 3, Audio: golden.Upload(t, m.engine, mel.Data, 3, 16, 16)}
+	got := golden.Download(m.engine, m.Embed(group).Patches)
 	tokens := m.cache.Tokens(0)
-	want := download(m.engine, tokens.Token(tokens.Dim(1)-1))
+	want := golden.Download(m.engine, tokens.Token(tokens.Dim(1)-1))
 	if !slices.Equal(got, want) || slices.Equal(got[:48], got[48:96]) {
 		t.Error("the mean is not the token of its view")
 	}
@@ -166,7 +167,7 @@ func TestEmbedOfOnePatch(t *testing.T) {
 // TestEmbedderAgreesWithTrainer: the same values give the same embeddings, and
 // the trainer's memory suffices.
 func TestEmbedderAgreesWithTrainer(t *testing.T) {
-	g := openGolden(t, "encoder.safetensors")
+	g := golden.Open(t, "encoder.safetensors")
 	m := goldenModel(t, ref.New(), false)
 	em, err := NewEmbedder(ref.New(), goldenConfig(), 2, 2)
 	if err != nil {
@@ -177,9 +178,9 @@ func TestEmbedderAgreesWithTrainer(t *testing.T) {
 	}
 	var out [2][]float32
 	for i, m := range []*Model{m, em} {
-		out[i] = download(m.engine, m.Embed(vit.Group{Views: 2,
-			Video: upload(t, m.engine, g.array("video"), 2, 3, 4, 32, 32),
-			Audio: upload(t, m.engine, g.array("audio"), 2, 32, 48)}).Projected)
+		out[i] = golden.Download(m.engine, m.Embed(vit.Group{Views: 2,
+			Video: golden.Upload(t, m.engine, g.Array("video").Data, 2, 3, 4, 32, 32),
+			Audio: golden.Upload(t, m.engine, g.Array("audio").Data, 2, 32, 48)}).Projected)
 	}
 	for i := range out[0] {
 		if out[0][i] != out[1][i] {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"avjepa/internal/engine"
+	"avjepa/internal/golden"
 	"avjepa/internal/optim"
 )
 
@@ -13,20 +14,20 @@ import (
 const goldenRate = 5e-4
 
 func TestGoldenSteps(t *testing.T) {
-	onEngines(t, func(t *testing.T, e engine.Engine) {
-		g := openGolden(t, "steps.safetensors")
-		first := openGolden(t, "loss.safetensors")
+	golden.OnEngines(t, func(t *testing.T, e engine.Engine) {
+		g := golden.Open(t, "steps.safetensors")
+		first := golden.Open(t, "loss.safetensors")
 		m := goldenModel(t, e, false)
 		b := goldenBatch(first, e)
 		opt, err := optim.New(e, m.Params, optim.Default()) // decay on all, clip at 5
 		if err != nil {
 			t.Fatal(err)
 		}
-		directions := g.array("directions").Data // (3, K, M)
+		directions := g.Array("directions").Data // (3, K, M)
 		size := len(directions) / 3
 		var totals, invariances, sigregs, norms []float32
 		for step := range 3 {
-			m.SetDirections(rowsOf(directions[step*size:(step+1)*size], 32, 64))
+			m.SetDirections(golden.Rows(directions[step*size : (step+1)*size]))
 			m.StepDrawn(b, step)
 			l := m.Losses()
 			totals = append(totals, float32(l.Total))
@@ -42,11 +43,11 @@ func TestGoldenSteps(t *testing.T) {
 			}
 		}
 		goldenParams(g, m, "parameters after 3 steps", "ssl3.")
-		g.check("losses of 3 steps", "ssl.total", totals)
-		g.check("losses of 3 steps", "ssl.invariance", invariances)
-		g.check("losses of 3 steps", "ssl.sigreg", sigregs)
-		g.check("losses of 3 steps", "ssl.grad_norm_ssl", norms)
-		g.table("losses of 3 steps", "parameters after 1 step", "parameters after 3 steps",
+		g.Check("losses of 3 steps", "ssl.total", totals...)
+		g.Check("losses of 3 steps", "ssl.invariance", invariances...)
+		g.Check("losses of 3 steps", "ssl.sigreg", sigregs...)
+		g.Check("losses of 3 steps", "ssl.grad_norm_ssl", norms...)
+		g.Table("losses of 3 steps", "parameters after 1 step", "parameters after 3 steps",
 			"without a true gradient")
 	})
 }
@@ -56,46 +57,46 @@ func TestGoldenSteps(t *testing.T) {
 // entry whose gradient is smaller than the tolerance of gradients may go either
 // way, and the losses of the next steps with it: one entry did, of 67 in 153
 // thousand. The reference engine, in float64, decides them all.
-func pinUndetermined(g, first *golden, m *Model) {
-	g.t.Helper()
+func pinUndetermined(g, first *golden.File, m *Model) {
+	g.T.Helper()
 	all, pinned := m.Params.Export(), 0
 	for _, p := range m.Params.List() {
-		if g.bound["ssl1."+p.Name].Class == "Z" {
+		if g.Bound["ssl1."+p.Name].Class == "Z" {
 			continue
 		}
-		grad, want := first.array("grad."+p.Name).Data, g.array("ssl1."+p.Name).Data
+		grad, want := first.Array("grad."+p.Name).Data, g.Array("ssl1."+p.Name).Data
 		got := all[p.Name].Data
 		for i := range got {
-			if math.Abs(float64(grad[i])) > first.bound["grad."+p.Name].Atol {
+			if math.Abs(float64(grad[i])) > first.Bound["grad."+p.Name].Atol {
 				continue
 			}
 			if d := math.Abs(float64(got[i]) - float64(want[i])); !(d <= 2.01*goldenRate) {
-				g.t.Errorf("%s[%d] = %g, want %g within two steps", p.Name, i, got[i], want[i])
+				g.T.Errorf("%s[%d] = %g, want %g within two steps", p.Name, i, got[i], want[i])
 			}
 			got[i] = want[i]
 			pinned++
 		}
 	}
 	if pinned > 100 {
-		g.t.Errorf("%d entries have a gradient below its tolerance", pinned)
+		g.T.Errorf("%d entries have a gradient below its tolerance", pinned)
 	}
 	if err := m.Params.Import(all); err != nil {
-		g.t.Fatal(err)
+		g.T.Fatal(err)
 	}
 }
 
 // goldenParams checks all parameters and running statistics. Those whose true
 // gradient is 0 wander by the learning rate in float32: they have wide
 // tolerances of their own and a line of their own in the table.
-func goldenParams(g *golden, m *Model, level, prefix string) {
+func goldenParams(g *golden.File, m *Model, level, prefix string) {
 	for name, a := range m.Params.Export() {
 		if strings.HasSuffix(name, "num_batches_tracked") {
 			continue
 		}
 		l := level
-		if g.bound[prefix+name].Class == "Z" {
+		if g.Bound[prefix+name].Class == "Z" {
 			l = "without a true gradient"
 		}
-		g.check(l, prefix+name, a.Data)
+		g.Check(l, prefix+name, a.Data...)
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"avjepa/internal/engine"
 	"avjepa/internal/engine/ref"
+	"avjepa/internal/golden"
 	"avjepa/internal/jepa"
 	"avjepa/internal/nn"
 	"avjepa/internal/optim"
@@ -31,8 +32,8 @@ type together struct {
 func newTogether(t *testing.T, e engine.Engine, jointly bool) *together {
 	t.Helper()
 	s := &together{model: goldenModel(t, e), jointly: jointly}
-	s.online = goldenOnline(t, e, DefaultOnline(goldenClasses))
-	s.batch, s.labels = goldenBatch(openGolden(t, "loss.safetensors"), e)
+	s.online = goldenOnline(t, e, DefaultOnline(golden.Classes))
+	s.batch, s.labels = goldenBatch(golden.Open(t, "loss.safetensors"), e)
 	cfg := OnlineOptim()
 	if jointly {
 		cfg.Clip = optim.Default().Clip
@@ -69,9 +70,9 @@ func (s *together) step(t *testing.T, directions []float32, i int) {
 }
 
 func TestGoldenJointSteps(t *testing.T) {
-	onEngines(t, func(t *testing.T, e engine.Engine) {
-		g := openGolden(t, "steps.safetensors")
-		directions := g.array("directions").Data
+	golden.OnEngines(t, func(t *testing.T, e engine.Engine) {
+		g := golden.Open(t, "steps.safetensors")
+		directions := g.Array("directions").Data
 		s := newTogether(t, e, true)
 		seen := map[string][]float32{}
 		note := func(name string, v float64) { seen[name] = append(seen[name], float32(v)) }
@@ -93,12 +94,12 @@ func TestGoldenJointSteps(t *testing.T) {
 			note("grad_norm_all", norm(e, s.online.report.joint))
 		}
 		for name, values := range seen {
-			g.check("losses and norms of 3 steps", "joint."+name, values...)
+			g.Check("losses and norms of 3 steps", "joint."+name, values...)
 		}
 		for _, ps := range []*nn.Params{s.model.Params, s.online.Params} {
 			goldenParams(g, ps)
 		}
-		g.table("losses and norms of 3 steps", "encoder, projector", "probes",
+		g.Table("losses and norms of 3 steps", "encoder, projector", "probes",
 			"without a true gradient")
 	})
 }
@@ -107,18 +108,18 @@ func TestGoldenJointSteps(t *testing.T) {
 // decide in float32: Adam's first step is ±rate by the sign of the gradient
 // alone, so an entry whose gradient is smaller than the tolerance of gradients
 // may go either way, and the losses of the next steps with it.
-func pinUndetermined(steps *golden, ps, decided *nn.Params) {
-	t := steps.t
+func pinUndetermined(steps *golden.File, ps, decided *nn.Params) {
+	t := steps.T
 	t.Helper()
-	first := openGolden(t, "loss.safetensors")
+	first := golden.Open(t, "loss.safetensors")
 	all, want, pinned := ps.Export(), decided.Export(), 0
 	for _, p := range ps.List() {
-		if steps.bound["joint3."+p.Name].Class == "Z" {
+		if steps.Bound["joint3."+p.Name].Class == "Z" {
 			continue // its gradient is 0 everywhere
 		}
 		got := all[p.Name].Data
-		for i, grad := range first.array("grad." + p.Name).Data {
-			if math.Abs(float64(grad)) > first.bound["grad."+p.Name].Atol {
+		for i, grad := range first.Array("grad." + p.Name).Data {
+			if math.Abs(float64(grad)) > first.Bound["grad."+p.Name].Atol {
 				continue
 			}
 			d := math.Abs(float64(got[i]) - float64(want[p.Name].Data[i]))
@@ -140,18 +141,18 @@ func pinUndetermined(steps *golden, ps, decided *nn.Params) {
 // goldenParams checks all parameters and running statistics after three steps.
 // Those without a true gradient wander by the learning rate in float32: they
 // have wide tolerances of their own and a line of their own in the table.
-func goldenParams(g *golden, ps *nn.Params) {
+func goldenParams(g *golden.File, ps *nn.Params) {
 	for name, a := range ps.Export() {
 		level := "encoder, projector"
 		switch {
 		case strings.HasSuffix(name, "num_batches_tracked"):
 			continue
-		case g.bound["joint3."+name].Class == "Z":
+		case g.Bound["joint3."+name].Class == "Z":
 			level = "without a true gradient"
 		case strings.Contains(name, "probe"):
 			level = "probes"
 		}
-		g.check(level, "joint3."+name, a.Data...)
+		g.Check(level, "joint3."+name, a.Data...)
 	}
 }
 
@@ -159,8 +160,8 @@ func goldenParams(g *golden, ps *nn.Params) {
 // same steps bit for bit whether probes are trained beside it or not, while a
 // joint clip slows it down.
 func TestProbesLeaveTheEncoderAlone(t *testing.T) {
-	onEngines(t, func(t *testing.T, e engine.Engine) {
-		directions := openGolden(t, "steps.safetensors").array("directions").Data
+	golden.OnEngines(t, func(t *testing.T, e engine.Engine) {
+		directions := golden.Open(t, "steps.safetensors").Array("directions").Data
 		alone := newTogether(t, e, false)
 		alone.encoderOnly = true
 		beside, joint := newTogether(t, e, false), newTogether(t, e, true)
@@ -177,7 +178,7 @@ func TestProbesLeaveTheEncoderAlone(t *testing.T) {
 			t.Error("a joint clip changed nothing")
 		}
 		l := beside.online.Losses()
-		before := openGolden(t, "loss.safetensors").array("probe_loss.linear_ls0").Data[0]
+		before := golden.Open(t, "loss.safetensors").Array("probe_loss.linear_ls0").Data[0]
 		if !(l.Linear < float64(before)) {
 			t.Errorf("the probe did not learn: %g after %g", l.Linear, before)
 		}

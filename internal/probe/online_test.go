@@ -7,6 +7,7 @@ import (
 
 	"avjepa/internal/engine"
 	"avjepa/internal/engine/ref"
+	"avjepa/internal/golden"
 	"avjepa/internal/jepa"
 	"avjepa/internal/rng"
 	"avjepa/internal/vit"
@@ -24,17 +25,17 @@ func TestOnlineValidateListsEveryFault(t *testing.T) {
 	if _, err := NewOnline(ref.New(), c, model, 1, 2); err == nil {
 		t.Error("NewOnline accepted them")
 	}
-	if err := DefaultOnline(goldenClasses).Validate(goldenConfig()); err != nil {
+	if err := DefaultOnline(golden.Classes).Validate(goldenConfig()); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestOnlineRefusesLabels(t *testing.T) {
 	e := ref.New()
-	m, o := goldenModel(t, e), goldenOnline(t, e, DefaultOnline(goldenClasses))
-	b, labels := goldenBatch(openGolden(t, "loss.safetensors"), e)
+	m, o := goldenModel(t, e), goldenOnline(t, e, DefaultOnline(golden.Classes))
+	b, labels := goldenBatch(golden.Open(t, "loss.safetensors"), e)
 	m.Step(b, 0)
-	for _, bad := range []int{-1, goldenClasses} {
+	for _, bad := range []int{-1, golden.Classes} {
 		labels[3] = bad
 		if err := o.Step(m.Features(), labels); err == nil ||
 			!strings.Contains(err.Error(), "clip 3") {
@@ -52,7 +53,7 @@ func TestOnlineFillsItsArena(t *testing.T) {
 	}{{2, 2, true, true}, {1, 2, true, false}, {2, 5, false, true}, {3, 0, false, false}} {
 		cfg := goldenConfig()
 		cfg.Globals, cfg.Locals, cfg.KeepTokens = c.globals, c.locals, c.attentive
-		online := DefaultOnline(goldenClasses)
+		online := DefaultOnline(golden.Classes)
 		online.Attentive, online.Unimodal = c.attentive, c.unimodal
 		m, b, o := drawn(t, cfg, online)
 		m.Step(b, 0)
@@ -66,7 +67,7 @@ func TestOnlineFillsItsArena(t *testing.T) {
 		}
 		linear, attentive := o.Score(m, vit.Group{Views: 2,
 			Video: b.GlobalVideo.Slice(0, 2), Audio: b.GlobalAudio.Slice(0, 2)})
-		if len(linear) != 2*goldenClasses || (len(attentive) == len(linear)) != c.attentive {
+		if len(linear) != 2*golden.Classes || (len(attentive) == len(linear)) != c.attentive {
 			t.Errorf("%+v: %d and %d logits", c, len(linear), len(attentive))
 		}
 		planned, err := newOnline(engine.NewCounting(), online, cfg, 2, 1<<40)
@@ -109,7 +110,7 @@ func drawn(t *testing.T, cfg jepa.Config, online OnlineConfig) (*jepa.Model, *je
 
 // TestStepAllocatesNothing in the steady state.
 func TestStepAllocatesNothing(t *testing.T) {
-	m, b, o := drawn(t, goldenConfig(), DefaultOnline(goldenClasses))
+	m, b, o := drawn(t, goldenConfig(), DefaultOnline(golden.Classes))
 	m.Step(b, 0)
 	c, err := newOnline(engine.NewCounting(), o.OnlineConfig, o.model, 2, 1<<40)
 	if err != nil {
