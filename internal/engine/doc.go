@@ -19,7 +19,8 @@
 //   - Operations are queued in order. Only Download and Sync wait for them.
 //   - NaN and Inf in an input reach every output that depends on it.
 //   - An Engine is used by one goroutine at a time.
-//   - In a steady state no operation allocates on the Go heap.
+//   - In a steady state no operation allocates on the Go heap; engine/ref, which
+//     is for tests, is excused.
 //
 // Size letters: B batch, V views, N tokens, D width, A heads, R rows, C columns,
 // K projection, M directions, Q knots, F mel bands, T frames, H W pixels.

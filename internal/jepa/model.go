@@ -27,7 +27,6 @@ type Model struct {
 	cache      vit.Cache
 	groups     []vit.Group // of the last pass
 	projCaches [2]projectorCache
-	z          engine.Tensor // (V, B, K) of the last Step
 	regular    *sigreg.Regularizer
 	report     report
 }
@@ -204,14 +203,13 @@ func (m *Model) GradSquare() engine.Tensor { return m.report.gradSquare }
 // Features is what the last Step made of its views, for online probes and
 // pictures. Valid until the next Step or Embed.
 type Features struct {
-	CLS         engine.Tensor // (V·B, D), rows as in the batch
-	Projections engine.Tensor // (V, B, K)
-	Encoder     *vit.Cache    // tokens by group, with KeepTokens: globals, then locals
+	CLS     engine.Tensor // (V·B, D), rows as in the batch
+	Encoder *vit.Cache    // tokens by group, with KeepTokens: globals, then locals
 }
 
 // Features returns those of the last Step.
 func (m *Model) Features() Features {
-	return Features{CLS: m.cache.CLS, Projections: m.z, Encoder: &m.cache}
+	return Features{CLS: m.cache.CLS, Encoder: &m.cache}
 }
 
 // Embedding holds what a view can be represented by.

@@ -39,11 +39,11 @@ func newReport(e engine.Engine, tests, views, proj int) (report, error) {
 // objective projects cls (V·B, D), computes the losses into the report and
 // returns the gradient of the total by cls, from the arena.
 func (m *Model) objective(cx *nn.Context, cls engine.Tensor) (dCLS engine.Tensor) {
-	m.z = cx.Arena.New(m.Views(), m.batch, m.Proj)
+	z := cx.Arena.New(m.Views(), m.batch, m.Proj)
 	dz := cx.Arena.New(m.Views(), m.batch, m.Proj)
 	dCLS = cx.Arena.New(cls.Dim(0), cls.Dim(1))
-	m.project(cx, m.z, cls)
-	m.losses(cx, dz, m.z)
+	m.project(cx, z, cls)
+	m.losses(cx, dz, z)
 	m.projectBackward(cx, dCLS, dz)
 	return dCLS
 }

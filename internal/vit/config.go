@@ -103,26 +103,26 @@ func (c Config) Validate() error {
 
 func (c Config) hidden() int { return c.Width * c.MLPRatio }
 
-// VideoGrid returns the numbers of tubelets in time and of patches in a frame.
-func (c Config) VideoGrid() (times, places int) {
+// videoGrid returns the numbers of tubelets in time and of patches in a frame.
+func (c Config) videoGrid() (times, places int) {
 	side := c.Side / c.Patch
 	return c.Frames / c.PatchT, side * side
 }
 
-// AudioGrid returns the numbers of audio patches in frequency and in time.
-func (c Config) AudioGrid() (bands, times int) {
+// audioGrid returns the numbers of audio patches in frequency and in time.
+func (c Config) audioGrid() (bands, times int) {
 	return c.MelBands / c.PatchMel, c.MelFrames / c.PatchMelT
 }
 
 // VideoTokens returns the number of video tokens of a view.
 func (c Config) VideoTokens() int {
-	t, s := c.VideoGrid()
+	t, s := c.videoGrid()
 	return t * s
 }
 
 // AudioTokens returns the number of audio tokens of a view.
 func (c Config) AudioTokens() int {
-	f, t := c.AudioGrid()
+	f, t := c.audioGrid()
 	return f * t
 }
 
@@ -143,35 +143,3 @@ func (c Config) tokens(video, audio bool) int {
 
 func (c Config) tubelet() int    { return 3 * c.PatchT * c.Patch * c.Patch }
 func (c Config) audioPatch() int { return c.PatchMel * c.PatchMelT }
-
-// ParamCount returns the number of trained values of the encoder.
-func (c Config) ParamCount() int {
-	d, h := c.Width, c.hidden()
-	vt, vs := c.VideoGrid()
-	af, at := c.AudioGrid()
-	n := d * (1 + vt + vs + af + at + 2)                   // CLS, positions, types
-	n += d*(c.tubelet()+1) + d*(c.audioPatch()+1)          // patch embeddings
-	n += c.Depth * (4*d*(d+1) + h*(d+1) + d*(h+1) + 2*2*d) // blocks
-	for _, norm := range []bool{c.EmbedNorm, c.FinalNorm} {
-		if norm {
-			n += 2 * d
-		}
-	}
-	return n
-}
-
-// FLOPs returns the floating-point operations (a multiply-add counts two) of
-// one forward pass over a view: blocks, and patch embedding. A backward pass
-// takes twice as many.
-func (c Config) FLOPs(video, audio bool) (blocks, patches float64) {
-	n, d := float64(c.tokens(video, audio)), float64(c.Width)
-	ratio := float64(c.MLPRatio)
-	blocks = float64(c.Depth) * (4*n*n*d + (8+4*ratio)*n*d*d)
-	if video {
-		patches += 2 * float64(c.VideoTokens()*c.tubelet()) * d
-	}
-	if audio {
-		patches += 2 * float64(c.AudioTokens()*c.audioPatch()) * d
-	}
-	return blocks, patches
-}

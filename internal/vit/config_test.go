@@ -13,22 +13,8 @@ func TestPaperGeometry(t *testing.T) {
 	if n := c.Tokens(); n != 1969 {
 		t.Errorf("%d tokens, want 1969", n)
 	}
-	if n := c.ParamCount(); n != 86_637_312 {
+	if n := paramCount(c); n != 86_637_312 {
 		t.Errorf("%d parameters, want 86637312", n)
-	}
-	blocks, patches := c.FLOPs(true, true)
-	n, d := 1969.0, 768.0
-	if want := 12 * (4*n*n*d + 24*n*d*d); blocks != want {
-		t.Errorf("blocks take %g FLOPs, want %g", blocks, want)
-	}
-	if want := 2 * d * (1568*1536 + 400*256); patches != want {
-		t.Errorf("patches take %g FLOPs, want %g", patches, want)
-	}
-	zeroed, _ := c.FLOPs(false, true)
-	c.DropAbsent = true
-	dropped, _ := c.FLOPs(false, true)
-	if zeroed != blocks || !(dropped < blocks/4) {
-		t.Errorf("audio only takes %g FLOPs, dropped %g, of %g", zeroed, dropped, blocks)
 	}
 }
 
@@ -44,14 +30,30 @@ func TestParamCountIsWhatIsRegistered(t *testing.T) {
 			if _, err := New(ps, "encoder", c); err != nil {
 				t.Fatal(err)
 			}
-			if ps.Count() != c.ParamCount() {
-				t.Errorf("%s: %d registered, %d counted", size, ps.Count(), c.ParamCount())
+			if ps.Count() != paramCount(c) {
+				t.Errorf("%s: %d registered, %d counted", size, ps.Count(), paramCount(c))
 			}
 		}
 	}
 	if _, err := Default().WithSize("huge"); err == nil {
 		t.Error("size huge is known")
 	}
+}
+
+// paramCount is the number of trained values by the formulas of the layers.
+func paramCount(c Config) int {
+	d, h := c.Width, c.hidden()
+	vt, vs := c.videoGrid()
+	af, at := c.audioGrid()
+	n := d * (1 + vt + vs + af + at + 2)                   // CLS, positions, types
+	n += d*(c.tubelet()+1) + d*(c.audioPatch()+1)          // patch embeddings
+	n += c.Depth * (4*d*(d+1) + h*(d+1) + d*(h+1) + 2*2*d) // blocks
+	for _, norm := range []bool{c.EmbedNorm, c.FinalNorm} {
+		if norm {
+			n += 2 * d
+		}
+	}
+	return n
 }
 
 func TestValidateListsEveryFault(t *testing.T) {

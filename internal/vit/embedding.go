@@ -55,8 +55,8 @@ type embedding struct {
 
 func newEmbedding(ps *nn.Params, name string, c Config) embedding {
 	d, w := c.Width, nn.Normal(c.InitStd)
-	vt, vs := c.VideoGrid()
-	af, at := c.AudioGrid()
+	vt, vs := c.videoGrid()
+	af, at := c.audioGrid()
 	add := func(n string, spared bool, in nn.Init, dims ...int) *nn.Param {
 		return ps.Add(name+"."+n, tensor.Of(dims...), in, spared)
 	}

@@ -2,8 +2,6 @@ package enginetest
 
 import (
 	"fmt"
-	"math"
-	"testing"
 
 	"avjepa/internal/engine"
 	"avjepa/internal/engine/ref"
@@ -23,7 +21,7 @@ func (s attentionSize) String() string {
 		s.b, s.nq, s.nk, s.d, s.heads, s.dropP, s.scale, s.packed)
 }
 
-func attentionCases(o Options) (cases []testCase) {
+func attentionCases() (cases []testCase) {
 	for _, s := range []attentionSize{
 		{1, 1, 1, 1, 1, 0, 1, false}, {2, 1, 5, 8, 2, 0, 1, false}, {2, 3, 3, 7, 1, 0, 1, false},
 		{3, 15, 15, 48, 3, 0, 1, true}, {2, 33, 33, 64, 1, 0, 1, true},
@@ -33,9 +31,6 @@ func attentionCases(o Options) (cases []testCase) {
 		{2, 5, 5, 8, 2, 0.5, 1, false}, {2, 15, 15, 48, 3, 0.1, 1, true},
 		{1, 70, 130, 64, 2, 0.1, 1, false},
 	} {
-		if s.dropP > 0 && o.OwnAttentionDropout {
-			continue
-		}
 		cases = append(cases,
 			testCase{"Attention", s.String(), s.forward, s.dropP > 0},
 			testCase{"AttentionBackward", s.String(), s.backward, s.dropP > 0})
@@ -112,33 +107,4 @@ func (s attentionSize) backward(m *memory) func() {
 		a.DV = m.wideOut("DV", n, s.b, s.nk, s.d)
 	}
 	return func() { m.e.AttentionBackward(a) }
-}
-
-// testOwnDropout checks what masks of any kind must give: with equal values a
-// mean of that value, and a spread that equal probabilities 1/N predict.
-func testOwnDropout(t *testing.T, e engine.Engine) {
-	const b, n, d, heads, p = 2, 64, 32, 2, 0.25
-	m := &memory{t: t, e: e}
-	ones := make([]float32, b*n*d)
-	for i := range ones {
-		ones[i] = 1
-	}
-	a := engine.AttentionArgs{Q: m.inOf("Q", make([]float32, b*n*d), b, n, d),
-		K: m.in("K", b, n, d), V: m.inOf("V", ones, b, n, d), Out: m.out("Out", n, b, n, d),
-		LSE: m.out("LSE", n, b, heads, n), Heads: heads, DropP: p, DropKey: rng.NewKey(1, 2, 3)}
-	e.Attention(a)
-	out := make([]float32, b*n*d)
-	e.Download(out, a.Out)
-	mean, square := 0.0, 0.0
-	for _, v := range out {
-		mean += float64(v) / float64(len(out))
-		square += (float64(v) - 1) * (float64(v) - 1) / float64(len(out))
-	}
-	spread := math.Sqrt(p / (1 - p) / n) // of one query; b·heads·n are independent
-	if !(math.Abs(mean-1) < 5*spread/math.Sqrt(b*heads*n)) ||
-		!(math.Abs(math.Sqrt(square)/spread-1) < 0.3) {
-		t.Errorf("dropped probabilities sum to %.4f ± %.4f, want 1 ± %.4f", mean, math.Sqrt(square),
-			spread)
-	}
-	m.free()
 }

@@ -9,11 +9,8 @@ import (
 	"avjepa/internal/rng"
 )
 
-// Options says what of the contract an engine keeps in a way of its own.
+// Options says what is checked beside results.
 type Options struct {
-	// OwnAttentionDropout: the masks of attention dropout are not those of
-	// package rng. Then only their statistics are checked.
-	OwnAttentionDropout bool
 	// ZeroAllocs: no operation allocates on the Go heap in a steady state.
 	ZeroAllocs bool
 }
@@ -38,7 +35,7 @@ func (o Options) Run(t *testing.T, open func(t *testing.T) engine.Engine) {
 	t.Helper()
 	var all []testCase
 	for _, family := range [][]testCase{linearCases(), elementCases(), normCases(),
-		attentionCases(o), tokenCases(), objectiveCases(), optimCases()} {
+		attentionCases(), tokenCases(), objectiveCases(), optimCases()} {
 		all = append(all, family...)
 	}
 	byOp, order := map[string][]testCase{}, []string{}
@@ -67,9 +64,6 @@ func (o Options) Run(t *testing.T, open func(t *testing.T) engine.Engine) {
 				t.Run(c.name, func(t *testing.T) { c.check(t, e, o) })
 			}
 		})
-	}
-	if o.OwnAttentionDropout {
-		withEngine("AttentionDropoutStatistics", testOwnDropout)
 	}
 }
 
