@@ -9,6 +9,7 @@ import (
 	"avjepa/internal/dataset"
 	"avjepa/internal/engine"
 	"avjepa/internal/jepa"
+	"avjepa/internal/loader"
 )
 
 // runPlan is what a run would take: --dry-run.
@@ -54,7 +55,7 @@ func planRun(c *config.Config, e engine.Engine, set *dataset.Set) (*runPlan, err
 	}
 	p.TotalBytes = plan.Total() + batchesAhead*plan.Inputs + p.CacheBytes
 	perStep := float64(p.StepFLOPs) / rate
-	p.EpochSeconds = perStep * float64(max(1, set.Len()/c.Train.BatchSize))
+	p.EpochSeconds = perStep * float64(loader.StepsPerEpoch(set.Len(), c.Train.BatchSize))
 	p.RunSeconds = perStep * float64(p.Steps)
 	return p, nil
 }
@@ -110,7 +111,9 @@ func measureRate(e engine.Engine, jc jepa.Config) (float64, error) {
 
 // stepSeconds returns the seconds of the fastest of several steps on empty input,
 // made for about the given time, at least two.
-func stepSeconds(e engine.Engine, jc jepa.Config, batch int, atMost time.Duration) (float64, error) {
+func stepSeconds(e engine.Engine, jc jepa.Config, batch int,
+	atMost time.Duration) (float64, error) {
+
 	model, err := jepa.New(e, jc, 0, batch)
 	if err != nil {
 		return 0, err

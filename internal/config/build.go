@@ -7,6 +7,7 @@ import (
 
 	"avjepa/internal/engine"
 	"avjepa/internal/jepa"
+	"avjepa/internal/loader"
 	"avjepa/internal/optim"
 	"avjepa/internal/train"
 	"avjepa/internal/view"
@@ -22,6 +23,7 @@ func (c *Config) ViewConfig() view.Config {
 		Globals: v.Globals, Locals: v.Locals, LocalModality: view.LocalAlternate, Windows: v.Windows,
 		Flip: v.Flip, LocalCrop: v.LocalCrop,
 		CropScale: [2]float64{v.CropMin, v.CropMax}, CropRatio: [2]float64{v.RatioMin, v.RatioMax},
+		EvalSquash: c.Eval.Squash, Augment: view.Augment(c.Augment),
 	}
 	if box := [4]float64{v.BoxLeft, v.BoxTop, v.BoxRight, v.BoxBottom}; box != [4]float64{0, 0, 1, 1} {
 		out.Box = box
@@ -82,7 +84,7 @@ func (c *Config) JEPAConfig() (jepa.Config, error) {
 // TrainConfig returns the loop's own configuration for a set of clips.
 func (c *Config) TrainConfig(clips int) train.Config {
 	t := c.Train
-	perEpoch := max(1, clips/max(1, t.BatchSize))
+	perEpoch := max(1, loader.StepsPerEpoch(clips, max(1, t.BatchSize)))
 	steps, every := t.Steps, t.CheckpointEvery
 	if steps == 0 {
 		steps = t.Epochs * perEpoch

@@ -7,8 +7,7 @@
 //	err = c.Validate()
 //
 // Keys are the TOML tags joined by dots: train.batch_size. Defaults are the
-// published choices (marked P in the specification); preset "recommended" has
-// ours where they differ.
+// published choices; preset "recommended" has ours where they differ.
 package config
 
 // Config is all settings. Field tags are the keys.
@@ -18,6 +17,7 @@ type Config struct {
 	Engine  Engine  `toml:"engine"`
 	Data    Data    `toml:"data"`
 	View    View    `toml:"view"`
+	Augment Augment `toml:"augment"`
 	Mask    Mask    `toml:"mask"`
 	Model   Model   `toml:"model"`
 	Project Project `toml:"projector"`
@@ -66,6 +66,17 @@ type View struct {
 	MelStd    float64 `toml:"mel_std" doc:"dB, divided by"`
 }
 
+// Augment alters what all training views show; all 0, none of it, in the
+// published runs.
+type Augment struct {
+	Jitter   float64 `toml:"jitter" doc:"brightness, contrast and saturation times 1 ± jitter each"`
+	Grey     float64 `toml:"grey" doc:"probability that colours are removed"`
+	Blur     float64 `toml:"blur" doc:"probability of a Gaussian blur"`
+	Solarise float64 `toml:"solarise" doc:"probability that bright pixels are inverted"`
+	GainDB   float64 `toml:"gain_db" doc:"dB; the log-mel is shifted by up to this, either way"`
+	Noise    float64 `toml:"noise" doc:"most that is added to the normalised log-mel"`
+}
+
 // Mask is modality dropout and masking of local views, which then have both
 // modalities; all off in the published runs.
 type Mask struct {
@@ -93,7 +104,7 @@ type Model struct {
 	EmbedNorm        bool    `toml:"embed_norm" doc:"LayerNorm after the embedding"`
 	FinalNorm        bool    `toml:"final_norm" doc:"LayerNorm after the last block"`
 	InitStd          float64 `toml:"init_std" doc:"standard deviation of initial weights"`
-	Absent           string  `toml:"absent" doc:"tokens of an absent modality: zero keeps, drop removes them"`
+	Absent           string  `toml:"absent" doc:"of an absent modality: zero keeps, drop removes the tokens"`
 }
 
 // Project is the projector.
@@ -138,6 +149,7 @@ type Eval struct {
 	Split     string `toml:"split" doc:"split of the held-out clips"`
 	Windows   int    `toml:"windows" doc:"windows of a clip whose embeddings are averaged"`
 	Embedding string `toml:"embedding" doc:"projected, cls or patches"`
+	Squash    bool   `toml:"squash" doc:"squeeze the whole frame into the view, not its centre"`
 }
 
 // New returns the defaults: the published choices on the paper's geometry.

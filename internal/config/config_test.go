@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"avjepa/internal/view"
 )
 
 func mustNot(t *testing.T, err error) {
@@ -138,6 +140,7 @@ func TestValidate(t *testing.T) {
 		"data.workers": "5000", "view.side": "225", "view.windows": "some", "view.flip": "2",
 		"view.seconds": "0", "view.crop_min": "0.9", "view.crop_max": "0.5", "view.mel_std": "0",
 		"view.box_left": "0.7", "view.box_right": "0.3", "mask.drop_p": "7",
+		"augment.jitter": "2", "augment.gain_db": "-1",
 		"model.size": "huge", "model.width": "-4", "model.depth": "-1", "model.dropout": "1",
 		"model.init_std": "0", "model.absent": "keep", "model.mlp_ratio": "0",
 		"projector.hidden": "0", "projector.out": "0",
@@ -157,7 +160,7 @@ func TestValidate(t *testing.T) {
 	for _, w := range []string{
 		"seed = -1", `engine.name = "gpu"`, "engine.threads = -1", "data.cache_mb = -1",
 		"data.workers = 5000", "225", `"some"`, "flip probability 2", "seconds 0", "crop scale",
-		"mel std 0", "box", "mask.drop_p = 7", `"huge"`, "model.width = -4", "model.depth = -1",
+		"mel std 0", "box", "mask.drop_p = 7", "jitter 2", "gain -1 dB", `"huge"`, "model.width = -4", "model.depth = -1",
 		"dropout 1", "initial deviation 0", `model.absent = "keep"`, "model.mlp_ratio = 0",
 		"projector.hidden = 0", "projector.out = 0", "lambda 1.5", `loss.invariance = "max"`,
 		`loss.sigreg = "none"`, "loss.directions = 0", "train.batch_size = 1",
@@ -194,6 +197,22 @@ func TestExtremes(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestAugment sets every alteration of views and looks for it where it is used.
+func TestAugment(t *testing.T) {
+	if v := New().ViewConfig(); v.Augment != (view.Augment{}) || v.EvalSquash {
+		t.Errorf("altered by default: %+v", v)
+	}
+	c := New()
+	mustNot(t, c.ApplyText("[augment]\njitter = 0.1\ngrey = 0.2\nblur = 0.3\nsolarise = 0.4\n"+
+		"gain_db = 6\nnoise = 0.5\n[eval]\nsquash = true\n", "file x"))
+	mustNot(t, c.Validate())
+	v := c.ViewConfig()
+	want := view.Augment{Jitter: .1, Grey: .2, Blur: .3, Solarise: .4, GainDB: 6, Noise: .5}
+	if v.Augment != want || !v.EvalSquash {
+		t.Errorf("views %+v, squash %v; want %+v", v.Augment, v.EvalSquash, want)
 	}
 }
 
