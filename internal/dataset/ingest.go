@@ -4,15 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
-	"time"
 
-	"avjepa/internal/durable"
 	"avjepa/internal/media"
 )
 
@@ -51,14 +48,6 @@ func DefaultIngestConfig() IngestConfig {
 		Keep: []media.Outcome{media.Usable},
 	}}
 }
-
-// Clips are made durable in batches: this many, this many bytes, or this often,
-// whatever comes first. A batch is what a kill costs.
-const (
-	batchClips    = 128
-	batchBytes    = 64 << 20
-	batchInterval = 2 * time.Second
-)
 
 // Ingest decodes the entries into the dataset at cfg.Dir. Run again with the same
 // settings it goes on where it was stopped or killed, and takes up what entries
@@ -120,16 +109,6 @@ func firstReason(rows []LeftOut) string {
 	return fmt.Sprintf("%s: %s", rows[0].Outcome, rows[0].Reason)
 }
 
-// writer is the one goroutine that touches the dataset's files.
-type writer struct {
-	cfg      *IngestConfig
-	ledger   *ledger
-	shards   *shardWriter
-	pending  []*ledgerLine // clips in the shard that the ledger does not name yet
-	unsynced int64         // bytes of these
-	progress Progress
-}
-
 // ingest decodes what the ledger lacks and writes it.
 func (w *writer) ingest(ctx context.Context) error {
 	if err := checkEntries(w.cfg.Entries, w.ledger); err != nil {
@@ -142,10 +121,6 @@ func (w *writer) ingest(ctx context.Context) error {
 	}
 	jobs := w.openJobs()
 	w.report()
-	known := make(map[string]bool, len(w.ledger.clips))
-	for key := range w.ledger.clips {
-		known[key] = true
-	}
 	n := w.cfg.Workers
 	if n <= 0 {
 		n = runtime.NumCPU()
@@ -154,17 +129,7 @@ func (w *writer) ingest(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	results := make(chan result, n)
-	s := &w.cfg.Settings
-	worker := &worker{
-		settings: s,
-		decode: media.DecodeConfig{
-			ShortSide: s.ShortSide, FPS: s.FPS, SampleRateHz: s.SampleRateHz,
-			MinSeconds: s.MinSeconds, JPEGQuality: s.JPEGQuality, SilenceDB: s.SilenceDB,
-			Limits: w.cfg.Limits,
-		},
-		decoder: w.cfg.Decoder, known: known, results: results,
-		buffers: &sync.Pool{New: func() any { return new([]byte) }},
-	}
+	worker := w.newWorker(results)
 	queue := make(chan *job, len(jobs))
 	for _, j := range jobs {
 		queue <- j
@@ -201,6 +166,25 @@ func (w *writer) ingest(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
+// newWorker returns the worker that all goroutines share.
+func (w *writer) newWorker(results chan<- result) *worker {
+	known := make(map[string]bool, len(w.ledger.clips))
+	for key := range w.ledger.clips {
+		known[key] = true
+	}
+	s := &w.cfg.Settings
+	return &worker{
+		settings: s,
+		decode: media.DecodeConfig{
+			ShortSide: s.ShortSide, FPS: s.FPS, SampleRateHz: s.SampleRateHz,
+			MinSeconds: s.MinSeconds, JPEGQuality: s.JPEGQuality, SilenceDB: s.SilenceDB,
+			Limits: w.cfg.Limits,
+		},
+		decoder: w.cfg.Decoder, known: known, results: results,
+		buffers: &sync.Pool{New: func() any { return new([]byte) }},
+	}
+}
+
 // openJobs returns the sources that are not finished, and counts the others.
 func (w *writer) openJobs() []*job {
 	jobs := plan(w.cfg.Entries)
@@ -225,115 +209,4 @@ func (w *writer) openJobs() []*job {
 		}
 		return done
 	})
-}
-
-// drain writes results until there are no more, a batch at a time.
-func (w *writer) drain(results <-chan result, buffers *sync.Pool) error {
-	tick := time.NewTicker(batchInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case r, ok := <-results:
-			if !ok {
-				return w.flush()
-			}
-			if err := w.add(r); err != nil {
-				return err
-			}
-			if r.record != nil {
-				buffers.Put(&r.record)
-			}
-		case <-tick.C:
-			if err := w.flush(); err != nil {
-				return err
-			}
-		}
-	}
-}
-
-func (w *writer) add(r result) error {
-	if c := r.line.Clip; c != nil {
-		var err error
-		if c.Shard, c.Offset, err = w.shards.append(r.record); err != nil {
-			return err
-		}
-		w.unsynced += int64(len(r.record))
-		w.at("record written")
-	}
-	w.pending = append(w.pending, r.line)
-	if r.line.Key == "" {
-		w.progress.Files++
-		w.progress.Bytes += r.bytes
-	} else {
-		w.count(r.line)
-	}
-	w.report()
-	if len(w.pending) >= batchClips || w.unsynced >= batchBytes || w.shards.full() {
-		return w.flush()
-	}
-	return nil
-}
-
-// flush makes the pending clips part of the dataset: first their bytes, then
-// their lines. A full shard is ended.
-func (w *writer) flush() error {
-	if len(w.pending) == 0 {
-		return nil
-	}
-	if w.unsynced > 0 {
-		if err := w.shards.sync(); err != nil {
-			return err
-		}
-	}
-	w.at("shard synced")
-	if err := w.ledger.append(w.pending, w.cfg.crash); err != nil {
-		return err
-	}
-	w.pending, w.unsynced = w.pending[:0], 0
-	w.at("ledger written")
-	if w.shards.full() {
-		if err := w.shards.finish(); err != nil {
-			return err
-		}
-		w.at("shard finished")
-	}
-	return nil
-}
-
-// close ends the last shard and writes index and list of what was left out.
-func (w *writer) close(rows []LeftOut) error {
-	if err := w.shards.finish(); err != nil {
-		return err
-	}
-	w.at("last shard finished")
-	if err := writeLeftOut(w.cfg.Dir, rows); err != nil {
-		return err
-	}
-	clips := w.ledger.kept()
-	slices.SortFunc(clips, byKey)
-	err := durable.WriteFile(filepath.Join(w.cfg.Dir, indexFile), func(f io.Writer) error {
-		return writeIndex(f, clips)
-	})
-	w.at("index written")
-	return err
-}
-
-func (w *writer) count(line *ledgerLine) {
-	if line.Clip != nil {
-		w.progress.Clips++
-	} else {
-		w.progress.LeftOut++
-	}
-}
-
-func (w *writer) report() {
-	if w.cfg.Progress != nil {
-		w.cfg.Progress(w.progress)
-	}
-}
-
-func (w *writer) at(point string) {
-	if w.cfg.crash != nil {
-		w.cfg.crash(point)
-	}
 }

@@ -79,9 +79,11 @@ func (s *Set) Labels() []string { return slices.Clone(s.labels) }
 
 // Splits returns the distinct splits of the set, sorted.
 func (s *Set) Splits() []string {
+	seen := make(map[string]bool)
 	var names []string
 	for i := range s.clips {
-		if n := s.clips[i].Split; !slices.Contains(names, n) {
+		if n := s.clips[i].Split; !seen[n] {
+			seen[n] = true
 			names = append(names, n)
 		}
 	}

@@ -2,7 +2,6 @@ package dataset
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -21,96 +20,6 @@ type Decoder interface {
 
 // maxSourceSeconds is where start times stop fitting a key.
 const maxSourceSeconds = 99_999
-
-// job is one source file with everything that is wanted of it.
-type job struct {
-	path  string
-	whole *Entry  // nil: only parts
-	parts []Entry // sorted by start
-	split string  // as given; "" = to be drawn
-	bytes int64   // of the file
-}
-
-// plan groups entries by source.
-func plan(entries []Entry) []*job {
-	byPath := make(map[string]*job)
-	var jobs []*job
-	for i := range entries {
-		e := &entries[i]
-		j, ok := byPath[e.Path]
-		if !ok {
-			j = &job{path: e.Path, split: e.Split}
-			byPath[e.Path] = j
-			jobs = append(jobs, j)
-		}
-		if e.Whole() {
-			j.whole = e
-		} else {
-			j.parts = append(j.parts, *e)
-		}
-	}
-	for _, j := range jobs {
-		slices.SortStableFunc(j.parts, func(a, b Entry) int {
-			switch {
-			case a.Start < b.Start:
-				return -1
-			case a.Start > b.Start:
-				return 1
-			}
-			return 0
-		})
-	}
-	return jobs
-}
-
-// checkEntries returns an error when keys do not fit, repeat, could meet those of
-// cut clips, or were ingested from another source.
-func checkEntries(entries []Entry, led *ledger) error {
-	owner := make(map[string]*Entry, len(entries))
-	for i := range entries {
-		e := &entries[i]
-		err := errors.Join(checkKey(e.Key), checkLabel(e.Label), checkSplit(e.Split))
-		if err == nil && e.Whole() && len(e.Key) > maxBaseBytes {
-			err = fmt.Errorf("key %s of %d bytes, at most %d", e.Key, len(e.Key), maxBaseBytes)
-		}
-		if other, ok := owner[e.Key]; ok && err == nil {
-			err = fmt.Errorf("key %s is also that of %s", e.Key, other.Path)
-		}
-		line, ok := led.clips[e.Key]
-		if ok && err == nil && line.Source != plainText(e.Path) {
-			err = fmt.Errorf("key %s was ingested from %s: give one of them a key of its own, "+
-				"or ingest into another folder", e.Key, line.Source)
-		}
-		if err != nil {
-			return fmt.Errorf("dataset: %s: %w: %w", e.Path, ErrManifest, err)
-		}
-		owner[e.Key] = e
-	}
-	for i := range entries {
-		e := &entries[i]
-		if base, ok := cutBase(e.Key); ok {
-			if other, ok := owner[base]; ok && other.Whole() {
-				return fmt.Errorf("dataset: %s: %w: key %s could be that of a piece of %s: "+
-					"give one of them another key", e.Path, ErrManifest, e.Key, other.Path)
-			}
-		}
-	}
-	return nil
-}
-
-// cutBase takes the start time off a key that looks like segmentKey's.
-func cutBase(key string) (base string, ok bool) {
-	at := len(key) - len("_00000000")
-	if at < 1 || key[at] != '_' {
-		return "", false
-	}
-	for _, c := range key[at+1:] {
-		if c < '0' || c > '9' {
-			return "", false
-		}
-	}
-	return key[:at], true
-}
 
 // result is what a worker hands to the writer: a line of the ledger and, for a
 // kept clip, its record.

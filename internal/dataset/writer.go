@@ -1,0 +1,140 @@
+package dataset
+
+import (
+	"io"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"avjepa/internal/durable"
+)
+
+// Clips are made durable in batches: this many, this many bytes, or this often,
+// whatever comes first. A batch is what a kill costs.
+const (
+	batchClips    = 128
+	batchBytes    = 64 << 20
+	batchInterval = 2 * time.Second
+)
+
+// writer is the one goroutine that touches the dataset's files.
+type writer struct {
+	cfg      *IngestConfig
+	ledger   *ledger
+	shards   *shardWriter
+	pending  []*ledgerLine // clips in the shard that the ledger does not name yet
+	unsynced int64         // bytes of these
+	progress Progress
+}
+
+// drain writes results until there are no more, a batch at a time.
+func (w *writer) drain(results <-chan result, buffers *sync.Pool) error {
+	tick := time.NewTicker(batchInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case r, ok := <-results:
+			if !ok {
+				return w.flush()
+			}
+			if err := w.add(r); err != nil {
+				return err
+			}
+			if r.record != nil {
+				buffers.Put(&r.record)
+			}
+		case <-tick.C:
+			if err := w.flush(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (w *writer) add(r result) error {
+	if c := r.line.Clip; c != nil {
+		var err error
+		if c.Shard, c.Offset, err = w.shards.append(r.record); err != nil {
+			return err
+		}
+		w.unsynced += int64(len(r.record))
+		w.at("record written")
+	}
+	w.pending = append(w.pending, r.line)
+	if r.line.Key == "" {
+		w.progress.Files++
+		w.progress.Bytes += r.bytes
+	} else {
+		w.count(r.line)
+	}
+	w.report()
+	if len(w.pending) >= batchClips || w.unsynced >= batchBytes || w.shards.full() {
+		return w.flush()
+	}
+	return nil
+}
+
+// flush makes the pending clips part of the dataset: first their bytes, then
+// their lines. A full shard is ended.
+func (w *writer) flush() error {
+	if len(w.pending) == 0 {
+		return nil
+	}
+	if w.unsynced > 0 {
+		if err := w.shards.sync(); err != nil {
+			return err
+		}
+	}
+	w.at("shard synced")
+	if err := w.ledger.append(w.pending, w.cfg.crash); err != nil {
+		return err
+	}
+	w.pending, w.unsynced = w.pending[:0], 0
+	w.at("ledger written")
+	if w.shards.full() {
+		if err := w.shards.finish(); err != nil {
+			return err
+		}
+		w.at("shard finished")
+	}
+	return nil
+}
+
+// close ends the last shard and writes index and list of what was left out.
+func (w *writer) close(rows []LeftOut) error {
+	if err := w.shards.finish(); err != nil {
+		return err
+	}
+	w.at("last shard finished")
+	if err := writeLeftOut(w.cfg.Dir, rows); err != nil {
+		return err
+	}
+	clips := w.ledger.kept()
+	slices.SortFunc(clips, byKey)
+	err := durable.WriteFile(filepath.Join(w.cfg.Dir, indexFile), func(f io.Writer) error {
+		return writeIndex(f, clips)
+	})
+	w.at("index written")
+	return err
+}
+
+func (w *writer) count(line *ledgerLine) {
+	if line.Clip != nil {
+		w.progress.Clips++
+	} else {
+		w.progress.LeftOut++
+	}
+}
+
+func (w *writer) report() {
+	if w.cfg.Progress != nil {
+		w.cfg.Progress(w.progress)
+	}
+}
+
+func (w *writer) at(point string) {
+	if w.cfg.crash != nil {
+		w.cfg.crash(point)
+	}
+}
