@@ -7,7 +7,8 @@ import (
 	"avjepa/internal/train"
 )
 
-// pretrainSummary is how a run ended, for --json and summary.json.
+// pretrainSummary is how a run ended: pretrain.json, and part of the demo's
+// summary.json.
 type pretrainSummary struct {
 	Run        string  `json:"run"`
 	Checkpoint string  `json:"checkpoint"`
@@ -25,7 +26,9 @@ type pretrainSummary struct {
 
 // summarise describes a run from its log, the steps of earlier processes
 // included, and writes that to pretrain.json.
-func summarise(run *train.Folder, res train.Result, batchSize, clips int) (*pretrainSummary, error) {
+func summarise(run *train.Folder, res train.Result, batchSize, clips int) (
+	*pretrainSummary, error) {
+
 	log, err := train.ReadMetrics(run.Dir)
 	if err != nil {
 		return nil, err

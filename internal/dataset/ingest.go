@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 
+	"avjepa/internal/durable"
 	"avjepa/internal/media"
 )
 
@@ -73,6 +74,9 @@ func Ingest(ctx context.Context, cfg IngestConfig) (Summary, error) {
 		return Summary{}, err
 	}
 	defer unlock()
+	if err := durable.RemoveTemporary(cfg.Dir); err != nil {
+		return Summary{}, fmt.Errorf("dataset: %w", err)
+	}
 	if err := claim(cfg.Dir, &cfg.Settings); err != nil {
 		return Summary{}, err
 	}

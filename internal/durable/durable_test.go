@@ -29,6 +29,32 @@ func TestFailedWriteKeepsOldFile(t *testing.T) {
 	}
 }
 
+// TestRemoveTemporary leaves everything but the remains of a write cut short.
+func TestRemoveTemporary(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a.json")
+	err := WriteFile(path, func(w io.Writer) error {
+		for _, name := range []string{".lock", "b.tmp-1", ".c"} {
+			if err := os.WriteFile(filepath.Join(dir, name), nil, 0o644); err != nil {
+				return err
+			}
+		}
+		// The file being written is what a kill would leave at this point.
+		if err := RemoveTemporary(dir); err != nil {
+			return err
+		}
+		_, err := w.Write([]byte("whole"))
+		return err
+	})
+	if !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the temporary file is still there to be renamed: %v", err)
+	}
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) != 3 {
+		t.Errorf("%d files left: %v, %v", len(left), left, err)
+	}
+}
+
 func TestLockIsExclusive(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
 	unlock, err := Lock(path)

@@ -228,7 +228,33 @@ func TestOtherData(t *testing.T) {
 	before := cfg.BatchSize
 	cfg.BatchSize++
 	_, err = r.run(context.Background(), cfg)
-	wantError(t, err, ErrMismatch, fmt.Sprintf("batches of %d", before), fmt.Sprintf("batches of %d", before+1))
+	wantError(t, err, ErrMismatch, fmt.Sprintf("batches of %d", before),
+		fmt.Sprintf("batches of %d", before+1))
+}
+
+// TestDamagedCheckpoint names the file, and goes on from the one before it when it
+// has been removed.
+func TestDamagedCheckpoint(t *testing.T) {
+	r := newTrial(t)
+	cfg := tinyConfig(4)
+	cfg.CheckpointEvery = 2
+	r.mustRun(cfg)
+	newest, err := Latest(r.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(newest, 1000); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Resume = true
+	_, err = r.run(context.Background(), cfg)
+	wantError(t, err, ErrMismatch, newest, "remove it")
+	if err := os.Remove(newest); err != nil {
+		t.Fatal(err)
+	}
+	if res, err := r.run(context.Background(), cfg); err != nil || res.First != 2 || res.Steps != 4 {
+		t.Errorf("went from step %d to %d: %v", res.First, res.Steps, err)
+	}
 }
 
 func TestNotACheckpoint(t *testing.T) {

@@ -3,10 +3,10 @@
 //
 //	run, err := train.Open("runs/mine")
 //	defer run.Close()
-//	result, err := train.Pretrain(ctx, run, model, clips, cfg, observe)
+//	result, err := train.Pretrain(ctx, run, engine, model, clips, cfg, observe)
 //
-// A run folder holds config.toml, metrics.jsonl, checkpoints/step-000100.safetensors,
-// summary.json and report.html.
+// A run folder holds config.toml, metrics.jsonl and checkpoints/step-00000100.safetensors;
+// the commands put their summaries and report.html beside them.
 package train
 
 import (
@@ -102,20 +102,8 @@ func Latest(dir string) (string, error) {
 
 // removeTemporary removes what writes that a kill cut short have left.
 func (f *Folder) removeTemporary() error {
-	for _, dir := range []string{f.Dir, filepath.Join(f.Dir, "checkpoints")} {
-		entries, err := os.ReadDir(dir)
-		if err != nil {
-			return err
-		}
-		for _, e := range entries {
-			if name := e.Name(); strings.HasPrefix(name, ".") && strings.Contains(name, ".tmp-") {
-				if err := os.Remove(filepath.Join(dir, name)); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	return nil
+	return errors.Join(durable.RemoveTemporary(f.Dir),
+		durable.RemoveTemporary(filepath.Join(f.Dir, "checkpoints")))
 }
 
 // prune removes all but the newest keep checkpoints.

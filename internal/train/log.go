@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -93,8 +92,12 @@ func (m *Metrics) appendJSON(b []byte) []byte {
 	return append(b, "}\n"...)
 }
 
-// maxMetricsBytes bounds what ReadMetrics reads: some millions of steps.
-const maxMetricsBytes = 1 << 30
+// Bounds on what ReadMetrics reads: some millions of steps, and lines far longer
+// than ours.
+const (
+	maxMetricsBytes = 1 << 30
+	maxMetricsLine  = 1 << 20
+)
 
 // ReadMetrics returns the log of a run. A last line cut short by a crash is
 // left out; any other broken line is an error.
@@ -104,9 +107,17 @@ func ReadMetrics(dir string) ([]Metrics, error) {
 		return nil, err
 	}
 	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if st.Size() > maxMetricsBytes {
+		return nil, fmt.Errorf("train: %s has %d bytes, at most %d are read: move it away, and "+
+			"the run begins a new one", f.Name(), st.Size(), maxMetricsBytes)
+	}
 	var all []Metrics
-	sc := bufio.NewScanner(io.LimitReader(f, maxMetricsBytes))
-	sc.Buffer(nil, 1<<20)
+	sc := bufio.NewScanner(f)
+	sc.Buffer(nil, maxMetricsLine)
 	var broken error
 	for line := 1; sc.Scan(); line++ {
 		if broken != nil {
@@ -119,5 +130,8 @@ func ReadMetrics(dir string) ([]Metrics, error) {
 		}
 		all = append(all, m)
 	}
-	return all, sc.Err()
+	if err := sc.Err(); err != nil {
+		return nil, fmt.Errorf("train: %s line %d: %w", f.Name(), len(all)+1, err)
+	}
+	return all, nil
 }

@@ -3,9 +3,31 @@ package train
 import (
 	"encoding/json"
 	"math"
+	"os"
+	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 )
+
+// TestLogTooLarge refuses a log that would not be read to its end: openLog writes
+// back what was read, so that the rest would be lost.
+func TestLogTooLarge(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, metricsName)
+	if err := os.WriteFile(path, (&Metrics{Step: 1}).appendJSON(nil), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := ReadMetrics(dir); err != nil || len(all) != 1 {
+		t.Fatalf("%d steps, %v", len(all), err)
+	}
+	if err := os.Truncate(path, maxMetricsBytes+1); err != nil { // sparse: takes no space
+		t.Fatal(err)
+	}
+	if _, err := ReadMetrics(dir); err == nil || !strings.Contains(err.Error(), "at most") {
+		t.Errorf("error %v", err)
+	}
+}
 
 // TestLine holds the line of every field to what encoding/json makes of it, so that
 // a field that is added cannot be forgotten.

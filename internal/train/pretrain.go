@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"avjepa/internal/checkpoint"
 	"avjepa/internal/dataset"
 	"avjepa/internal/engine"
 	"avjepa/internal/jepa"
@@ -137,12 +138,17 @@ func (t *trainer) resume() error {
 			ErrHasRun, path)
 	}
 	state, file, err := ReadState(path)
+	if errors.Is(err, checkpoint.ErrFormat) {
+		return fmt.Errorf("train: %w: %w: remove it to go on from the one before it",
+			ErrMismatch, err)
+	}
 	if err != nil {
 		return err
 	}
 	if state.Data != t.data || state.Seed != t.cfg.Seed {
 		return fmt.Errorf("train: %w: %s was made with other clips, batches or seed "+
-			"(%s, seed %d; now %s, seed %d): resume with those, or choose another --name", ErrMismatch, path, state.Data, state.Seed, t.data, t.cfg.Seed)
+			"(%s, seed %d; now %s, seed %d): resume with those, or choose another --name",
+			ErrMismatch, path, state.Data, state.Seed, t.data, t.cfg.Seed)
 	}
 	if err := Load(file, t.model, t.opt, state.Step); err != nil {
 		return err
