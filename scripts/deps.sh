@@ -12,5 +12,6 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
 fi
 echo "ffmpeg is missing. Install it and run make again:" >&2
 echo "    sudo apt-get install ffmpeg      (Debian, Ubuntu)" >&2
+echo "    sudo dnf install ffmpeg-free     (Fedora)" >&2
 echo "    brew install ffmpeg              (macOS)" >&2
 exit 12
