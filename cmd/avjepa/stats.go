@@ -78,13 +78,21 @@ type melStats struct {
 	Std   float64 `json:"mel_std"`  // dB
 }
 
-const statsName = "stats.json"
+const (
+	statsName     = "stats.json"
+	maxStatsBytes = 4 << 10
+)
 
 // readStats returns the statistics kept with a data set, or false.
 func readStats(dir string, bands int) (melStats, bool) {
 	var s melStats
-	text, err := os.ReadFile(filepath.Join(dir, statsName))
-	if err != nil || json.Unmarshal(text, &s) != nil || s.Bands != bands || !(s.Std > 0) {
+	f, err := os.Open(filepath.Join(dir, statsName))
+	if err != nil {
+		return melStats{}, false
+	}
+	defer f.Close()
+	err = json.NewDecoder(io.LimitReader(f, maxStatsBytes)).Decode(&s)
+	if err != nil || s.Bands != bands || !(s.Std > 0) {
 		return melStats{}, false
 	}
 	return s, true

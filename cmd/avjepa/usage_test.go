@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"avjepa/internal/checkpoint"
 )
 
 // Wrong command lines end with 2 and a hint, and print nothing on stdout.
@@ -172,4 +174,19 @@ func TestWrongInputs(t *testing.T) {
 	run(t, demo, "retrieve", "runs/demo", "--split", "dev").wants(t, 1, `"dev"`, "heldout, train", "--split")
 	run(t, demo, "retrieve", "runs/demo", "--embedding", "mean").wants(t, 2, `"mean"`, "cls")
 	run(t, demo, "retrieve", "runs/demo", "--data", dir).wants(t, 1, dir, "ingest")
+}
+
+// A checkpoint whose configuration describes a model that its few bytes cannot hold
+// is refused before the model's memory is taken.
+func TestCheckpointThatClaimsMuch(t *testing.T) {
+	dir := demoFolder(t)
+	w := checkpoint.New(map[string]string{"format": "avjepa-1", "step": "1", "seed": "0",
+		"config": "extends = \"tiny\"\n[model]\nwidth = 12288\ndepth = 64\nheads = 64\n[data]\ndir = \"" +
+			toyClips + "\"\n[eval]\nsplit = \"train\"\n"})
+	w.AddFloat32("x", []int{1}, []float32{1})
+	path := filepath.Join(t.TempDir(), "x.safetensors")
+	if err := w.WriteFile(path); err != nil {
+		t.Fatal(err)
+	}
+	run(t, dir, "retrieve", path).wants(t, 13, path+" holds 4 bytes", "damaged")
 }

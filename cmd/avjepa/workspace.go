@@ -116,6 +116,15 @@ func (r *runState) embed(ctx context.Context, e engine.Engine, set *dataset.Set,
 	if err != nil {
 		return nil, nil, configError(err)
 	}
+	// The configuration comes with the file: it may not make us allocate more.
+	plan, err := jepa.PlanEmbedding(jc, embedViews)
+	if err != nil {
+		return nil, nil, err
+	}
+	if plan.Values > r.file.Size() {
+		return nil, nil, kind{fmt.Errorf("%s holds %d bytes, the model it describes has %d: "+
+			"it is damaged or no run's checkpoint", r.path, r.file.Size(), plan.Values), errCheckpoint}
+	}
 	model, err := jepa.NewEmbedder(e, jc, r.state.Seed, embedViews)
 	if err != nil {
 		return nil, nil, err

@@ -164,6 +164,9 @@ func (e entry) check(dataSize int64) error {
 // Names returns the tensor names in file order.
 func (f *File) Names() []string { return append([]string(nil), f.names...) }
 
+// Size returns the bytes of all tensors.
+func (f *File) Size() int64 { return int64(len(f.data)) }
+
 // Has reports whether the file has a tensor of that name.
 func (f *File) Has(name string) bool { _, ok := f.entries[name]; return ok }
 

@@ -35,15 +35,19 @@ func Default() Config {
 	}
 }
 
+// maxScenes bounds a split: all that is planned of it fits in memory.
+const maxScenes = 1_000_000
+
 // Validate reports every field that cannot be used, with the remedy.
 func (c Config) Validate() error {
 	var errs []error
 	bad := func(format string, args ...any) {
 		errs = append(errs, fmt.Errorf("scenes: "+format, args...))
 	}
-	if c.Train < 0 || c.HeldOut < 0 || c.Train+c.HeldOut == 0 {
-		bad("%d train and %d held-out scenes: need counts ≥ 0, one of them > 0",
-			c.Train, c.HeldOut)
+	if min(c.Train, c.HeldOut) < 0 || max(c.Train, c.HeldOut) < 1 ||
+		max(c.Train, c.HeldOut) > maxScenes {
+		bad("%d train and %d held-out scenes: need counts from 0 to %d, one of them > 0",
+			c.Train, c.HeldOut, maxScenes)
 	}
 	if c.Side < 16 || c.Side > 1024 || c.Side%2 != 0 {
 		bad("side of %d pixels: need an even number from 16 to 1024", c.Side)

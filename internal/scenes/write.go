@@ -89,7 +89,8 @@ func claim(dir string, cfg Config) error {
 		}
 	case err != nil:
 		return fmt.Errorf("scenes: %w", err)
-	case json.Unmarshal(have, &old) != nil || old.Config.ScenesPerFile < 1:
+	case json.Unmarshal(have, &old) != nil || old.Config.ScenesPerFile < 1 ||
+		max(old.Config.Train, old.Config.HeldOut) > maxScenes:
 		return fmt.Errorf("scenes: %s is not readable: remove %s or choose another folder",
 			path, dir)
 	default:
