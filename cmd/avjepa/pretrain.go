@@ -44,7 +44,12 @@ settings in the run's config.toml; --set, --config and flags still change them.`
 				return err
 			}
 			if o.resume {
-				s.run = existing(filepath.Join(o.runs, o.name, "config.toml"))
+				dir := filepath.Join(o.runs, o.name)
+				if existing(dir) == "" {
+					return fmt.Errorf("no run %s to resume: check --runs and --name, or leave "+
+						"--resume out to begin one", dir)
+				}
+				s.run = existing(filepath.Join(dir, "config.toml"))
 			}
 			c, err := s.resolve()
 			if err != nil {

@@ -131,6 +131,7 @@ func TestSecondInterruptLeavesAtOnce(t *testing.T) {
 
 func TestRunFolderIsNotOverwritten(t *testing.T) {
 	runs := t.TempDir()
+	pretrain(t, runs, "--steps", "2", "--resume").wants(t, 1, "no run", "--name")
 	pretrain(t, runs, "--steps", "2").wants(t, 0)
 	before, _ := lastCheckpoint(t, runs)
 	config := readFile(t, runs, "r/config.toml")

@@ -97,7 +97,8 @@ func writeReport(dir string, d report.Data) (string, error) {
 	})
 }
 
-// reportData gathers what every report of a run shows.
+// reportData gathers what every report of a run shows, and writes its curves to
+// the run's figures.
 func reportData(dir string, ev *evaluation, shown int) (report.Data, error) {
 	log, err := train.ReadMetrics(dir)
 	if err != nil {

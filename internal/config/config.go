@@ -104,7 +104,7 @@ type Model struct {
 	EmbedNorm        bool    `toml:"embed_norm" doc:"LayerNorm after the embedding"`
 	FinalNorm        bool    `toml:"final_norm" doc:"LayerNorm after the last block"`
 	InitStd          float64 `toml:"init_std" doc:"standard deviation of initial weights"`
-	Absent           string  `toml:"absent" doc:"of an absent modality: zero keeps, drop removes the tokens"`
+	Absent           string  `toml:"absent" doc:"absent modality's tokens: zero keeps, drop removes"`
 }
 
 // Project is the projector.

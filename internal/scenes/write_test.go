@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/csv"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -180,6 +181,13 @@ func TestValidate(t *testing.T) {
 	}
 	if n := len(strings.Split(err.Error(), "\n")); n != 7 {
 		t.Errorf("%d errors, want 7:\n%v", n, err)
+	}
+	for _, n := range []int{-1, maxScenes + 1, math.MaxInt} {
+		cfg := Default()
+		cfg.Train, cfg.HeldOut = n, n
+		if cfg.Validate() == nil {
+			t.Errorf("%d scenes in each split are accepted", n)
+		}
 	}
 }
 
