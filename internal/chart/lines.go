@@ -32,6 +32,7 @@ type Lines struct {
 	Series                []Series
 	References            []Reference
 	LogY                  bool // points ≤ 0 are left out
+	LegendBelow           bool // for curves that rise into the upper right corner
 }
 
 // size of a figure; SVG scales, so this fixes the proportions and text size.
@@ -92,7 +93,7 @@ func (l Lines) WriteSVG(w io.Writer, theme Theme) error {
 		p.Y.Min = math.Max(p.Y.Min/2, math.SmallestNonzeroFloat64)
 		p.Y.Max = math.Min(p.Y.Max*2, math.MaxFloat64)
 	}
-	p.Legend.Top = true
+	p.Legend.Top = !l.LegendBelow
 	p.Legend.Padding = vg.Points(2)
 	c := vgsvg.New(figureWidth, figureHeight)
 	p.Draw(draw.New(c))

@@ -51,7 +51,7 @@ func curves(log []train.Metrics, lambda float64) []curve {
 				References: []chart.Reference{{Name: "SIGReg of a true normal, 1.06", Y: 1.0594}}}},
 		{"std", "It should rise to about 1 and stay; towards 0 means that all clips look alike to " +
 			"the encoder.",
-			chart.Lines{Title: "Deviation of the embeddings", YLabel: "std",
+			chart.Lines{Title: "Deviation of the embeddings", YLabel: "std", LegendBelow: true,
 				Series: []chart.Series{pick("std",
 					func(m train.Metrics) float64 { return m.Std })},
 				References: []chart.Reference{{Name: "target 1", Y: 1}}}},
