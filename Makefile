@@ -14,7 +14,7 @@ build: ## build bin/avjepa
 	$(GO) build -buildvcs=false -o $(BIN) ./cmd/avjepa
 
 .PHONY: demo
-demo: deps build ## make a small data set, train on it, report (about 8 minutes)
+demo: deps build ## make a small data set, train on it, report (3 to 8 minutes)
 	$(BIN) demo
 
 .PHONY: test

@@ -16,6 +16,7 @@ type demoSummary struct {
 	Report    string             `json:"report"`
 	Clips     map[string]int     `json:"clips"` // by split
 	Retrieval retrieval.Metrics  `json:"retrieval"`
+	Shifted   *retrieval.Metrics `json:"shifted,omitempty"` // pictures demoShift later
 	Probe     *probeSummary      `json:"probe,omitempty"`
 	Pretrain  *pretrainSummary   `json:"pretrain"`
 }
@@ -25,6 +26,10 @@ func showDemo(out io.Writer, s *demoSummary, asJSON bool) error {
 		return writeJSON(out, s)
 	}
 	table(out, "lrrrr", retrievalRows(s.Retrieval))
+	if m := s.Shifted; m != nil {
+		fmt.Fprintf(out, "with pictures %.2f s later: R@1 %s %% and %s %%\n", demoShift,
+			percent(m.A2V.R1), percent(m.V2A.R1))
+	}
 	if p := s.Probe; p != nil {
 		fmt.Fprintln(out)
 		chance := percent(1 / float64(p.Classes))

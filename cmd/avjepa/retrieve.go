@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,6 +19,7 @@ type evalOptions struct {
 	data, split, embedding string
 	windows                int
 	center                 bool
+	shift                  float64 // seconds
 }
 
 func (o *evalOptions) addFlags(c *cobra.Command) {
@@ -27,6 +29,7 @@ func (o *evalOptions) addFlags(c *cobra.Command) {
 	f.StringVar(&o.embedding, "embedding", "",
 		"projected, cls or patches; the run's eval.embedding if not given")
 	f.IntVar(&o.windows, "windows", 0, "windows of a clip; the run's eval.windows if not given")
+	f.Float64Var(&o.shift, "shift", 0, "seconds by which the picture's window starts after the sound's")
 	f.BoolVar(&o.center, "center", false, "subtract each modality's mean first")
 }
 
@@ -103,7 +106,8 @@ func evaluate(ctx context.Context, path string, o *evalOptions, p *progress) (*e
 	}
 	defer e.Close()
 	st := p.stage(ctx, "embed", int64(set.Len()), "clips")
-	f, clips, err := run.embed(ctx, e, set, o.windows, true,
+	f, clips, err := run.embed(ctx, e, set, embed.Config{Windows: o.windows, Both: true,
+		Shift: time.Duration(o.shift * float64(time.Second))},
 		func(n int) { st.set(int64(n), int64(set.Len()), "") })
 	st.endWith(err)
 	if err != nil {

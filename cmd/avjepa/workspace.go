@@ -110,8 +110,8 @@ func openRun(path string) (*runState, error) {
 const embedViews = 64
 
 // embed embeds the clips of a set with the run's encoder.
-func (r *runState) embed(ctx context.Context, e engine.Engine, set *dataset.Set, windows int,
-	both bool, done func(n int)) (*embed.Features, *loader.Clips, error) {
+func (r *runState) embed(ctx context.Context, e engine.Engine, set *dataset.Set,
+	cfg embed.Config, done func(n int)) (*embed.Features, *loader.Clips, error) {
 	jc, err := r.cfg.JEPAConfig()
 	if err != nil {
 		return nil, nil, configError(err)
@@ -137,7 +137,7 @@ func (r *runState) embed(ctx context.Context, e engine.Engine, set *dataset.Set,
 	if err != nil {
 		return nil, nil, err
 	}
-	f, err := embed.Clips(ctx, e, model, clips,
-		embed.Config{Views: embedViews, Windows: windows, Both: both}, done)
+	cfg.Views = embedViews
+	f, err := embed.Clips(ctx, e, model, clips, cfg, done)
 	return f, clips, err
 }

@@ -8,11 +8,13 @@ package embed
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"avjepa/internal/engine"
 	"avjepa/internal/jepa"
 	"avjepa/internal/loader"
 	"avjepa/internal/tensor"
+	"avjepa/internal/view"
 	"avjepa/internal/vit"
 )
 
@@ -21,6 +23,11 @@ type Config struct {
 	Views   int  // at once; the model must have been made for as many
 	Windows int  // of a clip, on an even grid; their embeddings are averaged
 	Both    bool // also with both modalities
+
+	// Shift starts the picture's window this much later in the clip than the
+	// sound's, as far as the clip allows: does an encoder use moments at all? It
+	// needs Windows 1.
+	Shift time.Duration
 }
 
 // Vectors are the embeddings of clips under one input modality.
@@ -101,6 +108,10 @@ type runner struct {
 
 func newRunner(e engine.Engine, model *jepa.Model, clips *loader.Clips,
 	cfg Config) (*runner, error) {
+	if cfg.Shift < 0 || cfg.Shift > 0 && cfg.Windows != 1 {
+		return nil, fmt.Errorf("embed: shift %v of %d windows: it must not be negative and "+
+			"takes one window", cfg.Shift, cfg.Windows)
+	}
 	if cfg.Windows < 1 || cfg.Views < cfg.Windows {
 		return nil, fmt.Errorf("embed: %d windows of a clip must be 1 to %d, the views run at once",
 			cfg.Windows, cfg.Views)
@@ -158,8 +169,8 @@ func (r *runner) add(i int) error {
 	row, held := len(r.out.Index), len(r.rows)
 	for w := 0; w < r.cfg.Windows; w++ {
 		at := len(r.rows)
-		err := r.clips.Maker.Eval(r.video[at*r.videoN:(at+1)*r.videoN],
-			r.audio[at*r.melN:(at+1)*r.melN], d, w, r.cfg.Windows)
+		err := r.view(r.video[at*r.videoN:(at+1)*r.videoN],
+			r.audio[at*r.melN:(at+1)*r.melN], d, w)
 		if err != nil {
 			r.rows = r.rows[:held]
 			return err
@@ -168,6 +179,15 @@ func (r *runner) add(i int) error {
 	}
 	r.out.Index = append(r.out.Index, i)
 	return nil
+}
+
+// view makes window w of a clip.
+func (r *runner) view(video []byte, audio []float32, d *view.Decoded, w int) error {
+	m := r.clips.Maker
+	if r.cfg.Shift > 0 {
+		return m.EvalAt(video, audio, d, min(r.cfg.Shift, m.LastStart(d)), 0)
+	}
+	return m.Eval(video, audio, d, w, r.cfg.Windows)
 }
 
 // flush embeds the views that wait.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"avjepa/internal/dataset"
 	"avjepa/internal/dataset/datasettest"
@@ -285,5 +286,33 @@ func TestErrors(t *testing.T) {
 	}
 	if _, err := (Vectors{}).Pick("cls_token"); err == nil {
 		t.Error("an unknown embedding is picked")
+	}
+}
+
+// TestShift: the sound keeps the first window, the picture takes the one that
+// starts later, which the last of two windows does too.
+func TestShift(t *testing.T) {
+	e, m := newModel(t, false)
+	set := datasettest.Make(t, datasettest.Config{Clips: 3})
+	clips := newClips(t, set)
+	two := embed(t, e, m, clips, Config{Views: 2, Windows: 2})
+	shifted := embed(t, e, m, clips, Config{Views: 2, Windows: 1, Shift: time.Hour})
+	none := embed(t, e, m, clips, Config{Views: 2, Windows: 1, Shift: time.Nanosecond})
+	if slices.Equal(shifted.Video.CLS.Data, none.Video.CLS.Data) {
+		t.Error("a shifted picture gives the same embedding")
+	}
+	if !slices.Equal(shifted.Audio.CLS.Data, none.Audio.CLS.Data) {
+		t.Error("the sound moved with the picture")
+	}
+	for i, first := range none.Video.CLS.Data {
+		mean := (first + shifted.Video.CLS.Data[i]) / 2
+		if d := math.Abs(float64(mean - two.Video.CLS.Data[i])); !(d <= 1e-5) {
+			t.Fatalf("value %d: first and last window average to %v, want %v",
+				i, mean, two.Video.CLS.Data[i])
+		}
+	}
+	_, err := Clips(context.Background(), e, m, clips, Config{Views: 2, Windows: 2, Shift: 1}, nil)
+	if err == nil {
+		t.Error("a shift of two windows is no error")
 	}
 }
