@@ -49,6 +49,7 @@ First steps:
 		newRetrieveCommand(g),
 		newReportCommand(g),
 		newConfigCommand(g),
+		newBenchCommand(g),
 		newDoctorCommand(g),
 	)
 	return root

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"avjepa/internal/engine"
+	enginecpu "avjepa/internal/engine/cpu"
+	"avjepa/internal/jepa"
+	"avjepa/internal/optim"
+	"avjepa/internal/rng"
+	"avjepa/internal/tensor"
+	"avjepa/internal/vit"
+)
+
+// Modes of a case.
+const (
+	// benchForward is Model.Embed of one view with both modalities: all tokens of
+	// all blocks, then the projector.
+	benchForward = "forward"
+	// benchStep is forward, backward, clipping, AdamW and reading the losses of
+	// benchClips clips with 2 global and 2 local views each.
+	benchStep = "step"
+)
+
+// benchClips is the batch of a step: BatchNorm needs two.
+const benchClips = 2
+
+// benchGeometries are the views by their number of tokens.
+var benchGeometries = map[int]struct{ frames, side, melFrames int }{
+	397:  {8, 112, 401},
+	1969: {16, 224, 801}, // the paper's
+}
+
+// benchCase is one line of bench.
+type benchCase struct {
+	preset string
+	tokens int
+	mode   string
+}
+
+func (c benchCase) name() string { return fmt.Sprintf("%s/%d/%s", c.preset, c.tokens, c.mode) }
+
+func (c benchCase) config() (jepa.Config, error) {
+	cfg := jepa.Default()
+	var err error
+	if cfg.Encoder, err = cfg.Encoder.WithSize(c.preset); err != nil {
+		return cfg, err
+	}
+	g := benchGeometries[c.tokens]
+	e := &cfg.Encoder
+	e.Frames, e.Side, e.MelFrames = g.frames, g.side, g.melFrames
+	if n := e.Tokens(); n != c.tokens {
+		panic(fmt.Sprintf("bench: views of %+v have %d tokens, not %d", g, n, c.tokens))
+	}
+	return cfg, nil
+}
+
+// flops returns the work by the convention of publications, depth·(24·N·D² +
+// 4·N²·D) a view and three times of it in a step, whatever is really computed.
+func (c benchCase) flops() float64 {
+	cfg, err := c.config()
+	if err != nil {
+		panic(err)
+	}
+	n, d := float64(c.tokens), float64(cfg.Encoder.Width)
+	view := float64(cfg.Encoder.Depth) * (24*n*d*d + 4*n*n*d)
+	if c.mode == benchForward {
+		return view
+	}
+	return 3 * view * float64(benchClips*cfg.Views())
+}
+
+// measure returns the median seconds of a pass, with an engine of its own.
+func (c benchCase) measure(ctx context.Context, repeat, threads int) (float64, error) {
+	cfg, err := c.config()
+	if err != nil {
+		return 0, err
+	}
+	e, err := enginecpu.New(enginecpu.Config{Threads: threads})
+	if err != nil {
+		return 0, err
+	}
+	defer e.Close()
+	prepare := benchStepper
+	if c.mode == benchForward {
+		prepare = benchEmbedder
+	}
+	pass, err := prepare(e, cfg)
+	if err != nil {
+		return 0, err
+	}
+	return medianSeconds(ctx, repeat, pass)
+}
+
+// medianSeconds returns the median time of a pass: after one that is not timed,
+// at least repeat are, and short ones for a second.
+func medianSeconds(ctx context.Context, repeat int, pass func(i int)) (float64, error) {
+	var seconds []float64
+	var began time.Time
+	for i := 0; i <= repeat || i <= 50 && time.Since(began) < time.Second; i++ {
+		if ctx.Err() != nil {
+			return 0, context.Cause(ctx)
+		}
+		start := time.Now()
+		pass(i)
+		if i == 0 {
+			began = time.Now()
+			continue
+		}
+		seconds = append(seconds, time.Since(start).Seconds())
+	}
+	slices.Sort(seconds)
+	n := len(seconds)
+	return (seconds[(n-1)/2] + seconds[n/2]) / 2, nil
+}
+
+// benchStepper returns a training step on random clips.
+func benchStepper(e engine.Engine, cfg jepa.Config) (func(i int), error) {
+	m, err := jepa.New(e, cfg, 1, benchClips)
+	if err != nil {
+		return nil, err
+	}
+	o, err := optim.New(e, m.Params, optim.Default())
+	if err != nil {
+		return nil, err
+	}
+	b, err := m.NewBatch(engine.U8)
+	if err != nil {
+		return nil, err
+	}
+	r := rng.New(1, "bench")
+	fillFrames(e, r, b.GlobalVideo)
+	fillFrames(e, r, b.LocalVideo)
+	fillMel(e, r, b.GlobalAudio)
+	fillMel(e, r, b.LocalAudio)
+	return func(i int) {
+		m.Step(b, i)
+		o.Step(1e-4, m.GradSquare())
+		m.Losses()
+	}, nil
+}
+
+// benchEmbedder returns a forward pass of one random view.
+func benchEmbedder(e engine.Engine, cfg jepa.Config) (func(i int), error) {
+	m, err := jepa.NewEmbedder(e, cfg, 1, 1)
+	if err != nil {
+		return nil, err
+	}
+	c := cfg.Encoder
+	frames, mel := tensor.Of(1, c.Frames, c.Side, c.Side, 3), tensor.Of(1, c.MelBands, c.MelFrames)
+	video, err := e.NewBuffer(engine.U8, frames.Elems())
+	if err != nil {
+		return nil, err
+	}
+	audio, err := e.NewBuffer(engine.F32, mel.Elems())
+	if err != nil {
+		return nil, err
+	}
+	g := vit.Group{Views: 1, Video: engine.NewTensor(video, 0, frames),
+		Audio: engine.NewTensor(audio, 0, mel)}
+	r := rng.New(1, "bench")
+	fillFrames(e, r, g.Video)
+	fillMel(e, r, g.Audio)
+	return func(int) { m.Embed(g) }, nil
+}
+
+// fillFrames sets 8-bit frames to noise.
+func fillFrames(e engine.Engine, r *rng.Stream, x engine.Tensor) {
+	noise := make([]byte, x.Elems())
+	for i := range noise {
+		noise[i] = byte(r.Uint32())
+	}
+	e.UploadBytes(x, noise)
+}
+
+// fillMel sets a log-mel to noise of deviation 1.
+func fillMel(e engine.Engine, r *rng.Stream, x engine.Tensor) {
+	noise := make([]float32, x.Elems())
+	r.FillNormal(noise, 1)
+	e.Upload(x, noise)
+}
