@@ -36,8 +36,18 @@ kernels: ## write the assembly again from its generator
 	$(GO) generate ./internal/kernel
 
 .PHONY: bench
-bench: ## time the kernels and the training step
-	$(GO) test -run '^$$' -bench . -benchtime 1s ./internal/kernel/ ./internal/jepa/
+bench: build peer ## time the training step beside PyTorch's (BENCH="--presets base" for others)
+	/usr/bin/python3 bench/compare.py $(BENCH)
+
+.PHONY: bench-peer
+bench-peer: peer ## time PyTorch's training step alone, and hold its loss to the golden one
+	bench/peer/run.sh --check-golden
+	bench/peer/run.sh $(BENCH)
+
+# Debian's PyTorch, for the benchmarks alone: nothing else needs it.
+.PHONY: peer
+peer:
+	bench/peer/install.sh
 
 .PHONY: deps
 deps: ## install ffmpeg if it is missing
