@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"avjepa/internal/config"
@@ -13,10 +14,12 @@ import (
 	"avjepa/internal/train"
 )
 
-// What is kept back for evaluation and the report, and the shortest training.
+// Bounds on the training of a demo. An epoch of a handful of clips is next to
+// nothing, so one's own videos are trained on for some steps at least.
 const (
-	evaluateSeconds = 25
+	evaluateSeconds = 25 // kept back for evaluation and the report
 	leastSteps      = 20
+	ownSteps        = 200
 )
 
 // pretrain trains, for as many steps as the minutes allow.
@@ -83,7 +86,7 @@ func (d *demo) fit(e engine.Engine, clips int) error {
 	}
 	steps := d.cfg.TrainConfig(clips).Schedule.Steps
 	if d.own && d.cfg.Train.Steps == 0 {
-		steps = max(steps, leastSteps) // a handful of clips: an epoch is next to nothing
+		steps = max(steps, ownSteps)
 	}
 	left := d.minutes*60 - time.Since(d.start).Seconds() - evaluateSeconds
 	if most := max(leastSteps, int(left/(perStep*1.1))); most < steps {
@@ -94,8 +97,12 @@ func (d *demo) fit(e engine.Engine, clips int) error {
 	return d.choose("train.steps", steps)
 }
 
-// readSteps takes the length of an interrupted run from its configuration.
+// readSteps takes the length of an interrupted run from its configuration, unless
+// it was asked for: fit may have chosen it, on a machine that was busier or idler.
 func (d *demo) readSteps() error {
+	if strings.HasPrefix(d.cfg.Origin("train.steps"), "flag") {
+		return nil
+	}
 	old := config.New()
 	if err := old.ApplyFile(filepath.Join(d.dir(), "config.toml")); err != nil {
 		return configError(err)

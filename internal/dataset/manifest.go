@@ -49,7 +49,7 @@ func ReadSources(args []string, opt SourceOptions) ([]Entry, error) {
 	for _, arg := range args {
 		st, err := os.Stat(arg)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("dataset: %q: %w", arg, ErrNoSource)
+			return nil, fmt.Errorf("dataset: %q: %w: no file or folder of that name", arg, ErrNoSource)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("dataset: %w: %w", ErrNoSource, err)

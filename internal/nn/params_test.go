@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -172,4 +173,21 @@ func TestMisuseNamesTheParameter(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+func TestMisfitsAreNamedWithinBounds(t *testing.T) {
+	ps := NewParams()
+	for i := range 20 {
+		ps.Add(fmt.Sprintf("layer.%02d", i), tensor.Of(3), Zeros(), false)
+	}
+	arrays := map[string]tensor.Array{"layer.00": tensor.New(3), "layer.01": tensor.New(4)}
+	text := ps.Fits("", arrays).Error()
+	for _, want := range []string{"layer.01 is 4, 3 wanted", "layer.02 is missing", "13 more"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q lacks %q", text, want)
+		}
+	}
+	if n := strings.Count(text, "\n"); n != namedMisfits {
+		t.Errorf("%d lines", n+1)
+	}
 }

@@ -26,14 +26,13 @@ func (ps *Params) Export() map[string]tensor.Array {
 
 // Import sets values by name. Every parameter and buffer must be there with the
 // registered shape; counters may be absent and names that are not registered
-// are ignored. On an error, which lists everything that does not fit, nothing
-// is changed.
+// are ignored. On an error, which lists what does not fit, nothing is changed.
 func (ps *Params) Import(arrays map[string]tensor.Array) error {
-	err := ps.Fits("", arrays)
+	bad := ps.misfits("", arrays)
 	for _, b := range ps.buffers {
-		err = errors.Join(err, fits(arrays, b.Name, b.Shape))
+		bad.check(arrays, b.Name, b.Shape)
 	}
-	if err != nil {
+	if err := bad.join(); err != nil {
 		return err
 	}
 	for _, p := range ps.params {
@@ -50,24 +49,42 @@ func (ps *Params) Import(arrays map[string]tensor.Array) error {
 	return nil
 }
 
-// Fits returns an error that lists every parameter for which there is no array
-// of its shape under prefix + its name.
+// Fits returns an error that lists the parameters for which there is no array
+// of their shape under prefix + name.
 func (ps *Params) Fits(prefix string, arrays map[string]tensor.Array) error {
-	var errs []error
-	for _, p := range ps.params {
-		errs = append(errs, fits(arrays, prefix+p.Name, p.Shape))
-	}
-	return errors.Join(errs...)
+	bad := ps.misfits(prefix, arrays)
+	return bad.join()
 }
 
-func fits(arrays map[string]tensor.Array, name string, s tensor.Shape) error {
+func (ps *Params) misfits(prefix string, arrays map[string]tensor.Array) misfits {
+	var bad misfits
+	for _, p := range ps.params {
+		bad.check(arrays, prefix+p.Name, p.Shape)
+	}
+	return bad
+}
+
+// misfits are the arrays that are missing or have another shape.
+type misfits []error
+
+func (m *misfits) check(arrays map[string]tensor.Array, name string, s tensor.Shape) {
 	switch a, ok := arrays[name]; {
 	case !ok:
-		return fmt.Errorf("nn: %s is missing, %v wanted", name, s)
+		*m = append(*m, fmt.Errorf("nn: %s is missing, %v wanted", name, s))
 	case a.Shape != s:
-		return fmt.Errorf("nn: %s is %v, %v wanted", name, a.Shape, s)
+		*m = append(*m, fmt.Errorf("nn: %s is %v, %v wanted", name, a.Shape, s))
 	}
-	return nil
+}
+
+// namedMisfits bounds an error: another width changes every array of a model.
+const namedMisfits = 6
+
+func (m misfits) join() error {
+	if n := len(m); n > namedMisfits {
+		m = append(m[:namedMisfits:namedMisfits],
+			fmt.Errorf("nn: %d more do not fit either", n-namedMisfits))
+	}
+	return errors.Join(m...)
 }
 
 // ExportBlock returns the parts of another block of the same layout, such as a
