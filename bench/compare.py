@@ -5,8 +5,8 @@
 
 Every case runs in a process of its own, ours and the peer's by turns; each
 process gives the median of its passes. The table has the median over the rounds
-and the range from least to most. A ratio is the peer's seconds by ours, the
-median over the rounds, so that a disturbance of one round does not decide.
+and the range from least to most. `times` is the peer's seconds
+by ours, likewise, so that a disturbance of one round does not decide.
 """
 
 import argparse
@@ -64,20 +64,14 @@ def row(rounds):
     def median(lines, key):
         return statistics.median(line[key] for line in lines)
 
-    return "| %s | %s | %s | **%.2f** (%.2f–%.2f) | %.0f | %.0f | %.0f %% | %.0f | %.0f | %s |" % (
+    return "| %s | %s | %s | %s | %.0f | %.0f | %.0f %% | %.0f | %.0f | %s |" % (
         "%s, %d, %s" % (first["preset"], first["tokens"], first["mode"]),
         spread([x["seconds"] for x in ours], "%.3g"),
         spread([x["seconds"] for x in peer], "%.3g"),
-        *ratios(ours, peer),
+        spread([p["seconds"] / o["seconds"] for o, p in rounds], "%.2f"),
         median(ours, "gflops"), median(peer, "gflops"), 100 * median(ours, "peak_share"),
         median(ours, "rss_mb"), median(peer, "rss_mb"),
         statistics.mode(x["attention"] for x in peer))
-
-
-def ratios(ours, peer):
-    """Median, least and most of the peer's seconds by ours."""
-    all_ = [p["seconds"] / o["seconds"] for o, p in zip(ours, peer)]
-    return statistics.median(all_), min(all_), max(all_)
 
 
 def main():
@@ -89,7 +83,7 @@ def main():
     a.add_argument("--repeat", type=int, default=3)
     args = a.parse_args()
     print(heading() + "\n")
-    print("| size, tokens, mode | s | peer's s | peer / ours | GFLOP/s | peer's | of peak "
+    print("| size, tokens, mode | s | peer's s | times | GFLOP/s | peer's | of peak "
           "| MB | peer's | peer's attention |")
     print("|---" * 10 + "|", flush=True)
     for tokens in args.tokens:

@@ -3,7 +3,7 @@
 # OpenMP, memory kept by the process rather than mapped anew for every tensor,
 # in huge pages; threads that wait sleep, which on a busy machine is nearly twice
 # as fast as spinning. OpenBLAS 0.3.21 takes processors newer than itself for a
-# Pentium 4 and is then six times slower, so it is told which kernels to use.
+# Pentium 4 and is then five times slower, so it is told which kernels to use.
 set -eu
 if grep -qw avx512bw /proc/cpuinfo; then
 	core=SkylakeX
