@@ -106,6 +106,7 @@ func TestDemoSeparatesResultsFromProgress(t *testing.T) {
 func TestDemoAgainKeepsTheRun(t *testing.T) {
 	dir := demoFolder(t)
 	before := readFile(t, dir, "runs/demo/metrics.jsonl")
+	peak := number(t, parse(t, readFile(t, dir, "runs/demo/pretrain.json")), "peak_rss_mb")
 	o := run(t, dir, "demo", "--scenes", "64", "--held-out", "32", "--json", "--quiet").wants(t, 0)
 	if o.stderr != "" {
 		t.Errorf("--quiet wrote %q", o.stderr)
@@ -113,6 +114,9 @@ func TestDemoAgainKeepsTheRun(t *testing.T) {
 	sum := o.object(t)
 	if n := number(t, sum, "pretrain.steps"); n != 12 {
 		t.Errorf("%v steps, want those of the run, 12", n)
+	}
+	if n := number(t, sum, "pretrain.peak_rss_mb"); !(n >= peak) {
+		t.Errorf("%v MB at most, forgot the %v of the training", n, peak)
 	}
 	if x := number(t, sum, "pretrain.last.std"); !(x > 0) {
 		t.Errorf("std %v of a run that is finished", x)

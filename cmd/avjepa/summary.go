@@ -1,8 +1,11 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 
 	"avjepa/internal/train"
 )
@@ -37,11 +40,24 @@ func summarise(run *train.Folder, res train.Result, batchSize, clips int) (
 	sum := &pretrainSummary{Run: run.Dir, Checkpoint: res.Checkpoint, Steps: res.Steps, Clips: clips,
 		Seconds: t.seconds, GFLOPS: t.gflops, WaitShare: t.waitShare, Skipped: len(res.Skipped),
 		PeakRSSMB: float64(peakRSSBytes()) / (1 << 20)}
+	if res.First > 0 { // an earlier process took steps too, and perhaps more memory
+		sum.PeakRSSMB = max(sum.PeakRSSMB, earlierPeakMB(run.Dir))
+	}
 	if len(log) > 0 {
 		sum.ClipsPerS = float64(len(log)*batchSize) / t.seconds
 		sum.Last = log[len(log)-1]
 	}
 	return sum, run.WriteJSON("pretrain.json", sum)
+}
+
+// earlierPeakMB returns the peak that pretrain.json remembers, 0 without one.
+func earlierPeakMB(dir string) float64 {
+	var old pretrainSummary
+	text, err := os.ReadFile(filepath.Join(dir, "pretrain.json"))
+	if err != nil || json.Unmarshal(text, &old) != nil {
+		return 0
+	}
+	return old.PeakRSSMB
 }
 
 // totals are sums and means over the steps of a log.
