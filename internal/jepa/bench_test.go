@@ -1,11 +1,13 @@
-package jepa
+package jepa_test
 
 import (
 	"fmt"
 	"testing"
 
+	"avjepa/internal/config"
 	"avjepa/internal/engine"
 	"avjepa/internal/engine/cpu"
+	"avjepa/internal/jepa"
 	"avjepa/internal/optim"
 )
 
@@ -17,7 +19,7 @@ import (
 func BenchmarkStep(b *testing.B) {
 	for _, size := range []string{"tiny", "small", "base"} {
 		for _, g := range []struct{ frames, side, mel, clips int }{{8, 112, 401, 2}, {16, 224, 801, 1}} {
-			cfg := Default()
+			cfg := jepa.Default()
 			cfg.Encoder, _ = cfg.Encoder.WithSize(size)
 			cfg.Encoder.Frames, cfg.Encoder.Side, cfg.Encoder.MelFrames = g.frames, g.side, g.mel
 			clips := max(2, g.clips) // BatchNorm needs two
@@ -30,22 +32,24 @@ func BenchmarkStep(b *testing.B) {
 
 // BenchmarkDemoStep is the step of preset "demo".
 func BenchmarkDemoStep(b *testing.B) {
-	cfg := Default()
-	e := &cfg.Encoder
-	e.Width, e.Depth, e.Heads = 64, 3, 2
-	e.Frames, e.Side, e.PatchT, e.Patch = 16, 32, 4, 16
-	e.MelBands, e.MelFrames, e.PatchMel, e.PatchMelT = 64, 257, 64, 16
-	cfg.Hidden, cfg.Proj, cfg.Directions = 512, 64, 256
-	benchmarkStep(b, cfg, 64)
+	c := config.New()
+	if err := c.ApplyPreset("demo"); err != nil {
+		b.Fatal(err)
+	}
+	cfg, err := c.JEPAConfig()
+	if err != nil {
+		b.Fatal(err)
+	}
+	benchmarkStep(b, cfg, c.Train.BatchSize)
 }
 
-func benchmarkStep(b *testing.B, cfg Config, clips int) {
+func benchmarkStep(b *testing.B, cfg jepa.Config, clips int) {
 	e, err := cpu.New(cpu.Config{})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer e.Close()
-	m, err := New(e, cfg, 1, clips)
+	m, err := jepa.New(e, cfg, 1, clips)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -57,7 +61,7 @@ func benchmarkStep(b *testing.B, cfg Config, clips int) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	plan, err := PlanTraining(cfg, clips)
+	plan, err := jepa.PlanTraining(cfg, clips)
 	if err != nil {
 		b.Fatal(err)
 	}
