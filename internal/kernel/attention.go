@@ -16,7 +16,8 @@ import (
 //	                                optional when no backward follows
 //
 // With DropP > 0 the probabilities are dropped with the mask of DropKey after
-// normalisation; row (b·Heads + a)·Nq + i of the mask belongs to query i.
+// normalisation; row (b·Heads + a)·Nq + i of the mask belongs to query i, or
+// another one as DropRows says.
 type AttentionArgs struct {
 	B, Nq, Nk, Heads, HeadDim int
 
@@ -28,6 +29,8 @@ type AttentionArgs struct {
 	Scale   float32
 	DropP   float64
 	DropKey rng.Key
+
+	DropRows rng.MaskRows
 }
 
 // AttentionBackwardArgs are the operands of the backward pass, which recomputes
@@ -226,6 +229,12 @@ func (c *attentionCut) addRows(call *panel, y []float32, ldy int, w []float32, l
 			call.mul()
 		}
 	}
+}
+
+// maskRow returns the row of the dropout mask of query q of head h.
+func (a *AttentionArgs) maskRow(b, h, q int) int {
+	tokens := a.DropRows.Of(a.Nq)
+	return a.DropRows.Start(b, a.Heads*tokens) + h*tokens + q
 }
 
 // dropRows applies the dropout mask to rows of a tile whose first row is mask

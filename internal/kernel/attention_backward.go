@@ -114,11 +114,11 @@ func (f *attentionBackward) tile(w *attentionWorker, b, h, q, rows int,
 		c.scores(&w.call, w.s, lds, x, a.QStride, rows, w.k[j*d:], n, d, false)
 		c.scores(&w.call, w.dp, lds, do, a.DOutStride, rows, w.v[j*d:], n, d, false)
 		if a.DropP > 0 {
-			a.dropRows(w.dp, lds, rows, n, row, j)
+			a.dropRows(w.dp, lds, rows, n, a.maskRow(b, h, q), j)
 		}
 		softmaxBackwardRows(w.s, w.dp, lds, rows, roundUp(n, 16), c.exponent, lse, delta, a.Scale)
 		if a.DropP > 0 {
-			a.dropRows(w.s, lds, rows, n, row, j)
+			a.dropRows(w.s, lds, rows, n, a.maskRow(b, h, q), j)
 		}
 		c.addRows(&w.call, dv[j*lddv:], lddv, w.s, lds, true, n, w.do, rows, d, add)
 		c.addRows(&w.call, dk[j*lddk:], lddk, w.dp, lds, true, n, w.q, rows, d, add)

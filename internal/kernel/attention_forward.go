@@ -93,7 +93,7 @@ func (f *attentionForward) tile(w *attentionWorker, b, h, q, rows int) {
 		}
 		softmaxRows(w.s, lds, rows, roundUp(n, 16), c.exponent, w.stat)
 		if a.DropP > 0 {
-			a.dropRows(w.s, lds, rows, n, row, j)
+			a.dropRows(w.s, lds, rows, n, a.maskRow(b, h, q), j)
 		}
 		if j > 0 {
 			for r := range rows {
