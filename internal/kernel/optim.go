@@ -2,23 +2,16 @@ package kernel
 
 import "math"
 
-// squaresBlock is the number of squares added in float32 before the sum goes
-// into float64.
-const squaresBlock = 2048
-
-// SumSquares returns Σ x².
+// SumSquares returns Σ x², squared and added in float64: gradients too small for
+// their squares to be float32 still count.
 func SumSquares(x []float32) float64 {
 	var sum float64
-	for len(x) > 0 {
-		b := x[:min(squaresBlock, len(x))]
-		x = x[len(b):]
-		w := whole(len(b))
-		if w > 0 {
-			sum += float64(sumSquaresAVX2(&b[0], w))
-		}
-		for _, v := range b[w:] {
-			sum += float64(v) * float64(v)
-		}
+	w := whole(len(x))
+	if w > 0 {
+		sum = sumSquaresAVX2(&x[0], w)
+	}
+	for _, v := range x[w:] {
+		sum += float64(v) * float64(v)
 	}
 	return sum
 }
@@ -52,7 +45,10 @@ func NewAdamWStep(lr, beta1, beta2, eps, wd float64, t int, scale float32) AdamW
 // all of one length. With g′ = scale·g: m = β₁m + (1−β₁)g′,
 // v = β₂v + (1−β₂)g′², p = p·decay − rate·m/(√(v·unbias2) + eps).
 //
-// Source: arXiv:1711.05101, algorithm 2.
+// Denormal numbers count as 0: the squares of small gradients and the moments
+// of parameters that no longer get any would be denormal, and cost twentyfold.
+//
+// Source: arXiv:1711.05101, algorithm 2. Differs: by the above.
 func AdamW(p, g, m, v []float32, s *AdamWStep) {
 	n := len(p)
 	g, m, v = g[:n], m[:n], v[:n]
@@ -61,10 +57,19 @@ func AdamW(p, g, m, v []float32, s *AdamWStep) {
 		adamwAVX2(&p[0], &g[0], &m[0], &v[0], w, &s.Beta1)
 	}
 	for i := w; i < n; i++ {
-		gi := g[i] * s.Scale
-		m[i] = s.Beta1*m[i] + s.Rest1*gi
-		v[i] = s.Beta2*v[i] + s.Rest2*gi*gi
+		gi := normal(g[i]) * s.Scale
+		m[i] = normal(s.Beta1*normal(m[i]) + s.Rest1*gi)
+		v[i] = normal(s.Beta2*normal(v[i]) + s.Rest2*normal(gi*gi))
 		root := float32(math.Sqrt(float64(v[i] * s.Unbias2)))
-		p[i] = p[i]*s.Decay - s.Rate*m[i]/(root+s.Eps)
+		p[i] = normal(normal(p[i])*s.Decay - s.Rate*m[i]/(root+s.Eps))
 	}
+}
+
+// normal returns x, or 0 when x is denormal.
+func normal(x float32) float32 {
+	const smallest = 0x1p-126
+	if x > -smallest && x < smallest {
+		return 0
+	}
+	return x
 }

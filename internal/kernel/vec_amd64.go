@@ -22,7 +22,7 @@ func add3AVX2(y *float32, x *float32, a *float32, b *float32, n int)
 // sumSquaresAVX2 returns Σ x².
 //
 //go:noescape
-func sumSquaresAVX2(x *float32, n int) float32
+func sumSquaresAVX2(x *float32, n int) float64
 
 // expAVX2 sets y = exp(x), x clamped.
 //

@@ -130,15 +130,19 @@ add3End:
 	VZEROUPPER
 	RET
 
-// func sumSquaresAVX2(x *float32, n int) float32
-// Requires: AVX, FMA3, SSE
-TEXT ·sumSquaresAVX2(SB), NOSPLIT, $0-20
+// func sumSquaresAVX2(x *float32, n int) float64
+// Requires: AVX, FMA3, SSE2
+TEXT ·sumSquaresAVX2(SB), NOSPLIT, $0-24
 	MOVQ   x+0(FP), AX
 	MOVQ   n+8(FP), CX
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
 	XORQ   DX, DX
 	MOVQ   CX, BX
 	SUBQ   $0x00000020, BX
@@ -146,36 +150,47 @@ TEXT ·sumSquaresAVX2(SB), NOSPLIT, $0-20
 sumSquaresBlocks:
 	CMPQ        DX, BX
 	JGT         sumSquaresTail
-	VMOVUPS     (AX)(DX*4), Y4
-	VFMADD231PS Y4, Y4, Y0
-	VMOVUPS     32(AX)(DX*4), Y4
-	VFMADD231PS Y4, Y4, Y1
-	VMOVUPS     64(AX)(DX*4), Y4
-	VFMADD231PS Y4, Y4, Y2
-	VMOVUPS     96(AX)(DX*4), Y4
-	VFMADD231PS Y4, Y4, Y3
+	VCVTPS2PD   (AX)(DX*4), Y8
+	VCVTPS2PD   16(AX)(DX*4), Y9
+	VFMADD231PD Y8, Y8, Y0
+	VFMADD231PD Y9, Y9, Y1
+	VCVTPS2PD   32(AX)(DX*4), Y8
+	VCVTPS2PD   48(AX)(DX*4), Y9
+	VFMADD231PD Y8, Y8, Y2
+	VFMADD231PD Y9, Y9, Y3
+	VCVTPS2PD   64(AX)(DX*4), Y8
+	VCVTPS2PD   80(AX)(DX*4), Y9
+	VFMADD231PD Y8, Y8, Y4
+	VFMADD231PD Y9, Y9, Y5
+	VCVTPS2PD   96(AX)(DX*4), Y8
+	VCVTPS2PD   112(AX)(DX*4), Y9
+	VFMADD231PD Y8, Y8, Y6
+	VFMADD231PD Y9, Y9, Y7
 	ADDQ        $0x00000020, DX
 	JMP         sumSquaresBlocks
 
 sumSquaresTail:
 	CMPQ        DX, CX
 	JGE         sumSquaresEnd
-	VMOVUPS     (AX)(DX*4), Y4
-	VFMADD231PS Y4, Y4, Y0
+	VCVTPS2PD   (AX)(DX*4), Y8
+	VCVTPS2PD   16(AX)(DX*4), Y9
+	VFMADD231PD Y8, Y8, Y0
+	VFMADD231PD Y9, Y9, Y1
 	ADDQ        $0x00000008, DX
 	JMP         sumSquaresTail
 
 sumSquaresEnd:
-	VADDPS     Y2, Y0, Y0
-	VADDPS     Y3, Y1, Y1
-	VADDPS     Y1, Y0, Y0
-	VPERM2F128 $0x01, Y0, Y0, Y1
-	VADDPS     Y1, Y0, Y0
-	VPERMILPS  $0x4e, Y0, Y1
-	VADDPS     Y1, Y0, Y0
-	VPERMILPS  $0xb1, Y0, Y1
-	VADDPS     Y1, Y0, Y0
-	MOVSS      X0, ret+16(FP)
+	VADDPD       Y4, Y0, Y0
+	VADDPD       Y5, Y1, Y1
+	VADDPD       Y6, Y2, Y2
+	VADDPD       Y7, Y3, Y3
+	VADDPD       Y2, Y0, Y0
+	VADDPD       Y3, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X1
+	VHADDPD      X1, X1, X1
+	MOVSD        X1, ret+16(FP)
 	VZEROUPPER
 	RET
 
@@ -1644,7 +1659,7 @@ normColumnsBackwardEnd:
 
 // func adamwAVX2(p *float32, grad *float32, m *float32, v *float32, n int, step *float32)
 // Requires: AVX, FMA3
-TEXT ·adamwAVX2(SB), NOSPLIT, $0-48
+TEXT ·adamwAVX2(SB), NOSPLIT, $8-48
 	MOVQ         p+0(FP), AX
 	MOVQ         grad+8(FP), CX
 	MOVQ         m+16(FP), DX
@@ -1660,6 +1675,11 @@ TEXT ·adamwAVX2(SB), NOSPLIT, $0-48
 	VBROADCASTSS 24(DI), Y6
 	VBROADCASTSS 28(DI), Y7
 	VBROADCASTSS 32(DI), Y8
+	VSTMXCSR     (SP)
+	MOVL         (SP), DI
+	ORL          $0x00008040, DI
+	MOVL         DI, 4(SP)
+	VLDMXCSR     4(SP)
 	XORQ         DI, DI
 
 adamwTail:
@@ -1685,6 +1705,7 @@ adamwTail:
 	JMP         adamwTail
 
 adamwEnd:
+	VLDMXCSR (SP)
 	VZEROUPPER
 	RET
 

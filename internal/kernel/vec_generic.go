@@ -19,7 +19,7 @@ func normColumnsBackwardAVX2(dx, dy, x, mean, a, m, s *float32, n int) {
 	panic(noAssembly)
 }
 func columnProductsAVX2(dot, dy, x, mean *float32, n, rows, ld int) { panic(noAssembly) }
-func sumSquaresAVX2(x *float32, n int) float32                      { panic(noAssembly) }
+func sumSquaresAVX2(x *float32, n int) float64                      { panic(noAssembly) }
 func adamwAVX2(p, g, m, v *float32, n int, step *float32)           { panic(noAssembly) }
 func pixelsAVX2(y *float32, x *byte, n, plane int, a, b *float32)   { panic(noAssembly) }
 func dropoutAVX2(y, x *float32, n int, k0, k1, threshold uint32, scale float32) {

@@ -38,15 +38,26 @@ func elementwise() {
 	})
 	end()
 
-	begin("sumSquaresAVX2", "func(x *float32, n int) float32", "sumSquaresAVX2 returns Σ x².")
+	begin("sumSquaresAVX2", "func(x *float32, n int) float64", "sumSquaresAVX2 returns Σ x².")
 	x, n = pointer("x"), integer("n")
-	s := zeros(4)
+	s := zeros(8)
 	each("sumSquares", n, 4, func(i GPVirtual, u int) {
-		t := YMM()
-		VMOVUPS(at(x, i, u), t)
-		VFMADD231PS(t, t, s[u])
+		low, high := YMM(), YMM()
+		VCVTPS2PD(at(x, i, u), low)
+		VCVTPS2PD(at(x, i, u).Offset(16), high)
+		VFMADD231PD(low, low, s[2*u])
+		VFMADD231PD(high, high, s[2*u+1])
 	})
-	Store(total(s).AsX(), ReturnIndex(0))
+	for half := len(s) / 2; half > 0; half /= 2 {
+		for i := range half {
+			VADDPD(s[i+half], s[i], s[i])
+		}
+	}
+	high := XMM()
+	VEXTRACTF128(U8(1), s[0], high)
+	VADDPD(high, s[0].AsX(), high)
+	VHADDPD(high, high, high)
+	Store(high, ReturnIndex(0))
 	end()
 }
 
