@@ -1,6 +1,10 @@
 package engine
 
-import "fmt"
+import (
+	"fmt"
+
+	"avjepa/internal/rng"
+)
 
 // op is the name of an operation whose operands are being checked. Its methods
 // panic with the names and shapes of what does not fit and allocate nothing
@@ -121,6 +125,19 @@ func (o op) atLeast(name string, v, lowest float64) {
 func (o op) probability(name string, p float64) {
 	if !(p >= 0 && p < 1) {
 		o.fail("%s is %v, want a probability in [0, 1)", name, p)
+	}
+}
+
+// mask requires a probability in [0, 1) and rows for every token of the
+// sequences x, none of them twice.
+func (o op) mask(m rng.Mask, x Tensor) {
+	o.probability("P", m.P)
+	r := m.Rows
+	if r.First < 0 || r.Run < 0 || r.Stride < r.Run {
+		o.fail("mask rows %+v: want none negative, and a stride of a run or more", r)
+	}
+	if _, n := x.Sequences(); r.Tokens != 0 && r.Tokens < n {
+		o.fail("x is %v but its mask has %d tokens", x.shape, r.Tokens)
 	}
 }
 

@@ -1,5 +1,7 @@
 package engine
 
+import "avjepa/internal/rng"
+
 // CheckUpload panics unless dst is contiguous F32 and src has its length.
 func CheckUpload(dst Tensor, src []float32) {
 	o := op("Upload")
@@ -266,14 +268,14 @@ func CheckGELUBackward(dx, dy, x Tensor) {
 }
 
 // CheckDropout panics unless y and x have one shape, are the same or apart, and
-// p lies in [0, 1).
-func CheckDropout(y, x Tensor, p float64) {
+// the mask fits.
+func CheckDropout(y, x Tensor, m rng.Mask) {
 	o := op("Dropout")
 	o.dense("y", y)
 	o.dense("x", x)
 	o.alike("y", y, "x", x)
 	o.apartOrSame("y", y, "x", x)
-	o.probability("p", p)
+	o.mask(m, x)
 }
 
 // CheckAddTo panics unless dst and x have the same rows and columns and lie

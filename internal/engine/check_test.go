@@ -58,8 +58,13 @@ func TestCheckMessages(t *testing.T) {
 				q := packed.Columns(0, 6)
 				c.Attention(AttentionArgs{Out: f(2, 5, 6), Q: q, K: q, V: q, Heads: 4})
 			}},
-		{"engine: Dropout: p is 1, want a probability in [0, 1)",
-			func() { c.Dropout(y, y, 1, 0) }},
+		{"engine: Dropout: P is 1, want a probability in [0, 1)",
+			func() { c.Dropout(y, y, rng.Mask{P: 1}) }},
+		{"engine: Dropout: mask rows {First:0 Run:3 Stride:2 Tokens:0}: want none negative, and a " +
+			"stride of a run or more",
+			func() { c.Dropout(y, y, rng.Mask{Rows: rng.MaskRows{Run: 3, Stride: 2}}) }},
+		{"engine: Dropout: x is 2×5×18 but its mask has 4 tokens",
+			func() { c.Dropout(packed, packed, rng.Mask{Rows: rng.MaskRows{Tokens: 4}}) }},
 		{"engine: SIGReg: E is 2×3×16×2, want V×M×17×2",
 			func() { c.SIGReg(SIGRegArgs{Loss: f(2), E: f(2, 3, 16, 2), Knots: Knots{5, 17, false}}) }},
 		{"engine: AssembleTokens: Y is 2×5×4: want 7 tokens", func() {

@@ -31,7 +31,7 @@ func (a AttentionArgs) Check() {
 	o.sameShape("V", a.V, "K", a.K)
 	o.sameShape("Out", a.Out, "Q", a.Q)
 	o.vectorOrNil("LSE", a.LSE, a.Q.Rows()*a.Heads, "Q", a.Q)
-	o.probability("DropP", a.DropP)
+	o.mask(a.Drop, a.Q)
 	o.apart("Out", a.Out, "LSE", a.LSE)
 	for _, out := range [...]Tensor{a.Out, a.LSE} {
 		o.apart("output", out, "Q", a.Q)
@@ -55,7 +55,7 @@ func (a AttentionBackwardArgs) Check() {
 	o.sameShape("Out", a.Out, "Q", a.Q)
 	o.vector("LSE", a.LSE, a.Q.Rows()*a.Heads, "Q", a.Q)
 	o.vector("Delta", a.Delta, a.Q.Rows()*a.Heads, "Q", a.Q)
-	o.probability("DropP", a.DropP)
+	o.mask(a.Drop, a.Q)
 	o.apart("DQ", a.DQ, "DK", a.DK)
 	o.apart("DQ", a.DQ, "DV", a.DV)
 	o.apart("DK", a.DK, "DV", a.DV)

@@ -142,8 +142,8 @@ func (c *Counting) ColumnStats(mean, std, x Tensor) {
 	CheckColumnStats(mean, std, x)
 	c.Counts.Ops++
 }
-func (c *Counting) Dropout(y, x Tensor, p float64, _ rng.Key) {
-	CheckDropout(y, x, p)
+func (c *Counting) Dropout(y, x Tensor, m rng.Mask) {
+	CheckDropout(y, x, m)
 	c.Counts.Ops++
 }
 

@@ -45,9 +45,11 @@ type Engine interface {
 	GELU(y, x Tensor)
 	// GELUBackward sets dx = dy·(Φ(x) + x·φ(x)). dx may be dy.
 	GELUBackward(dx, dy, x Tensor)
-	// Dropout sets y to x/(1−p) where the mask of key keeps, 0 elsewhere; a row of
-	// the mask is a row of x. y may be x. Applied to dy it is its own backward.
-	Dropout(y, x Tensor, p float64, key rng.Key)
+	// Dropout sets y to x/(1−P) where the mask keeps, 0 elsewhere: y and x are
+	// sequences (B, N, D), or (B, D) of one token each, and token i of a sequence
+	// has row i of its Tokens rows of the mask. y may be x. Applied to dy it is its
+	// own backward.
+	Dropout(y, x Tensor, m rng.Mask)
 	// AddTo adds alpha·x to dst. Both may be strided.
 	AddTo(dst, x Tensor, alpha float32)
 	// Scale multiplies x by alpha in place.
@@ -176,13 +178,12 @@ type BatchNormBackwardArgs struct{ DX, DGain, DBias, DY, X, Mean, RStd, Gain Ten
 //	Q     (B, Nq, D)   strided
 //	K, V  (B, Nk, D)   strided
 //
-// With DropP > 0 the probabilities are dropped with the mask of DropKey after
-// normalisation; row (b·A + a)·Nq + i of the mask belongs to query i of head a.
+// The probabilities are dropped with Drop after normalisation. A sequence has
+// A·Tokens rows of the mask: row a·Tokens + i belongs to query i of head a.
 type AttentionArgs struct {
 	Out, LSE, Q, K, V Tensor
 	Heads             int
-	DropP             float64
-	DropKey           rng.Key
+	Drop              rng.Mask
 }
 
 // AttentionBackwardArgs recomputes the probabilities from LSE.
@@ -193,8 +194,7 @@ type AttentionArgs struct {
 type AttentionBackwardArgs struct {
 	DQ, DK, DV, DOut, Out, LSE, Delta, Q, K, V Tensor
 	Heads                                      int
-	DropP                                      float64
-	DropKey                                    rng.Key
+	Drop                                       rng.Mask
 }
 
 // PatchifyVideoArgs cuts frames into tubelets of Pt frames × P×P pixels.

@@ -58,6 +58,19 @@ func (t Tensor) Cols() int           { return t.shape.Cols() }
 func (t Tensor) Elems() int          { return t.shape.Elems() }
 func (t Tensor) DType() DType        { return t.buf.DType() }
 
+// Sequences returns the first dimension and the rows in one step of it: (B, N) of
+// a (B, N, D) tensor, (B, 1) of a (B, D) tensor.
+func (t Tensor) Sequences() (n, rows int) {
+	if t.shape.Rank() < 2 {
+		return 1, 1
+	}
+	rows = 1
+	for i := 1; i < t.shape.Rank()-1; i++ {
+		rows *= t.shape.Dim(i)
+	}
+	return t.shape.Dim(0), rows
+}
+
 // Contiguous reports whether the rows follow each other without gaps.
 func (t Tensor) Contiguous() bool { return t.stride == t.shape.Cols() || t.shape.Rows() <= 1 }
 
@@ -95,10 +108,7 @@ func (t Tensor) Slice(lo, hi int) Tensor {
 		t.stride = hi - lo
 		return t
 	}
-	rows := 1 // rows in one step of the first dimension
-	for i := 1; i < t.shape.Rank()-1; i++ {
-		rows *= t.shape.Dim(i)
-	}
+	_, rows := t.Sequences()
 	t.off += lo * rows * t.stride
 	t.shape = t.shape.With(0, hi-lo)
 	return t

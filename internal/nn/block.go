@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"avjepa/internal/engine"
+	"avjepa/internal/rng"
 	"avjepa/internal/tensor"
 )
 
@@ -116,9 +117,8 @@ func (b *Block) forwardAttention(cx *Context, c *BlockCache) {
 	cx.Arena.Release(mark)
 	e.Attention(engine.AttentionArgs{Out: c.Attn, LSE: c.LSE,
 		Q: c.QKV.Columns(0, d), K: c.QKV.Columns(d, 2*d), V: c.QKV.Columns(2*d, 3*d),
-		Heads: b.cfg.Heads, DropP: cx.dropout(b.cfg.AttentionDropout),
-		DropKey: cx.Key(b.layer + maskProbabilities)})
-	b.residual(cx, b.out, c.Mid, c.Attn, c.X, maskAttention)
+		Heads: b.cfg.Heads, Drop: b.probabilities(cx, c)})
+	b.residual(cx, b.out, c.Mid, c.Attn, c.X, b.outputs(cx, c, maskAttention))
 }
 
 // forwardMLP sets Pre and Y.
@@ -130,16 +130,27 @@ func (b *Block) forwardMLP(cx *Context, c *BlockCache) {
 	b.norm2.Forward(cx, h, c.Mid, Stats{})
 	cx.Engine.Linear(engine.LinearArgs{Y: g, X: h, W: b.dense1.W.Value,
 		Bias: b.dense1.B.Value, Pre: c.Pre, GELU: true})
-	b.residual(cx, b.dense2, c.Y, g, c.Mid, maskMLP)
+	b.residual(cx, b.dense2, c.Y, g, c.Mid, b.outputs(cx, c, maskMLP))
 	cx.Arena.Release(mark)
 }
 
+// probabilities returns the dropout mask of the attention probabilities.
+func (b *Block) probabilities(cx *Context, c *BlockCache) rng.Mask {
+	return cx.Mask(b.layer+maskProbabilities, b.cfg.AttentionDropout, c.X.Dim(1))
+}
+
+// outputs returns the dropout mask of the attention's or the MLP's output. It is
+// that of all tokens, even where the CLS alone is made.
+func (b *Block) outputs(cx *Context, c *BlockCache, mask int) rng.Mask {
+	return cx.Mask(b.layer+mask, b.cfg.Dropout, c.X.Dim(1))
+}
+
 // residual sets y = drop(l(x)) + r.
-func (b *Block) residual(cx *Context, l Linear, y, x, r engine.Tensor, mask int) {
+func (b *Block) residual(cx *Context, l Linear, y, x, r engine.Tensor, mask rng.Mask) {
 	e := cx.Engine
-	if p := cx.dropout(b.cfg.Dropout); p > 0 {
+	if mask.P > 0 {
 		l.Forward(cx, y, x)
-		e.Dropout(y, y, p, cx.Key(b.layer+mask))
+		e.Dropout(y, y, mask)
 		e.AddTo(y, r, 1)
 		return
 	}
@@ -158,7 +169,7 @@ func (b *Block) backwardMLP(cx *Context, c *BlockCache, d engine.Tensor) {
 	e := cx.Engine
 	mark := cx.Arena.Mark()
 	n, t := d.Dim(0), d.Dim(1)
-	dm := b.undrop(cx, d, maskMLP)
+	dm := b.undrop(cx, d, b.outputs(cx, c, maskMLP))
 	g := cx.Arena.New(n, t, b.cfg.Hidden)
 	e.GELU(g, c.Pre)
 	b.dense2.BackwardWeight(cx, dm, g)
@@ -178,14 +189,13 @@ func (b *Block) backwardAttention(cx *Context, c *BlockCache, d engine.Tensor) {
 	mark := cx.Arena.Mark()
 	n, t := d.Dim(0), d.Dim(1)
 	da := cx.Arena.New(n, t, w)
-	b.out.Backward(cx, da, b.undrop(cx, d, maskAttention), c.Attn)
+	b.out.Backward(cx, da, b.undrop(cx, d, b.outputs(cx, c, maskAttention)), c.Attn)
 	dQKV := cx.Arena.New(n, t, 3*w)
 	e.AttentionBackward(engine.AttentionBackwardArgs{
 		DQ: dQKV.Columns(0, w), DK: dQKV.Columns(w, 2*w), DV: dQKV.Columns(2*w, 3*w),
 		DOut: da, Out: c.Attn, LSE: c.LSE, Delta: cx.Arena.New(n, b.cfg.Heads, t),
 		Q: c.QKV.Columns(0, w), K: c.QKV.Columns(w, 2*w), V: c.QKV.Columns(2*w, 3*w),
-		Heads: b.cfg.Heads, DropP: cx.dropout(b.cfg.AttentionDropout),
-		DropKey: cx.Key(b.layer + maskProbabilities)})
+		Heads: b.cfg.Heads, Drop: b.probabilities(cx, c)})
 	h, s := da, NewStats(cx.Arena, n*t) // da is used up
 	b.norm1.Forward(cx, h, c.X, s)
 	e.LinearWeight(engine.LinearWeightArgs{
@@ -196,13 +206,12 @@ func (b *Block) backwardAttention(cx *Context, c *BlockCache, d engine.Tensor) {
 }
 
 // undrop returns d behind the dropout mask: d itself without dropout.
-func (b *Block) undrop(cx *Context, d engine.Tensor, mask int) engine.Tensor {
-	p := cx.dropout(b.cfg.Dropout)
-	if p == 0 {
+func (b *Block) undrop(cx *Context, d engine.Tensor, mask rng.Mask) engine.Tensor {
+	if mask.P == 0 {
 		return d
 	}
 	x := cx.Arena.New(d.Dim(0), d.Dim(1), d.Dim(2))
-	cx.Engine.Dropout(x, d, p, cx.Key(b.layer+mask))
+	cx.Engine.Dropout(x, d, mask)
 	return x
 }
 

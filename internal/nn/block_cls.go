@@ -8,8 +8,8 @@ import "avjepa/internal/engine"
 // of attention next to nothing: at most a sixth of the work.
 //
 // y is (B, 1, D); in the cache QKV is keys and values (B, N, 2D), and Attn, Mid
-// and Pre have one token. Without dropout the result is that of Forward; with
-// dropout the masks differ, because a row of a mask belongs to a row of a tensor.
+// and Pre have one token. The result is that of Forward, dropout included: the CLS
+// has the rows of the masks that it has among all tokens.
 func (b *Block) ForwardCLS(cx *Context, c *BlockCache, y, x engine.Tensor) {
 	start := cx.Arena.Mark()
 	keep := c != nil
@@ -44,9 +44,8 @@ func (b *Block) attendCLS(cx *Context, c *BlockCache) {
 	cx.Arena.Release(mark)
 	e.Attention(engine.AttentionArgs{Out: c.Attn, LSE: c.LSE,
 		Q: c.Q, K: c.QKV.Columns(0, d), V: c.QKV.Columns(d, 2*d),
-		Heads: b.cfg.Heads, DropP: cx.dropout(b.cfg.AttentionDropout),
-		DropKey: cx.Key(b.layer + maskProbabilities)})
-	b.residual(cx, b.out, c.Mid, c.Attn, c.X.Token(0), maskAttention)
+		Heads: b.cfg.Heads, Drop: b.probabilities(cx, c)})
+	b.residual(cx, b.out, c.Mid, c.Attn, c.X.Token(0), b.outputs(cx, c, maskAttention))
 }
 
 // BackwardCLS follows ForwardCLS: it sets dx (B, N, D) from dy (B, 1, D), which
@@ -57,14 +56,13 @@ func (b *Block) BackwardCLS(cx *Context, c *BlockCache, dx, dy engine.Tensor) {
 	mark := cx.Arena.Mark()
 	n, t := dx.Dim(0), dx.Dim(1)
 	da := cx.Arena.New(n, 1, w)
-	b.out.Backward(cx, da, b.undrop(cx, dy, maskAttention), c.Attn)
+	b.out.Backward(cx, da, b.undrop(cx, dy, b.outputs(cx, c, maskAttention)), c.Attn)
 	dQ, dKV := cx.Arena.New(n, 1, w), cx.Arena.New(n, t, 2*w)
 	e.AttentionBackward(engine.AttentionBackwardArgs{
 		DQ: dQ, DK: dKV.Columns(0, w), DV: dKV.Columns(w, 2*w),
 		DOut: da, Out: c.Attn, LSE: c.LSE, Delta: cx.Arena.New(n, b.cfg.Heads, 1),
 		Q: c.Q, K: c.QKV.Columns(0, w), V: c.QKV.Columns(w, 2*w),
-		Heads: b.cfg.Heads, DropP: cx.dropout(b.cfg.AttentionDropout),
-		DropKey: cx.Key(b.layer + maskProbabilities)})
+		Heads: b.cfg.Heads, Drop: b.probabilities(cx, c)})
 	h, s := cx.Arena.New(n, t, w), NewStats(cx.Arena, n*t)
 	b.norm1.Forward(cx, h, c.X, s)
 	e.LinearWeight(engine.LinearWeightArgs{X: h.Token(0), DY: dQ,

@@ -13,6 +13,8 @@ type Context struct {
 	Seed   uint64 // of the run
 	Step   int
 	Part   int // number of the pass within the step; each has dropout masks of its own
+
+	Rows rng.MaskRows // of the masks: which sequences of a larger batch the pass has
 }
 
 // Key names the dropout mask of a layer: the same in Forward and Backward.
@@ -20,10 +22,13 @@ func (cx *Context) Key(layer int) rng.Key {
 	return rng.NewKey(cx.Seed, cx.Step, layer+cx.Part<<16)
 }
 
-// dropout returns p in training, else 0.
-func (cx *Context) dropout(p float64) float64 {
-	if cx.Train {
-		return p
+// Mask returns the dropout mask of a layer for sequences of so many tokens, or for
+// the first ones of such: with probability p in training, else 0.
+func (cx *Context) Mask(layer int, p float64, tokens int) rng.Mask {
+	if !cx.Train || p == 0 {
+		return rng.Mask{}
 	}
-	return 0
+	m := rng.Mask{P: p, Key: cx.Key(layer), Rows: cx.Rows}
+	m.Rows.Tokens = tokens
+	return m
 }

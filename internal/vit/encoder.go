@@ -159,8 +159,8 @@ func (m *Encoder) embed(cx *nn.Context, c *Cache, i int, groups []Group, k Keepi
 		}
 		m.embedding.norm.Forward(cx, s.input, s.embedded, s.stats)
 	}
-	if cx.Train && m.Dropout > 0 {
-		cx.Engine.Dropout(s.input, s.input, m.Dropout, cx.Key(embedMask))
+	if mask := cx.Mask(embedMask, m.Dropout, s.tokens); mask.P > 0 {
+		cx.Engine.Dropout(s.input, s.input, mask)
 	}
 }
 
@@ -257,8 +257,8 @@ func (m *Encoder) runBackward(cx *nn.Context, s *segment, d engine.Tensor,
 // embedBackward adds the gradients of the embedding from d, that of input.
 func (m *Encoder) embedBackward(cx *nn.Context, c *Cache, i int, groups []Group, d engine.Tensor) {
 	s := &c.segments[i]
-	if cx.Train && m.Dropout > 0 {
-		cx.Engine.Dropout(d, d, m.Dropout, cx.Key(embedMask))
+	if mask := cx.Mask(embedMask, m.Dropout, s.tokens); mask.P > 0 {
+		cx.Engine.Dropout(d, d, mask)
 	}
 	if m.EmbedNorm {
 		m.embedding.norm.Backward(cx, d, d, s.embedded, s.stats, engine.Set)

@@ -23,7 +23,7 @@ func (e *Engine) AttentionBackward(a engine.AttentionBackwardArgs) {
 	t := &e.attendBack
 	*t = kernel.AttentionBackwardArgs{
 		AttentionArgs: attentionArgs(engine.AttentionArgs{Out: a.Out, LSE: a.LSE, Q: a.Q, K: a.K,
-			V: a.V, Heads: a.Heads, DropP: a.DropP, DropKey: a.DropKey}),
+			V: a.V, Heads: a.Heads, Drop: a.Drop}),
 		DOut: dout.data, DOutStride: dout.stride, DOutBatch: nq * dout.stride,
 		DQ: dq.data, DQStride: dq.stride, DQBatch: nq * dq.stride,
 		DK: dk.data, DKStride: dk.stride, DKBatch: nk * dk.stride,
@@ -44,7 +44,7 @@ func attentionArgs(a engine.AttentionArgs) kernel.AttentionArgs {
 		V: v.data, VStride: v.stride, VBatch: nk * v.stride,
 		Out: out.data, OutStride: out.stride, OutBatch: nq * out.stride,
 		LSE: vec(a.LSE), Scale: float32(1 / math.Sqrt(float64(dim))),
-		DropP: a.DropP, DropKey: a.DropKey,
+		DropP: a.Drop.P, DropKey: a.Drop.Key, DropRows: a.Drop.Rows,
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"avjepa/internal/engine"
+	"avjepa/internal/rng"
 	"avjepa/internal/tensor"
 )
 
@@ -99,7 +100,7 @@ func benchRows(b *testing.B, rows, d int) {
 	})
 	withEngine(b, "Dropout", func(b *bench) {
 		x, y := b.tensor(rows, d), b.tensor(rows, d)
-		b.best(n, 8*n, "element", func() { b.e.Dropout(y, x, 0.1, 7) })
+		b.best(n, 8*n, "element", func() { b.e.Dropout(y, x, rng.Mask{P: 0.1, Key: 7}) })
 	})
 	withEngine(b, "AddTo", func(b *bench) {
 		x, y := b.tensor(rows, d), b.tensor(rows, d)

@@ -37,25 +37,28 @@ func (t *geluBackwardTask) Run(_, i int) {
 }
 
 // Dropout sets y = x/(1−p) where the mask keeps, 0 elsewhere.
-func (e *Engine) Dropout(y, x engine.Tensor, p float64, key rng.Key) {
-	engine.CheckDropout(y, x, p)
+func (e *Engine) Dropout(y, x engine.Tensor, m rng.Mask) {
+	engine.CheckDropout(y, x, m)
 	t := &e.dropoutTask
-	*t = dropoutTask{y: mat(y), x: mat(x), key: key, threshold: rng.Threshold(p),
-		scale: float32(1 / (1 - p))}
+	*t = dropoutTask{y: mat(y), x: mat(x), mask: m, threshold: rng.Threshold(m.P),
+		scale: float32(1 / (1 - m.P))}
+	_, t.tokens = x.Sequences()
 	e.pool.Run(t, parts(t.x.rows, rowsPerPart(t.x.cols)))
 }
 
 type dropoutTask struct {
 	y, x      matrix
-	key       rng.Key
+	tokens    int // of a sequence
+	mask      rng.Mask
 	threshold uint32
 	scale     float32
 }
 
 func (t *dropoutTask) Run(_, i int) {
 	lo, hi := part(i, rowsPerPart(t.x.cols), t.x.rows)
+	n := t.mask.Rows.Of(t.tokens)
 	for r := lo; r < hi; r++ {
-		k0, k1 := t.key.Row(r)
+		k0, k1 := t.mask.Key.Row(t.mask.Rows.Start(r/t.tokens, n) + r%t.tokens)
 		kernel.DropoutRow(t.y.row(r), t.x.row(r), k0, k1, t.threshold, t.scale)
 	}
 }

@@ -21,6 +21,15 @@ func (s attentionSize) String() string {
 		s.b, s.nq, s.nk, s.d, s.heads, s.dropP, s.scale, s.packed)
 }
 
+// mask is the dropout of a size: with several sequences, rows of a larger mask.
+func (s attentionSize) mask() rng.Mask {
+	m := rng.Mask{P: s.dropP, Key: rng.NewKey(5, 1, s.nq)}
+	if s.b > 2 {
+		m.Rows = largerMask(s.nq)
+	}
+	return m
+}
+
 func attentionCases() (cases []testCase) {
 	for _, s := range []attentionSize{
 		{1, 1, 1, 1, 1, 0, 1, false}, {2, 1, 5, 8, 2, 0, 1, false}, {2, 3, 3, 7, 1, 0, 1, false},
@@ -29,7 +38,7 @@ func attentionCases() (cases []testCase) {
 		{2, 1, 197, 96, 4, 0, 1, false}, {2, 9, 65, 48, 3, 0, 1, false},
 		{2, 9, 9, 64, 4, 0, 1e4, true}, {2, 33, 33, 48, 3, 0, 50, false},
 		{2, 5, 5, 8, 2, 0.5, 1, false}, {2, 15, 15, 48, 3, 0.1, 1, true},
-		{1, 70, 130, 64, 2, 0.1, 1, false},
+		{1, 70, 130, 64, 2, 0.1, 1, false}, {5, 33, 40, 16, 2, 0.3, 1, false},
 	} {
 		cases = append(cases,
 			testCase{"Attention", s.String(), s.forward, s.dropP > 0},
@@ -70,7 +79,7 @@ func (s attentionSize) operands(m *memory) (q, k, v engine.Tensor) {
 }
 
 func (s attentionSize) forward(m *memory) func() {
-	a := engine.AttentionArgs{Heads: s.heads, DropP: s.dropP, DropKey: rng.NewKey(5, 1, s.nq)}
+	a := engine.AttentionArgs{Heads: s.heads, Drop: s.mask()}
 	a.Q, a.K, a.V = s.operands(m)
 	a.Out = m.wideOut("Out", s.nk+s.d, s.b, s.nq, s.d)
 	if s.d != 64 {
@@ -83,7 +92,7 @@ func (s attentionSize) forward(m *memory) func() {
 // operands.
 func (s attentionSize) backward(m *memory) func() {
 	first := &memory{t: m.t, e: ref.New()}
-	fa := engine.AttentionArgs{Heads: s.heads, DropP: s.dropP, DropKey: rng.NewKey(5, 1, s.nq)}
+	fa := engine.AttentionArgs{Heads: s.heads, Drop: s.mask()}
 	fa.Q, fa.K, fa.V = s.operands(first)
 	fa.Out = first.out("Out", 1, s.b, s.nq, s.d)
 	fa.LSE = first.out("LSE", 1, s.b, s.heads, s.nq)
@@ -92,7 +101,7 @@ func (s attentionSize) backward(m *memory) func() {
 	first.e.Download(out, fa.Out)
 	first.e.Download(lse, fa.LSE)
 
-	a := engine.AttentionBackwardArgs{Heads: s.heads, DropP: s.dropP, DropKey: fa.DropKey}
+	a := engine.AttentionBackwardArgs{Heads: s.heads, Drop: fa.Drop}
 	a.Q, a.K, a.V = s.operands(m)
 	a.Out, a.DOut = m.derivedOf("Out", out, s.b, s.nq, s.d), m.wideIn("DOut", s.b, s.nq, s.d)
 	a.LSE = m.derivedOf("LSE", lse, s.b, s.heads, s.nq)

@@ -12,6 +12,12 @@ func add(cases *[]testCase, op, name string, build func(m *memory) func()) {
 	*cases = append(*cases, testCase{op: op, name: name, build: build})
 }
 
+// largerMask lays a tensor with so many tokens a sequence over sequences 2, 3, 7,
+// 8, 12 … of a mask with three tokens more.
+func largerMask(tokens int) rng.MaskRows {
+	return rng.MaskRows{First: 2, Run: 2, Stride: 5, Tokens: tokens + 3}
+}
+
 func elementCases() (cases []testCase) {
 	for _, size := range [][2]int{{1, 1}, {3, 7}, {5, 8}, {33, 48}, {65, 65}, {397, 192}} {
 		rows, cols := size[0], size[1]
@@ -35,12 +41,17 @@ func elementCases() (cases []testCase) {
 		for i, p := range []float64{0, 0.1, 0.75} {
 			add(&cases, "Dropout", fmt.Sprintf("%s/%v", name, p), func(m *memory) func() {
 				x, y := m.in("x", rows, cols), m.out("y", 1, rows, cols)
-				return func() { m.e.Dropout(y, x, p, rng.NewKey(7, i, cols)) }
+				return func() { m.e.Dropout(y, x, rng.Mask{P: p, Key: rng.NewKey(7, i, cols)}) }
 			})
 		}
+		add(&cases, "Dropout", name+"/rows of a larger mask", func(m *memory) func() {
+			x, y := m.in("x", 5, rows, cols), m.out("y", 1, 5, rows, cols)
+			mask := rng.Mask{P: 0.5, Key: 9, Rows: largerMask(rows)}
+			return func() { m.e.Dropout(y, x, mask) }
+		})
 		add(&cases, "Dropout", name+"/in place", func(m *memory) func() {
 			x := m.acc("x", 1, rows, cols)
-			return func() { m.e.Dropout(x, x, 0.5, 3) }
+			return func() { m.e.Dropout(x, x, rng.Mask{P: 0.5, Key: 3}) }
 		})
 		add(&cases, "AddTo", name, func(m *memory) func() {
 			dst, x := m.acc("dst", 1, rows, cols), m.in("x", rows, cols)

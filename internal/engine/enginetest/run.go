@@ -58,6 +58,7 @@ func (o Options) Run(t *testing.T, open func(t *testing.T) engine.Engine) {
 		})
 	}
 	withEngine("Memory", testMemory)
+	withEngine("Masks", testMasks)
 	for _, op := range order {
 		withEngine(op, func(t *testing.T, e engine.Engine) {
 			for _, c := range byOp[op] {

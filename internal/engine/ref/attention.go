@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"avjepa/internal/engine"
+	"avjepa/internal/rng"
 )
 
 // sequences is a loaded (B, N, D) tensor of which head h holds columns
@@ -63,14 +64,20 @@ func (e *Engine) Attention(a engine.AttentionArgs) {
 		lse[r] = logSumExp(p)
 		for j := range p {
 			p[j] = math.Exp(p[j] - lse[r])
-			if a.DropP > 0 {
-				p[j] = drop(p[j], a.DropP, a.DropKey, r, j)
+			if a.Drop.P > 0 {
+				p[j] = drop(p[j], a.Drop.P, a.Drop.Key, maskRow(a.Drop, a.Heads, q.n, b, h, i), j)
 			}
 			axpy(out.row(b, h, i), p[j], v.row(b, h, j))
 		}
 	}
 	e.store(a.Out, out.v)
 	e.store(a.LSE, lse)
+}
+
+// maskRow returns the row of a mask for query i of n, of head h of sequence b.
+func maskRow(m rng.Mask, heads, n, b, h, i int) int {
+	tokens := m.Rows.Of(n)
+	return m.Rows.Start(b, heads*tokens) + h*tokens + i
 }
 
 // AttentionBackward: with p as above and m the mask divided by 1−p,
@@ -93,8 +100,8 @@ func (e *Engine) AttentionBackward(a engine.AttentionBackwardArgs) {
 		scores(s, q, k, b, h, i)
 		for j := range s {
 			p, m := math.Exp(s[j]-lse[r]), 1.0
-			if a.DropP > 0 {
-				m = drop(1, a.DropP, a.DropKey, r, j)
+			if a.Drop.P > 0 {
+				m = drop(1, a.Drop.P, a.Drop.Key, maskRow(a.Drop, a.Heads, q.n, b, h, i), j)
 			}
 			axpy(dv.row(b, h, j), m*p, dout.row(b, h, i))
 			dp := m * dot(dout.row(b, h, i), v.row(b, h, j))

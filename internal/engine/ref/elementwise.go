@@ -28,11 +28,13 @@ func (e *Engine) GELUBackward(dx, dy, x engine.Tensor) {
 }
 
 // Dropout: y = x/(1−p) where the mask keeps, else 0.
-func (e *Engine) Dropout(y, x engine.Tensor, p float64, key rng.Key) {
-	engine.CheckDropout(y, x, p)
+func (e *Engine) Dropout(y, x engine.Tensor, m rng.Mask) {
+	engine.CheckDropout(y, x, m)
 	v, c := e.load(x), x.Cols()
+	_, n := x.Sequences()
 	for i := range v {
-		v[i] = drop(v[i], p, key, i/c, i%c)
+		row := m.Rows.Start(i/c/n, m.Rows.Of(n)) + i/c%n
+		v[i] = drop(v[i], m.P, m.Key, row, i%c)
 	}
 	e.store(y, v)
 }

@@ -114,13 +114,13 @@ func TestGELUAndDropoutGradients(t *testing.T) {
 	g := newGradients(2)
 	x, dx := g.set("x", 6, 7)
 	y, dy, z := g.normal(6, 7), g.normal(6, 7), g.normal(6, 7)
-	key := rng.NewKey(1, 2, 3)
+	mask := rng.Mask{P: 0.4, Key: rng.NewKey(1, 2, 3)}
 	g.check(t, "GELU, dropout", func() float64 {
 		g.e.GELU(y, x)
-		g.e.Dropout(z, y, 0.4, key)
+		g.e.Dropout(z, y, mask)
 		return g.weighted(z, dy)
 	}, func() {
-		g.e.Dropout(dx, dy, 0.4, key)
+		g.e.Dropout(dx, dy, mask)
 		g.e.GELUBackward(dx, dx, x)
 	})
 }
@@ -178,15 +178,16 @@ func TestAttentionGradients(t *testing.T) {
 		v, dv := g.set("v", b, nk, d)
 		out, dout := g.normal(b, nq, d), g.normal(b, nq, d)
 		lse, delta := g.normal(b, heads, nq), g.normal(b, heads, nq)
-		key := rng.NewKey(4, 5, 6)
+		mask := rng.Mask{P: p, Key: rng.NewKey(4, 5, 6),
+			Rows: rng.MaskRows{First: 1, Run: 1, Stride: 3, Tokens: 5}}
 		g.check(t, fmt.Sprintf("attention, dropout %v", p), func() float64 {
 			g.e.Attention(engine.AttentionArgs{Out: out, LSE: lse, Q: q, K: k, V: v, Heads: heads,
-				DropP: p, DropKey: key})
+				Drop: mask})
 			return g.weighted(out, dout)
 		}, func() {
 			g.e.AttentionBackward(engine.AttentionBackwardArgs{DQ: dq, DK: dk, DV: dv, DOut: dout,
-				Out: out, LSE: lse, Delta: delta, Q: q, K: k, V: v, Heads: heads, DropP: p,
-				DropKey: key})
+				Out: out, LSE: lse, Delta: delta, Q: q, K: k, V: v, Heads: heads,
+				Drop: mask})
 		})
 	}
 }

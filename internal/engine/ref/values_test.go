@@ -103,7 +103,7 @@ func TestDropoutValues(t *testing.T) {
 	const rows, cols, p = 200, 50, 0.2
 	x, key := tensorOf(e, rows, cols), rng.NewKey(1, 2, 3)
 	e.Fill(x, 4)
-	e.Dropout(x, x, p, key)
+	e.Dropout(x, x, rng.Mask{P: p, Key: key})
 	kept := 0
 	for i, v := range e.load(x) {
 		k0, k1 := key.Row(i / cols)
