@@ -15,7 +15,7 @@ import (
 var layers = [][]string{
 	{"tensor", "rng", "durable"},
 	{"kernel", "engine", "media", "checkpoint", "chart", "metrics"},
-	{"engine/cpu", "engine/ref", "engine/enginetest", "nn", "view", "dataset"},
+	{"engine/cpu", "engine/ref", "engine/enginetest", "engine/timed", "nn", "view", "dataset"},
 	{"vit", "sigreg", "optim", "loader", "dataset/datasettest"},
 	{"jepa", "golden"},
 	{"train", "probe", "retrieval", "embed", "scenes"},
