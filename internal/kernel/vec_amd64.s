@@ -1658,7 +1658,7 @@ normColumnsBackwardEnd:
 	RET
 
 // func adamwAVX2(p *float32, grad *float32, m *float32, v *float32, n int, step *float32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·adamwAVX2(SB), NOSPLIT, $8-48
 	MOVQ         p+0(FP), AX
 	MOVQ         grad+8(FP), CX
@@ -1681,10 +1681,58 @@ TEXT ·adamwAVX2(SB), NOSPLIT, $8-48
 	MOVL         DI, 4(SP)
 	VLDMXCSR     4(SP)
 	XORQ         DI, DI
+	MOVQ         SI, R8
+	SUBQ         $0x00000010, R8
+
+adamwBlocks:
+	CMPQ        DI, R8
+	JGT         adamwTail
+	PREFETCHT0  2048(CX)(DI*4)
+	PREFETCHT0  2048(DX)(DI*4)
+	PREFETCHT0  2048(BX)(DI*4)
+	PREFETCHT0  2048(AX)(DI*4)
+	VMULPS      (CX)(DI*4), Y8, Y9
+	VMULPS      (DX)(DI*4), Y0, Y10
+	VFMADD231PS Y9, Y1, Y10
+	VMOVUPS     Y10, (DX)(DI*4)
+	VMULPS      Y9, Y9, Y9
+	VMULPS      (BX)(DI*4), Y2, Y11
+	VFMADD231PS Y9, Y3, Y11
+	VMOVUPS     Y11, (BX)(DI*4)
+	VMULPS      Y6, Y11, Y11
+	VSQRTPS     Y11, Y11
+	VADDPS      Y7, Y11, Y11
+	VMULPS      Y5, Y10, Y10
+	VDIVPS      Y11, Y10, Y10
+	VMULPS      (AX)(DI*4), Y4, Y9
+	VSUBPS      Y10, Y9, Y9
+	VMOVUPS     Y9, (AX)(DI*4)
+	VMULPS      32(CX)(DI*4), Y8, Y9
+	VMULPS      32(DX)(DI*4), Y0, Y10
+	VFMADD231PS Y9, Y1, Y10
+	VMOVUPS     Y10, 32(DX)(DI*4)
+	VMULPS      Y9, Y9, Y9
+	VMULPS      32(BX)(DI*4), Y2, Y11
+	VFMADD231PS Y9, Y3, Y11
+	VMOVUPS     Y11, 32(BX)(DI*4)
+	VMULPS      Y6, Y11, Y11
+	VSQRTPS     Y11, Y11
+	VADDPS      Y7, Y11, Y11
+	VMULPS      Y5, Y10, Y10
+	VDIVPS      Y11, Y10, Y10
+	VMULPS      32(AX)(DI*4), Y4, Y9
+	VSUBPS      Y10, Y9, Y9
+	VMOVUPS     Y9, 32(AX)(DI*4)
+	ADDQ        $0x00000010, DI
+	JMP         adamwBlocks
 
 adamwTail:
 	CMPQ        DI, SI
 	JGE         adamwEnd
+	PREFETCHT0  2048(CX)(DI*4)
+	PREFETCHT0  2048(DX)(DI*4)
+	PREFETCHT0  2048(BX)(DI*4)
+	PREFETCHT0  2048(AX)(DI*4)
 	VMULPS      (CX)(DI*4), Y8, Y9
 	VMULPS      (DX)(DI*4), Y0, Y10
 	VFMADD231PS Y9, Y1, Y10

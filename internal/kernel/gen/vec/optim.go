@@ -5,6 +5,10 @@ import (
 	. "github.com/mmcloughlin/avo/operand"
 )
 
+// ahead is how far AdamW asks for memory before it needs it, in bytes: its four
+// streams are more than the hardware follows at full speed.
+const ahead = 2048
+
 func adamw() {
 	begin("adamwAVX2", "func(p, grad, m, v *float32, n int, step *float32)",
 		"adamwAVX2 takes one step; step is an AdamWStep.")
@@ -18,7 +22,12 @@ func adamw() {
 	beta1, rest1, beta2, rest2 := field[0], field[1], field[2], field[3]
 	decay, rate, unbias2, eps, scale := field[4], field[5], field[6], field[7], field[8]
 	flushing(func() {
-		each("adamw", n, 1, func(i GPVirtual, u int) {
+		each("adamw", n, 2, func(i GPVirtual, u int) {
+			if u == 0 {
+				for _, x := range []GPVirtual{g, m, v, p} {
+					PREFETCHT0(at(x, i, 0).Offset(ahead))
+				}
+			}
 			gr, mo, ve, t := YMM(), YMM(), YMM(), YMM()
 			VMULPS(at(g, i, u), scale, gr)
 			VMULPS(at(m, i, u), beta1, mo)
