@@ -80,7 +80,8 @@ type BlockCache struct {
 }
 
 // Forward sets y (B, N, D) from x (B, N, D). With c nil everything it allocates
-// is given back; else c is filled for Backward and stays allocated.
+// is given back; else c is filled for Backward and stays allocated. With y nil
+// only that is done: a pass that kept nothing is run again, for the same numbers.
 func (b *Block) Forward(cx *Context, c *BlockCache, y, x engine.Tensor) {
 	start := cx.Arena.Mark()
 	keep := c != nil
@@ -121,17 +122,21 @@ func (b *Block) forwardAttention(cx *Context, c *BlockCache) {
 	b.residual(cx, b.out, c.Mid, c.Attn, c.X, b.outputs(cx, c, maskAttention))
 }
 
-// forwardMLP sets Pre and Y.
+// forwardMLP sets Pre and, unless it is nil, Y.
 func (b *Block) forwardMLP(cx *Context, c *BlockCache) {
 	mark := cx.Arena.Mark()
+	defer cx.Arena.Release(mark)
 	n, t := c.Mid.Dim(0), c.Mid.Dim(1)
 	h := cx.Arena.New(n, t, b.cfg.Width)
-	g := cx.Arena.New(n, t, b.cfg.Hidden)
 	b.norm2.Forward(cx, h, c.Mid, Stats{})
+	if c.Y.Nil() {
+		b.dense1.Forward(cx, c.Pre, h)
+		return
+	}
+	g := cx.Arena.New(n, t, b.cfg.Hidden)
 	cx.Engine.Linear(engine.LinearArgs{Y: g, X: h, W: b.dense1.W.Value,
 		Bias: b.dense1.B.Value, Pre: c.Pre, GELU: true})
 	b.residual(cx, b.dense2, c.Y, g, c.Mid, b.outputs(cx, c, maskMLP))
-	cx.Arena.Release(mark)
 }
 
 // probabilities returns the dropout mask of the attention probabilities.

@@ -9,7 +9,7 @@ import "avjepa/internal/engine"
 //
 // y is (B, 1, D); in the cache QKV is keys and values (B, N, 2D), and Attn, Mid
 // and Pre have one token. The result is that of Forward, dropout included: the CLS
-// has the rows of the masks that it has among all tokens.
+// has the rows of the masks that it has among all tokens. y may be nil as there.
 func (b *Block) ForwardCLS(cx *Context, c *BlockCache, y, x engine.Tensor) {
 	start := cx.Arena.Mark()
 	keep := c != nil

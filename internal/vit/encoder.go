@@ -35,97 +35,11 @@ func New(ps *nn.Params, prefix string, cfg Config) (*Encoder, error) {
 // begin behind it.
 const embedMask = 0
 
-// Keeping says whether a Forward is to be followed by a Backward.
-type Keeping bool
-
-const (
-	Keep    Keeping = true  // activations stay in the arena
-	Discard Keeping = false // only the outputs do
-)
-
-// Cache holds the outputs of a Forward and, after one with Keep, what Backward
-// needs. It can be used again and then allocates nothing.
-type Cache struct {
-	// CLSOnly, set before Forward, says that no other output token is wanted.
-	// The last block then does at most a sixth of its work: nn.Block.ForwardCLS.
-	CLSOnly bool
-
-	CLS engine.Tensor // (ΣViews, D) embeddings of the views, group after group
-
-	groups   []span
-	segments []segment
-}
-
-// span says where the views of a group lie: in which segment, from which view.
-type span struct{ segment, first, views int }
-
-// segment is a run of views whose sequences have one length: all of them, or
-// with DropAbsent those of neighbouring groups with equal numbers of tokens.
-type segment struct {
-	views, tokens int
-	embedded      engine.Tensor // (views, N, D) tokens before the LayerNorm
-	input         engine.Tensor // (views, N, D) input of the first block
-	last          engine.Tensor // (views, N, D) output of the last block; N 1 with CLSOnly
-	y             engine.Tensor // (views, N, D) output, likewise
-	stats         nn.Stats      // of the embedding LayerNorm
-	blocks        []nn.BlockCache
-}
-
-// Tokens returns the output tokens (views, N, D) of group g, CLS first. With
-// DropAbsent those of an absent modality are not among them, and with CLSOnly
-// none but the CLS is.
-func (c *Cache) Tokens(g int) engine.Tensor { return c.of(g, c.segments[c.groups[g].segment].y) }
-
-// Embedded returns the tokens (views, N, D) of group g before the embedding
-// LayerNorm, and after it. Only after a Forward with Keep.
-func (c *Cache) Embedded(g int) (before, after engine.Tensor) {
-	s := c.segments[c.groups[g].segment]
-	return c.of(g, s.embedded), c.of(g, s.input)
-}
-
-// Block returns the output (views, N, D) of block i for group g. Only after a
-// Forward with Keep.
-func (c *Cache) Block(g, i int) engine.Tensor {
-	return c.of(g, c.segments[c.groups[g].segment].blocks[i].Y)
-}
-
-func (c *Cache) of(g int, t engine.Tensor) engine.Tensor {
-	s := c.groups[g]
-	return t.Slice(s.first, s.first+s.views)
-}
-
-// part returns the context of segment i, whose dropout masks are its own.
-func (c *Cache) part(cx *nn.Context, i int) nn.Context {
-	sub := *cx
-	sub.Part = cx.Part*len(c.segments) + i
-	return sub
-}
-
-// layout sets groups and segments.
-func (c *Cache) layout(cfg Config, groups []Group) {
-	c.groups, c.segments = c.groups[:0], c.segments[:0]
-	for _, g := range groups {
-		n := cfg.tokens(!g.Video.Nil(), !g.Audio.Nil())
-		last := len(c.segments) - 1
-		if last < 0 || c.segments[last].tokens != n {
-			last++
-			if last < cap(c.segments) {
-				c.segments = c.segments[:last+1] // keeps its blocks
-			} else {
-				c.segments = append(c.segments, segment{})
-			}
-			c.segments[last].views, c.segments[last].tokens = 0, n
-		}
-		s := &c.segments[last]
-		c.groups = append(c.groups, span{last, s.views, g.Views})
-		s.views += g.Views
-	}
-}
-
 // Forward runs all groups and sets c's outputs, which lie in the arena of cx:
 // the caller takes a Mark before and releases it after Backward.
 func (m *Encoder) Forward(cx *nn.Context, c *Cache, groups []Group, k Keeping) {
 	c.layout(m.Config, groups)
+	c.keeping = k
 	views := 0
 	for i := range c.segments {
 		views += c.segments[i].views
@@ -153,7 +67,7 @@ func (m *Encoder) embed(cx *nn.Context, c *Cache, i int, groups []Group, k Keepi
 	s.input = s.embedded
 	if m.EmbedNorm {
 		s.stats = nn.Stats{}
-		if k == Keep {
+		if k != Discard {
 			s.input = cx.Arena.New(s.views, s.tokens, m.Width)
 			s.stats = nn.NewStats(cx.Arena, s.views*s.tokens)
 		}
@@ -176,16 +90,21 @@ func (m *Encoder) run(cx *nn.Context, s *segment, k Keeping, clsOnly bool) {
 		if k == Keep {
 			kept = &s.blocks[i]
 		}
-		if clsOnly && i == len(m.blocks)-1 {
-			y := cx.Arena.New(s.views, 1, m.Width)
-			b.ForwardCLS(cx, kept, y, x)
-			x = y
-			break
-		}
-		if k == Keep || spare.Nil() {
+		last := clsOnly && i == len(m.blocks)-1
+		switch {
+		case last:
+			spare = cx.Arena.New(s.views, 1, m.Width)
+		case k != Discard || spare.Nil():
 			spare = cx.Arena.New(s.views, s.tokens, m.Width)
 		}
-		b.Forward(cx, kept, spare, x)
+		if k == KeepInputs {
+			s.blocks[i] = nn.BlockCache{X: x, Y: spare}
+		}
+		if last {
+			b.ForwardCLS(cx, kept, spare, x)
+		} else {
+			b.Forward(cx, kept, spare, x)
+		}
 		x, spare = spare, x
 	}
 	s.last, s.y = x, x
@@ -195,8 +114,8 @@ func (m *Encoder) run(cx *nn.Context, s *segment, k Keeping, clsOnly bool) {
 	}
 }
 
-// Backward adds the gradients of all parameters, after a Forward with Keep of
-// the same groups.
+// Backward adds the gradients of all parameters, after a Forward with Keep or
+// KeepInputs of the same groups, in the same Context. Both give the same bits.
 //
 //	dCLS     (ΣViews, D)
 //	dTokens  nil, or per group nil or (views, N, D): further gradients of the
@@ -208,7 +127,7 @@ func (m *Encoder) Backward(cx *nn.Context, c *Cache, groups []Group,
 		s, part := &c.segments[i], c.part(cx, i)
 		mark := cx.Arena.Mark()
 		d := m.outputGradient(&part, c, i, dCLS.Slice(first, first+s.views), dTokens)
-		d = m.runBackward(&part, s, d, c.CLSOnly)
+		d = m.runBackward(&part, c, s, d)
 		m.embedBackward(&part, c, i, groups, d)
 		cx.Arena.Release(mark)
 		first += s.views
@@ -231,9 +150,9 @@ func (m *Encoder) outputGradient(cx *nn.Context, c *Cache, i int, dCLS engine.Te
 }
 
 // runBackward turns d, the gradient of y, into that of input: in place, or with
-// clsOnly in a tensor of its own.
-func (m *Encoder) runBackward(cx *nn.Context, s *segment, d engine.Tensor,
-	clsOnly bool) engine.Tensor {
+// CLSOnly in a tensor of its own.
+func (m *Encoder) runBackward(cx *nn.Context, c *Cache, s *segment,
+	d engine.Tensor) engine.Tensor {
 	if m.FinalNorm {
 		mark := cx.Arena.Mark()
 		st := nn.NewStats(cx.Arena, d.Rows())
@@ -242,16 +161,35 @@ func (m *Encoder) runBackward(cx *nn.Context, s *segment, d engine.Tensor,
 		cx.Arena.Release(mark)
 	}
 	last := len(m.blocks) - 1
-	if clsOnly {
+	if c.CLSOnly {
 		dx := cx.Arena.New(s.views, s.tokens, m.Width)
-		m.blocks[last].BackwardCLS(cx, &s.blocks[last], dx, d)
+		mark := cx.Arena.Mark()
+		m.blocks[last].BackwardCLS(cx, m.recall(cx, c, s, last), dx, d)
+		cx.Arena.Release(mark)
 		d = dx
 		last--
 	}
 	for i := last; i >= 0; i-- {
-		m.blocks[i].Backward(cx, &s.blocks[i], d)
+		mark := cx.Arena.Mark()
+		m.blocks[i].Backward(cx, m.recall(cx, c, s, i), d)
+		cx.Arena.Release(mark)
 	}
 	return d
+}
+
+// recall returns what block i kept, which with KeepInputs is made again, in the
+// arena.
+func (m *Encoder) recall(cx *nn.Context, c *Cache, s *segment, i int) *nn.BlockCache {
+	kept := &s.blocks[i]
+	switch {
+	case c.keeping == Keep:
+		return kept
+	case c.CLSOnly && i == len(m.blocks)-1:
+		m.blocks[i].ForwardCLS(cx, &c.again, engine.Tensor{}, kept.X)
+	default:
+		m.blocks[i].Forward(cx, &c.again, engine.Tensor{}, kept.X)
+	}
+	return &c.again
 }
 
 // embedBackward adds the gradients of the embedding from d, that of input.

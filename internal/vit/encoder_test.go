@@ -26,6 +26,7 @@ type bench struct {
 	ps      *nn.Params
 	enc     *Encoder
 	groups  []Group
+	keeping Keeping
 	cache   Cache
 	wCLS    engine.Tensor
 	wTokens []engine.Tensor
@@ -33,12 +34,16 @@ type bench struct {
 
 func newBench(t *testing.T, cfg Config, clsOnly bool) *bench {
 	t.Helper()
-	e := ref.New()
+	return newBenchOn(t, ref.New(), cfg, clsOnly)
+}
+
+func newBenchOn(t *testing.T, e engine.Engine, cfg Config, clsOnly bool) *bench {
+	t.Helper()
 	arena, err := engine.NewArena(e, engine.F32, 1<<18)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{t: t, ps: nn.NewParams(),
+	b := &bench{t: t, ps: nn.NewParams(), keeping: Keep,
 		cx: &nn.Context{Engine: e, Arena: arena, Train: true, Seed: 3, Step: 7}}
 	b.cache.CLSOnly = clsOnly
 	if b.enc, err = New(b.ps, "encoder", cfg); err != nil {
@@ -98,7 +103,7 @@ func (b *bench) loss(sum engine.Tensor, factor float32) {
 func (b *bench) gradients() {
 	mark := b.cx.Arena.Mark()
 	b.ps.ZeroGrads()
-	b.enc.Forward(b.cx, &b.cache, b.groups, Keep)
+	b.enc.Forward(b.cx, &b.cache, b.groups, b.keeping)
 	b.enc.Backward(b.cx, &b.cache, b.groups, b.wCLS, b.wTokens)
 	b.cx.Arena.Release(mark)
 }

@@ -1,0 +1,45 @@
+package vit
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"avjepa/internal/engine"
+	"avjepa/internal/engine/cpu"
+	"avjepa/internal/engine/ref"
+)
+
+// TestKeepInputsGivesTheSameGradients bit for bit, from less memory.
+func TestKeepInputsGivesTheSameGradients(t *testing.T) {
+	onCPU, err := cpu.New(cpu.Config{Threads: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer onCPU.Close()
+	for i := range 8 {
+		cfg := smallConfig()
+		cfg.Depth, cfg.FinalNorm, cfg.DropAbsent = 3, true, i&1 != 0
+		if i&2 != 0 {
+			cfg.Dropout, cfg.AttentionDropout = 0.2, 0.3
+		}
+		clsOnly := i&4 != 0
+		t.Run(fmt.Sprintf("drop %v dropout %v CLS only %v", cfg.DropAbsent, cfg.Dropout, clsOnly),
+			func(t *testing.T) {
+				for _, e := range []engine.Engine{ref.New(), onCPU} {
+					b := newBenchOn(t, e, cfg, clsOnly)
+					b.gradients()
+					want, plain := b.download(b.ps.Grads), b.cx.Arena.Peak()
+					b = newBenchOn(t, e, cfg, clsOnly)
+					b.keeping = KeepInputs
+					b.gradients()
+					if got := b.download(b.ps.Grads); !slices.Equal(got, want) {
+						t.Errorf("%s: the gradients differ", e.Info().Name)
+					}
+					if got := b.cx.Arena.Peak(); !(got < plain) {
+						t.Errorf("%d elements of memory, %d without", got, plain)
+					}
+				}
+			})
+	}
+}
