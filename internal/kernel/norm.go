@@ -12,10 +12,13 @@ import "math"
 func LayerNormRow(y, x, gain, bias []float32, eps float32) (mean, rstd float32) {
 	d := len(x)
 	y, gain, bias = y[:d], gain[:d], bias[:d]
-	if d > 0 && whole(d) == d {
+	if d > 0 && isa >= AVX2 {
 		var stat [2]float32
-		layerNormAVX2(&y[0], &x[0], &gain[0], &bias[0], d,
-			1/float32(d), eps, &stat[0])
+		run := layerNormAVX2
+		if isa == AVX512 {
+			run = layerNormAVX512
+		}
+		run(&y[0], &x[0], &gain[0], &bias[0], d, 1/float32(d), eps, &stat[0])
 		return stat[0], stat[1]
 	}
 	var sum, sq float64
@@ -45,19 +48,23 @@ func LayerNormRow(y, x, gain, bias []float32, eps float32) (mean, rstd float32) 
 func LayerNormBackwardRow(dx, dgain, dbias, dy, x, gain []float32, mean, rstd float32, add bool) {
 	d := len(x)
 	dx, dgain, dbias, dy, gain = dx[:d], dgain[:d], dbias[:d], dy[:d], gain[:d]
-	if d > 0 && whole(d) == d {
+	if d > 0 && isa >= AVX2 {
 		adding := 0
 		if add {
 			adding = 1
 		}
-		layerNormBackwardAVX2(&dx[0], &dgain[0], &dbias[0], &dy[0], &x[0], &gain[0], d,
-			1/float32(d), mean, rstd, adding)
+		run := layerNormBackwardAVX2
+		if isa == AVX512 {
+			run = layerNormBackwardAVX512
+		}
+		run(&dx[0], &dgain[0], &dbias[0], &dy[0], &x[0], &gain[0], d, 1/float32(d), mean, rstd,
+			adding)
 		return
 	}
 	var sumG, sumGX float64
 	for i, v := range x {
 		xh := (v - mean) * rstd
-		g := dy[i] * gain[i]
+		g := float32(dy[i] * gain[i])
 		sumG += float64(g)
 		sumGX += float64(g * xh)
 	}
@@ -66,7 +73,9 @@ func LayerNormBackwardRow(dx, dgain, dbias, dy, x, gain []float32, mean, rstd fl
 		xh := (v - mean) * rstd
 		dgain[i] += dy[i] * xh
 		dbias[i] += dy[i]
-		r := rstd * (dy[i]*gain[i] - meanG - xh*meanGX)
+		// Rounded as above, where a fused multiply-add would differ: in a row of
+		// one feature the gradient is 0.
+		r := rstd * (float32(dy[i]*gain[i]) - meanG - xh*meanGX)
 		if add {
 			r += dx[i]
 		}

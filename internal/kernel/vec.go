@@ -1,10 +1,6 @@
 package kernel
 
-import (
-	"math"
-
-	"avjepa/internal/rng"
-)
+import "math"
 
 // lanes is the number of float32 in one AVX2 register. The assembly works on
 // whole registers; what is left at the end of a slice goes through a register's
@@ -95,24 +91,6 @@ func Add3(y, x, a, b []float32) {
 	}
 	for i := w; i < n; i++ {
 		y[i] = x[i] + a[i] + b[i]
-	}
-}
-
-// DropoutRow sets y = x·scale where the mask's row with words k0 and k1 keeps,
-// 0 elsewhere. threshold is rng.Threshold(p). y may be x.
-func DropoutRow(y, x []float32, k0, k1, threshold uint32, scale float32) {
-	n := len(x)
-	y = y[:n]
-	w := whole(n)
-	if w > 0 {
-		dropoutAVX2(&y[0], &x[0], w, k0, k1, threshold, scale)
-	}
-	for i := w; i < n; i++ {
-		if rng.RowBits(k0, k1, uint32(i)) < threshold {
-			y[i] = 0
-		} else {
-			y[i] = x[i] * scale
-		}
 	}
 }
 

@@ -49,15 +49,20 @@ func geluAVX512(y *float32, x *float32, n int)
 //go:noescape
 func dgeluAVX512(dx *float32, dy *float32, x *float32, n int)
 
+// pixelsAVX2 sets y[c·plane+i] = x[3i+c]·a[c] + b[c].
+//
+//go:noescape
+func pixelsAVX2(y *float32, x *byte, n int, plane int, a *float32, b *float32)
+
 // dropoutAVX2 sets y = x·scale where the hash reaches threshold, else 0.
 //
 //go:noescape
 func dropoutAVX2(y *float32, x *float32, n int, k0 uint32, k1 uint32, threshold uint32, scale float32)
 
-// pixelsAVX2 sets y[c·plane+i] = x[3i+c]·a[c] + b[c].
+// dropoutAddAVX2 sets y = x·scale + r where the hash reaches threshold, else r.
 //
 //go:noescape
-func pixelsAVX2(y *float32, x *byte, n int, plane int, a *float32, b *float32)
+func dropoutAddAVX2(y *float32, x *float32, r *float32, n int, k0 uint32, k1 uint32, threshold uint32, scale float32)
 
 // layerNormAVX2 normalises one row; inv is 1/n, stat is set to mean and rstd.
 //
@@ -68,6 +73,26 @@ func layerNormAVX2(y *float32, x *float32, gain *float32, bias *float32, n int, 
 //
 //go:noescape
 func layerNormBackwardAVX2(dx *float32, dgain *float32, dbias *float32, dy *float32, x *float32, gain *float32, n int, inv float32, mean float32, rstd float32, add int)
+
+// dropoutAVX512 sets y = x·scale where the hash reaches threshold, else 0.
+//
+//go:noescape
+func dropoutAVX512(y *float32, x *float32, n int, k0 uint32, k1 uint32, threshold uint32, scale float32)
+
+// dropoutAddAVX512 sets y = x·scale + r where the hash reaches threshold, else r.
+//
+//go:noescape
+func dropoutAddAVX512(y *float32, x *float32, r *float32, n int, k0 uint32, k1 uint32, threshold uint32, scale float32)
+
+// layerNormAVX512 normalises one row; inv is 1/n, stat is set to mean and rstd.
+//
+//go:noescape
+func layerNormAVX512(y *float32, x *float32, gain *float32, bias *float32, n int, inv float32, eps float32, stat *float32)
+
+// layerNormBackwardAVX512 is the backward of one row; dx is added to if add is not 0.
+//
+//go:noescape
+func layerNormBackwardAVX512(dx *float32, dgain *float32, dbias *float32, dy *float32, x *float32, gain *float32, n int, inv float32, mean float32, rstd float32, add int)
 
 // columnSumAVX2 adds Σ_r x of n columns to sum.
 //

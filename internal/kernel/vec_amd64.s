@@ -815,97 +815,6 @@ dgeluEnd:
 	VZEROUPPER
 	RET
 
-// func dropoutAVX2(y *float32, x *float32, n int, k0 uint32, k1 uint32, threshold uint32, scale float32)
-// Requires: AVX, AVX2
-TEXT ·dropoutAVX2(SB), NOSPLIT, $0-40
-	MOVQ         y+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         n+16(FP), DX
-	VBROADCASTSS k0+24(FP), Y1
-	VBROADCASTSS k1+28(FP), Y2
-	VBROADCASTSS threshold+32(FP), Y3
-	VBROADCASTSS scale+36(FP), Y4
-	VMOVDQU      dropoutRamp<>+0(SB), Y0
-	VPADDD       Y1, Y0, Y0
-	VMOVDQU      vec7feb352d<>+0(SB), Y1
-	VMOVDQU      vec846ca68b<>+0(SB), Y5
-	VMOVDQU      vecf1bbcdc8<>+0(SB), Y6
-	XORQ         BX, BX
-
-dropoutTail:
-	CMPQ     BX, DX
-	JGE      dropoutEnd
-	VMOVDQA  Y0, Y7
-	VPADDD   Y6, Y0, Y0
-	VPSRLD   $0x10, Y7, Y8
-	VPXOR    Y8, Y7, Y7
-	VPMULLD  Y1, Y7, Y7
-	VPSRLD   $0x0f, Y7, Y8
-	VPXOR    Y8, Y7, Y7
-	VPMULLD  Y5, Y7, Y7
-	VPSRLD   $0x10, Y7, Y8
-	VPXOR    Y8, Y7, Y7
-	VPXOR    Y2, Y7, Y7
-	VPSRLD   $0x10, Y7, Y8
-	VPXOR    Y8, Y7, Y7
-	VPMULLD  Y1, Y7, Y7
-	VPSRLD   $0x0f, Y7, Y8
-	VPXOR    Y8, Y7, Y7
-	VPMULLD  Y5, Y7, Y7
-	VPSRLD   $0x10, Y7, Y8
-	VPXOR    Y8, Y7, Y7
-	VPMAXUD  Y3, Y7, Y8
-	VPCMPEQD Y8, Y7, Y7
-	VMULPS   (CX)(BX*4), Y4, Y8
-	VANDPS   Y8, Y7, Y8
-	VMOVUPS  Y8, (AX)(BX*4)
-	ADDQ     $0x00000008, BX
-	JMP      dropoutTail
-
-dropoutEnd:
-	VZEROUPPER
-	RET
-
-DATA dropoutRamp<>+0(SB)/4, $0x00000000
-DATA dropoutRamp<>+4(SB)/4, $0x9e3779b9
-DATA dropoutRamp<>+8(SB)/4, $0x3c6ef372
-DATA dropoutRamp<>+12(SB)/4, $0xdaa66d2b
-DATA dropoutRamp<>+16(SB)/4, $0x78dde6e4
-DATA dropoutRamp<>+20(SB)/4, $0x1715609d
-DATA dropoutRamp<>+24(SB)/4, $0xb54cda56
-DATA dropoutRamp<>+28(SB)/4, $0x5384540f
-GLOBL dropoutRamp<>(SB), RODATA|NOPTR, $32
-
-DATA vec7feb352d<>+0(SB)/4, $0x7feb352d
-DATA vec7feb352d<>+4(SB)/4, $0x7feb352d
-DATA vec7feb352d<>+8(SB)/4, $0x7feb352d
-DATA vec7feb352d<>+12(SB)/4, $0x7feb352d
-DATA vec7feb352d<>+16(SB)/4, $0x7feb352d
-DATA vec7feb352d<>+20(SB)/4, $0x7feb352d
-DATA vec7feb352d<>+24(SB)/4, $0x7feb352d
-DATA vec7feb352d<>+28(SB)/4, $0x7feb352d
-GLOBL vec7feb352d<>(SB), RODATA|NOPTR, $32
-
-DATA vec846ca68b<>+0(SB)/4, $0x846ca68b
-DATA vec846ca68b<>+4(SB)/4, $0x846ca68b
-DATA vec846ca68b<>+8(SB)/4, $0x846ca68b
-DATA vec846ca68b<>+12(SB)/4, $0x846ca68b
-DATA vec846ca68b<>+16(SB)/4, $0x846ca68b
-DATA vec846ca68b<>+20(SB)/4, $0x846ca68b
-DATA vec846ca68b<>+24(SB)/4, $0x846ca68b
-DATA vec846ca68b<>+28(SB)/4, $0x846ca68b
-GLOBL vec846ca68b<>(SB), RODATA|NOPTR, $32
-
-DATA vecf1bbcdc8<>+0(SB)/4, $0xf1bbcdc8
-DATA vecf1bbcdc8<>+4(SB)/4, $0xf1bbcdc8
-DATA vecf1bbcdc8<>+8(SB)/4, $0xf1bbcdc8
-DATA vecf1bbcdc8<>+12(SB)/4, $0xf1bbcdc8
-DATA vecf1bbcdc8<>+16(SB)/4, $0xf1bbcdc8
-DATA vecf1bbcdc8<>+20(SB)/4, $0xf1bbcdc8
-DATA vecf1bbcdc8<>+24(SB)/4, $0xf1bbcdc8
-DATA vecf1bbcdc8<>+28(SB)/4, $0xf1bbcdc8
-GLOBL vecf1bbcdc8<>(SB), RODATA|NOPTR, $32
-
 // func pixelsAVX2(y *float32, x *byte, n int, plane int, a *float32, b *float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·pixelsAVX2(SB), NOSPLIT, $0-48
@@ -983,6 +892,370 @@ DATA pixelPick2<>+24(SB)/4, $0x8080800c
 DATA pixelPick2<>+28(SB)/4, $0x8080800f
 GLOBL pixelPick2<>(SB), RODATA|NOPTR, $32
 
+// func dropoutAVX2(y *float32, x *float32, n int, k0 uint32, k1 uint32, threshold uint32, scale float32)
+// Requires: AVX, AVX2
+TEXT ·dropoutAVX2(SB), NOSPLIT, $0-40
+	MOVQ         y+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS k0+24(FP), Y1
+	VBROADCASTSS k1+28(FP), Y2
+	VBROADCASTSS threshold+32(FP), Y3
+	VBROADCASTSS scale+36(FP), Y4
+	VMOVUPS      dropoutRamp<>+0(SB), Y0
+	VPADDD       Y1, Y0, Y0
+	VBROADCASTSS vec7feb352d<>+0(SB), Y1
+	VBROADCASTSS vec846ca68b<>+0(SB), Y5
+	VBROADCASTSS vecf1bbcdc8<>+0(SB), Y6
+	XORQ         BX, BX
+	MOVQ         DX, SI
+	SUBQ         $0x00000010, SI
+	CMPQ         BX, SI
+	JGT          columnsBlocksEnd
+
+columnsBlocks:
+	VMOVAPS  Y0, Y7
+	VPADDD   Y6, Y0, Y0
+	VPSRLD   $0x10, Y7, Y8
+	VPXOR    Y8, Y7, Y7
+	VPMULLD  Y1, Y7, Y7
+	VPSRLD   $0x0f, Y7, Y8
+	VPXOR    Y8, Y7, Y7
+	VPMULLD  Y5, Y7, Y7
+	VPSRLD   $0x10, Y7, Y8
+	VPXOR    Y8, Y7, Y7
+	VPXOR    Y2, Y7, Y7
+	VPSRLD   $0x10, Y7, Y8
+	VPXOR    Y8, Y7, Y7
+	VPMULLD  Y1, Y7, Y7
+	VPSRLD   $0x0f, Y7, Y8
+	VPXOR    Y8, Y7, Y7
+	VPMULLD  Y5, Y7, Y7
+	VPSRLD   $0x10, Y7, Y8
+	VPXOR    Y8, Y7, Y7
+	VPMAXUD  Y3, Y7, Y8
+	VPCMPEQD Y8, Y7, Y7
+	VMULPS   (CX)(BX*4), Y4, Y8
+	VANDPS   Y8, Y7, Y8
+	VMOVUPS  Y8, (AX)(BX*4)
+	VMOVAPS  Y0, Y7
+	VPADDD   Y6, Y0, Y0
+	VPSRLD   $0x10, Y7, Y8
+	VPXOR    Y8, Y7, Y7
+	VPMULLD  Y1, Y7, Y7
+	VPSRLD   $0x0f, Y7, Y8
+	VPXOR    Y8, Y7, Y7
+	VPMULLD  Y5, Y7, Y7
+	VPSRLD   $0x10, Y7, Y8
+	VPXOR    Y8, Y7, Y7
+	VPXOR    Y2, Y7, Y7
+	VPSRLD   $0x10, Y7, Y8
+	VPXOR    Y8, Y7, Y7
+	VPMULLD  Y1, Y7, Y7
+	VPSRLD   $0x0f, Y7, Y8
+	VPXOR    Y8, Y7, Y7
+	VPMULLD  Y5, Y7, Y7
+	VPSRLD   $0x10, Y7, Y8
+	VPXOR    Y8, Y7, Y7
+	VPMAXUD  Y3, Y7, Y8
+	VPCMPEQD Y8, Y7, Y7
+	VMULPS   32(CX)(BX*4), Y4, Y8
+	VANDPS   Y8, Y7, Y8
+	VMOVUPS  Y8, 32(AX)(BX*4)
+	ADDQ     $0x00000010, BX
+	CMPQ     BX, SI
+	JLE      columnsBlocks
+
+columnsBlocksEnd:
+	MOVQ DX, SI
+	SUBQ $0x00000008, SI
+	CMPQ BX, SI
+	JGT  columnsRegistersEnd
+
+columnsRegisters:
+	VMOVAPS  Y0, Y7
+	VPADDD   Y6, Y0, Y0
+	VPSRLD   $0x10, Y7, Y8
+	VPXOR    Y8, Y7, Y7
+	VPMULLD  Y1, Y7, Y7
+	VPSRLD   $0x0f, Y7, Y8
+	VPXOR    Y8, Y7, Y7
+	VPMULLD  Y5, Y7, Y7
+	VPSRLD   $0x10, Y7, Y8
+	VPXOR    Y8, Y7, Y7
+	VPXOR    Y2, Y7, Y7
+	VPSRLD   $0x10, Y7, Y8
+	VPXOR    Y8, Y7, Y7
+	VPMULLD  Y1, Y7, Y7
+	VPSRLD   $0x0f, Y7, Y8
+	VPXOR    Y8, Y7, Y7
+	VPMULLD  Y5, Y7, Y7
+	VPSRLD   $0x10, Y7, Y8
+	VPXOR    Y8, Y7, Y7
+	VPMAXUD  Y3, Y7, Y8
+	VPCMPEQD Y8, Y7, Y7
+	VMULPS   (CX)(BX*4), Y4, Y8
+	VANDPS   Y8, Y7, Y8
+	VMOVUPS  Y8, (AX)(BX*4)
+	ADDQ     $0x00000008, BX
+	CMPQ     BX, SI
+	JLE      columnsRegisters
+
+columnsRegistersEnd:
+	MOVQ       DX, SI
+	SUBQ       BX, SI
+	JZ         columnsEnd
+	LEAQ       vecFirstLanes<>+0(SB), DX
+	NEGQ       SI
+	VMOVDQU    32(DX)(SI*4), Y7
+	VMOVAPS    Y0, Y8
+	VPADDD     Y6, Y0, Y0
+	VPSRLD     $0x10, Y8, Y0
+	VPXOR      Y0, Y8, Y8
+	VPMULLD    Y1, Y8, Y8
+	VPSRLD     $0x0f, Y8, Y0
+	VPXOR      Y0, Y8, Y8
+	VPMULLD    Y5, Y8, Y8
+	VPSRLD     $0x10, Y8, Y0
+	VPXOR      Y0, Y8, Y8
+	VPXOR      Y2, Y8, Y8
+	VPSRLD     $0x10, Y8, Y0
+	VPXOR      Y0, Y8, Y8
+	VPMULLD    Y1, Y8, Y8
+	VPSRLD     $0x0f, Y8, Y0
+	VPXOR      Y0, Y8, Y8
+	VPMULLD    Y5, Y8, Y8
+	VPSRLD     $0x10, Y8, Y0
+	VPXOR      Y0, Y8, Y8
+	VPMAXUD    Y3, Y8, Y0
+	VPCMPEQD   Y0, Y8, Y8
+	VMASKMOVPS (CX)(BX*4), Y7, Y0
+	VMULPS     Y0, Y4, Y0
+	VANDPS     Y0, Y8, Y0
+	VMASKMOVPS Y0, Y7, (AX)(BX*4)
+
+columnsEnd:
+	VZEROUPPER
+	RET
+
+DATA dropoutRamp<>+0(SB)/4, $0x00000000
+DATA dropoutRamp<>+4(SB)/4, $0x9e3779b9
+DATA dropoutRamp<>+8(SB)/4, $0x3c6ef372
+DATA dropoutRamp<>+12(SB)/4, $0xdaa66d2b
+DATA dropoutRamp<>+16(SB)/4, $0x78dde6e4
+DATA dropoutRamp<>+20(SB)/4, $0x1715609d
+DATA dropoutRamp<>+24(SB)/4, $0xb54cda56
+DATA dropoutRamp<>+28(SB)/4, $0x5384540f
+DATA dropoutRamp<>+32(SB)/4, $0xf1bbcdc8
+DATA dropoutRamp<>+36(SB)/4, $0x8ff34781
+DATA dropoutRamp<>+40(SB)/4, $0x2e2ac13a
+DATA dropoutRamp<>+44(SB)/4, $0xcc623af3
+DATA dropoutRamp<>+48(SB)/4, $0x6a99b4ac
+DATA dropoutRamp<>+52(SB)/4, $0x08d12e65
+DATA dropoutRamp<>+56(SB)/4, $0xa708a81e
+DATA dropoutRamp<>+60(SB)/4, $0x454021d7
+GLOBL dropoutRamp<>(SB), RODATA|NOPTR, $64
+
+DATA vec7feb352d<>+0(SB)/4, $0x7feb352d
+DATA vec7feb352d<>+4(SB)/4, $0x7feb352d
+DATA vec7feb352d<>+8(SB)/4, $0x7feb352d
+DATA vec7feb352d<>+12(SB)/4, $0x7feb352d
+DATA vec7feb352d<>+16(SB)/4, $0x7feb352d
+DATA vec7feb352d<>+20(SB)/4, $0x7feb352d
+DATA vec7feb352d<>+24(SB)/4, $0x7feb352d
+DATA vec7feb352d<>+28(SB)/4, $0x7feb352d
+GLOBL vec7feb352d<>(SB), RODATA|NOPTR, $32
+
+DATA vec846ca68b<>+0(SB)/4, $0x846ca68b
+DATA vec846ca68b<>+4(SB)/4, $0x846ca68b
+DATA vec846ca68b<>+8(SB)/4, $0x846ca68b
+DATA vec846ca68b<>+12(SB)/4, $0x846ca68b
+DATA vec846ca68b<>+16(SB)/4, $0x846ca68b
+DATA vec846ca68b<>+20(SB)/4, $0x846ca68b
+DATA vec846ca68b<>+24(SB)/4, $0x846ca68b
+DATA vec846ca68b<>+28(SB)/4, $0x846ca68b
+GLOBL vec846ca68b<>(SB), RODATA|NOPTR, $32
+
+DATA vecf1bbcdc8<>+0(SB)/4, $0xf1bbcdc8
+DATA vecf1bbcdc8<>+4(SB)/4, $0xf1bbcdc8
+DATA vecf1bbcdc8<>+8(SB)/4, $0xf1bbcdc8
+DATA vecf1bbcdc8<>+12(SB)/4, $0xf1bbcdc8
+DATA vecf1bbcdc8<>+16(SB)/4, $0xf1bbcdc8
+DATA vecf1bbcdc8<>+20(SB)/4, $0xf1bbcdc8
+DATA vecf1bbcdc8<>+24(SB)/4, $0xf1bbcdc8
+DATA vecf1bbcdc8<>+28(SB)/4, $0xf1bbcdc8
+GLOBL vecf1bbcdc8<>(SB), RODATA|NOPTR, $32
+
+DATA vecFirstLanes<>+0(SB)/4, $0xffffffff
+DATA vecFirstLanes<>+4(SB)/4, $0xffffffff
+DATA vecFirstLanes<>+8(SB)/4, $0xffffffff
+DATA vecFirstLanes<>+12(SB)/4, $0xffffffff
+DATA vecFirstLanes<>+16(SB)/4, $0xffffffff
+DATA vecFirstLanes<>+20(SB)/4, $0xffffffff
+DATA vecFirstLanes<>+24(SB)/4, $0xffffffff
+DATA vecFirstLanes<>+28(SB)/4, $0xffffffff
+DATA vecFirstLanes<>+32(SB)/4, $0x00000000
+DATA vecFirstLanes<>+36(SB)/4, $0x00000000
+DATA vecFirstLanes<>+40(SB)/4, $0x00000000
+DATA vecFirstLanes<>+44(SB)/4, $0x00000000
+DATA vecFirstLanes<>+48(SB)/4, $0x00000000
+DATA vecFirstLanes<>+52(SB)/4, $0x00000000
+DATA vecFirstLanes<>+56(SB)/4, $0x00000000
+DATA vecFirstLanes<>+60(SB)/4, $0x00000000
+GLOBL vecFirstLanes<>(SB), RODATA|NOPTR, $64
+
+// func dropoutAddAVX2(y *float32, x *float32, r *float32, n int, k0 uint32, k1 uint32, threshold uint32, scale float32)
+// Requires: AVX, AVX2
+TEXT ·dropoutAddAVX2(SB), NOSPLIT, $0-48
+	MOVQ         r+16(FP), AX
+	MOVQ         y+0(FP), CX
+	MOVQ         x+8(FP), DX
+	MOVQ         n+24(FP), BX
+	VBROADCASTSS k0+32(FP), Y1
+	VBROADCASTSS k1+36(FP), Y2
+	VBROADCASTSS threshold+40(FP), Y3
+	VBROADCASTSS scale+44(FP), Y4
+	VMOVUPS      dropoutRamp<>+0(SB), Y0
+	VPADDD       Y1, Y0, Y0
+	VBROADCASTSS vec7feb352d<>+0(SB), Y1
+	VBROADCASTSS vec846ca68b<>+0(SB), Y5
+	VBROADCASTSS vecf1bbcdc8<>+0(SB), Y6
+	XORQ         SI, SI
+	MOVQ         BX, DI
+	SUBQ         $0x00000010, DI
+	CMPQ         SI, DI
+	JGT          columnsBlocksEnd
+
+columnsBlocks:
+	VMOVAPS  Y0, Y7
+	VPADDD   Y6, Y0, Y0
+	VPSRLD   $0x10, Y7, Y8
+	VPXOR    Y8, Y7, Y7
+	VPMULLD  Y1, Y7, Y7
+	VPSRLD   $0x0f, Y7, Y8
+	VPXOR    Y8, Y7, Y7
+	VPMULLD  Y5, Y7, Y7
+	VPSRLD   $0x10, Y7, Y8
+	VPXOR    Y8, Y7, Y7
+	VPXOR    Y2, Y7, Y7
+	VPSRLD   $0x10, Y7, Y8
+	VPXOR    Y8, Y7, Y7
+	VPMULLD  Y1, Y7, Y7
+	VPSRLD   $0x0f, Y7, Y8
+	VPXOR    Y8, Y7, Y7
+	VPMULLD  Y5, Y7, Y7
+	VPSRLD   $0x10, Y7, Y8
+	VPXOR    Y8, Y7, Y7
+	VPMAXUD  Y3, Y7, Y8
+	VPCMPEQD Y8, Y7, Y7
+	VMULPS   (DX)(SI*4), Y4, Y8
+	VANDPS   Y8, Y7, Y8
+	VADDPS   (AX)(SI*4), Y8, Y8
+	VMOVUPS  Y8, (CX)(SI*4)
+	VMOVAPS  Y0, Y7
+	VPADDD   Y6, Y0, Y0
+	VPSRLD   $0x10, Y7, Y8
+	VPXOR    Y8, Y7, Y7
+	VPMULLD  Y1, Y7, Y7
+	VPSRLD   $0x0f, Y7, Y8
+	VPXOR    Y8, Y7, Y7
+	VPMULLD  Y5, Y7, Y7
+	VPSRLD   $0x10, Y7, Y8
+	VPXOR    Y8, Y7, Y7
+	VPXOR    Y2, Y7, Y7
+	VPSRLD   $0x10, Y7, Y8
+	VPXOR    Y8, Y7, Y7
+	VPMULLD  Y1, Y7, Y7
+	VPSRLD   $0x0f, Y7, Y8
+	VPXOR    Y8, Y7, Y7
+	VPMULLD  Y5, Y7, Y7
+	VPSRLD   $0x10, Y7, Y8
+	VPXOR    Y8, Y7, Y7
+	VPMAXUD  Y3, Y7, Y8
+	VPCMPEQD Y8, Y7, Y7
+	VMULPS   32(DX)(SI*4), Y4, Y8
+	VANDPS   Y8, Y7, Y8
+	VADDPS   32(AX)(SI*4), Y8, Y8
+	VMOVUPS  Y8, 32(CX)(SI*4)
+	ADDQ     $0x00000010, SI
+	CMPQ     SI, DI
+	JLE      columnsBlocks
+
+columnsBlocksEnd:
+	MOVQ BX, DI
+	SUBQ $0x00000008, DI
+	CMPQ SI, DI
+	JGT  columnsRegistersEnd
+
+columnsRegisters:
+	VMOVAPS  Y0, Y7
+	VPADDD   Y6, Y0, Y0
+	VPSRLD   $0x10, Y7, Y8
+	VPXOR    Y8, Y7, Y7
+	VPMULLD  Y1, Y7, Y7
+	VPSRLD   $0x0f, Y7, Y8
+	VPXOR    Y8, Y7, Y7
+	VPMULLD  Y5, Y7, Y7
+	VPSRLD   $0x10, Y7, Y8
+	VPXOR    Y8, Y7, Y7
+	VPXOR    Y2, Y7, Y7
+	VPSRLD   $0x10, Y7, Y8
+	VPXOR    Y8, Y7, Y7
+	VPMULLD  Y1, Y7, Y7
+	VPSRLD   $0x0f, Y7, Y8
+	VPXOR    Y8, Y7, Y7
+	VPMULLD  Y5, Y7, Y7
+	VPSRLD   $0x10, Y7, Y8
+	VPXOR    Y8, Y7, Y7
+	VPMAXUD  Y3, Y7, Y8
+	VPCMPEQD Y8, Y7, Y7
+	VMULPS   (DX)(SI*4), Y4, Y8
+	VANDPS   Y8, Y7, Y8
+	VADDPS   (AX)(SI*4), Y8, Y8
+	VMOVUPS  Y8, (CX)(SI*4)
+	ADDQ     $0x00000008, SI
+	CMPQ     SI, DI
+	JLE      columnsRegisters
+
+columnsRegistersEnd:
+	MOVQ       BX, DI
+	SUBQ       SI, DI
+	JZ         columnsEnd
+	LEAQ       vecFirstLanes<>+0(SB), BX
+	NEGQ       DI
+	VMOVDQU    32(BX)(DI*4), Y7
+	VMOVAPS    Y0, Y8
+	VPADDD     Y6, Y0, Y0
+	VPSRLD     $0x10, Y8, Y0
+	VPXOR      Y0, Y8, Y8
+	VPMULLD    Y1, Y8, Y8
+	VPSRLD     $0x0f, Y8, Y0
+	VPXOR      Y0, Y8, Y8
+	VPMULLD    Y5, Y8, Y8
+	VPSRLD     $0x10, Y8, Y0
+	VPXOR      Y0, Y8, Y8
+	VPXOR      Y2, Y8, Y8
+	VPSRLD     $0x10, Y8, Y0
+	VPXOR      Y0, Y8, Y8
+	VPMULLD    Y1, Y8, Y8
+	VPSRLD     $0x0f, Y8, Y0
+	VPXOR      Y0, Y8, Y8
+	VPMULLD    Y5, Y8, Y8
+	VPSRLD     $0x10, Y8, Y0
+	VPXOR      Y0, Y8, Y8
+	VPMAXUD    Y3, Y8, Y0
+	VPCMPEQD   Y0, Y8, Y8
+	VMASKMOVPS (DX)(SI*4), Y7, Y0
+	VMULPS     Y0, Y4, Y0
+	VANDPS     Y0, Y8, Y0
+	VMASKMOVPS (AX)(SI*4), Y7, Y1
+	VADDPS     Y1, Y0, Y0
+	VMASKMOVPS Y0, Y7, (CX)(SI*4)
+
+columnsEnd:
+	VZEROUPPER
+	RET
+
 // func layerNormAVX2(y *float32, x *float32, gain *float32, bias *float32, n int, inv float32, eps float32, stat *float32)
 // Requires: AVX, FMA3
 TEXT ·layerNormAVX2(SB), NOSPLIT, $0-56
@@ -998,23 +1271,39 @@ TEXT ·layerNormAVX2(SB), NOSPLIT, $0-56
 	XORQ   DI, DI
 	MOVQ   DX, R8
 	SUBQ   $0x00000020, R8
+	CMPQ   DI, R8
+	JGT    lnSumBlocksEnd
 
 lnSumBlocks:
-	CMPQ   DI, R8
-	JGT    lnSumTail
 	VADDPS (CX)(DI*4), Y0, Y0
 	VADDPS 32(CX)(DI*4), Y1, Y1
 	VADDPS 64(CX)(DI*4), Y2, Y2
 	VADDPS 96(CX)(DI*4), Y3, Y3
 	ADDQ   $0x00000020, DI
-	JMP    lnSumBlocks
+	CMPQ   DI, R8
+	JLE    lnSumBlocks
 
-lnSumTail:
-	CMPQ   DI, DX
-	JGE    lnSumEnd
+lnSumBlocksEnd:
+	MOVQ DX, R8
+	SUBQ $0x00000008, R8
+	CMPQ DI, R8
+	JGT  lnSumRegistersEnd
+
+lnSumRegisters:
 	VADDPS (CX)(DI*4), Y0, Y0
 	ADDQ   $0x00000008, DI
-	JMP    lnSumTail
+	CMPQ   DI, R8
+	JLE    lnSumRegisters
+
+lnSumRegistersEnd:
+	MOVQ       DX, R8
+	SUBQ       DI, R8
+	JZ         lnSumEnd
+	LEAQ       vecFirstLanes<>+0(SB), R9
+	NEGQ       R8
+	VMOVDQU    32(R9)(R8*4), Y4
+	VMASKMOVPS (CX)(DI*4), Y4, Y4
+	VADDPS     Y4, Y0, Y0
 
 lnSumEnd:
 	VBROADCASTSS inv+40(FP), Y4
@@ -1035,10 +1324,10 @@ lnSumEnd:
 	XORQ         DI, DI
 	MOVQ         DX, R8
 	SUBQ         $0x00000020, R8
+	CMPQ         DI, R8
+	JGT          lnSquaresBlocksEnd
 
 lnSquaresBlocks:
-	CMPQ        DI, R8
-	JGT         lnSquaresTail
 	VMOVUPS     (CX)(DI*4), Y6
 	VSUBPS      Y0, Y6, Y6
 	VFMADD231PS Y6, Y6, Y1
@@ -1052,16 +1341,34 @@ lnSquaresBlocks:
 	VSUBPS      Y0, Y6, Y6
 	VFMADD231PS Y6, Y6, Y5
 	ADDQ        $0x00000020, DI
-	JMP         lnSquaresBlocks
+	CMPQ        DI, R8
+	JLE         lnSquaresBlocks
 
-lnSquaresTail:
-	CMPQ        DI, DX
-	JGE         lnSquaresEnd
+lnSquaresBlocksEnd:
+	MOVQ DX, R8
+	SUBQ $0x00000008, R8
+	CMPQ DI, R8
+	JGT  lnSquaresRegistersEnd
+
+lnSquaresRegisters:
 	VMOVUPS     (CX)(DI*4), Y6
 	VSUBPS      Y0, Y6, Y6
 	VFMADD231PS Y6, Y6, Y1
 	ADDQ        $0x00000008, DI
-	JMP         lnSquaresTail
+	CMPQ        DI, R8
+	JLE         lnSquaresRegisters
+
+lnSquaresRegistersEnd:
+	MOVQ        DX, R8
+	SUBQ        DI, R8
+	JZ          lnSquaresEnd
+	LEAQ        vecFirstLanes<>+0(SB), R9
+	NEGQ        R8
+	VMOVDQU     32(R9)(R8*4), Y6
+	VMASKMOVPS  (CX)(DI*4), Y6, Y7
+	VSUBPS      Y0, Y7, Y7
+	VANDPS      Y6, Y7, Y7
+	VFMADD231PS Y7, Y7, Y1
 
 lnSquaresEnd:
 	VADDPS       Y3, Y1, Y1
@@ -1076,7 +1383,7 @@ lnSquaresEnd:
 	VBROADCASTSS eps+44(FP), Y2
 	VFMADD213PS  Y2, Y4, Y1
 	VSQRTPS      Y1, Y1
-	VMOVUPS      vec3f800000<>+0(SB), Y2
+	VBROADCASTSS vec3f800000<>+0(SB), Y2
 	VDIVPS       Y1, Y2, Y1
 	MOVQ         stat+48(FP), DI
 	VMOVSS       X0, (DI)
@@ -1084,10 +1391,10 @@ lnSquaresEnd:
 	XORQ         DI, DI
 	MOVQ         DX, R8
 	SUBQ         $0x00000020, R8
+	CMPQ         DI, R8
+	JGT          lnOutBlocksEnd
 
 lnOutBlocks:
-	CMPQ        DI, R8
-	JGT         lnOutTail
 	VMOVUPS     (CX)(DI*4), Y2
 	VSUBPS      Y0, Y2, Y2
 	VMULPS      Y1, Y2, Y2
@@ -1113,11 +1420,16 @@ lnOutBlocks:
 	VFMADD231PS 96(BX)(DI*4), Y2, Y3
 	VMOVUPS     Y3, 96(AX)(DI*4)
 	ADDQ        $0x00000020, DI
-	JMP         lnOutBlocks
+	CMPQ        DI, R8
+	JLE         lnOutBlocks
 
-lnOutTail:
-	CMPQ        DI, DX
-	JGE         lnOutEnd
+lnOutBlocksEnd:
+	MOVQ DX, R8
+	SUBQ $0x00000008, R8
+	CMPQ DI, R8
+	JGT  lnOutRegistersEnd
+
+lnOutRegisters:
 	VMOVUPS     (CX)(DI*4), Y2
 	VSUBPS      Y0, Y2, Y2
 	VMULPS      Y1, Y2, Y2
@@ -1125,7 +1437,23 @@ lnOutTail:
 	VFMADD231PS (BX)(DI*4), Y2, Y3
 	VMOVUPS     Y3, (AX)(DI*4)
 	ADDQ        $0x00000008, DI
-	JMP         lnOutTail
+	CMPQ        DI, R8
+	JLE         lnOutRegisters
+
+lnOutRegistersEnd:
+	MOVQ        DX, R8
+	SUBQ        DI, R8
+	JZ          lnOutEnd
+	LEAQ        vecFirstLanes<>+0(SB), DX
+	NEGQ        R8
+	VMOVDQU     32(DX)(R8*4), Y2
+	VMASKMOVPS  (CX)(DI*4), Y2, Y3
+	VSUBPS      Y0, Y3, Y3
+	VMULPS      Y1, Y3, Y3
+	VMASKMOVPS  (SI)(DI*4), Y2, Y0
+	VMASKMOVPS  (BX)(DI*4), Y2, Y1
+	VFMADD231PS Y1, Y3, Y0
+	VMASKMOVPS  Y0, Y2, (AX)(DI*4)
 
 lnOutEnd:
 	VZEROUPPER
@@ -1150,10 +1478,10 @@ TEXT ·layerNormBackwardAVX2(SB), NOSPLIT, $0-80
 	XORQ         R9, R9
 	MOVQ         R8, R10
 	SUBQ         $0x00000010, R10
+	CMPQ         R9, R10
+	JGT          lnbSumsBlocksEnd
 
 lnbSumsBlocks:
-	CMPQ        R9, R10
-	JGT         lnbSumsTail
 	VMOVUPS     (BX)(R9*4), Y6
 	VMOVUPS     (SI)(R9*4), Y7
 	VSUBPS      Y0, Y7, Y7
@@ -1179,11 +1507,16 @@ lnbSumsBlocks:
 	VADDPS      Y6, Y3, Y3
 	VFMADD231PS Y6, Y7, Y5
 	ADDQ        $0x00000010, R9
-	JMP         lnbSumsBlocks
+	CMPQ        R9, R10
+	JLE         lnbSumsBlocks
 
-lnbSumsTail:
-	CMPQ        R9, R8
-	JGE         lnbSumsEnd
+lnbSumsBlocksEnd:
+	MOVQ R8, R10
+	SUBQ $0x00000008, R10
+	CMPQ R9, R10
+	JGT  lnbSumsRegistersEnd
+
+lnbSumsRegisters:
 	VMOVUPS     (BX)(R9*4), Y6
 	VMOVUPS     (SI)(R9*4), Y7
 	VSUBPS      Y0, Y7, Y7
@@ -1197,7 +1530,31 @@ lnbSumsTail:
 	VADDPS      Y6, Y2, Y2
 	VFMADD231PS Y6, Y7, Y4
 	ADDQ        $0x00000008, R9
-	JMP         lnbSumsTail
+	CMPQ        R9, R10
+	JLE         lnbSumsRegisters
+
+lnbSumsRegistersEnd:
+	MOVQ        R8, R10
+	SUBQ        R9, R10
+	JZ          lnbSumsEnd
+	LEAQ        vecFirstLanes<>+0(SB), R11
+	NEGQ        R10
+	VMOVDQU     32(R11)(R10*4), Y6
+	VMASKMOVPS  (BX)(R9*4), Y6, Y7
+	VMASKMOVPS  (SI)(R9*4), Y6, Y8
+	VSUBPS      Y0, Y8, Y8
+	VMULPS      Y1, Y8, Y8
+	VANDPS      Y6, Y8, Y8
+	VMASKMOVPS  (DX)(R9*4), Y6, Y9
+	VADDPS      Y9, Y7, Y9
+	VMASKMOVPS  Y9, Y6, (DX)(R9*4)
+	VMASKMOVPS  (CX)(R9*4), Y6, Y9
+	VFMADD231PS Y7, Y8, Y9
+	VMASKMOVPS  Y9, Y6, (CX)(R9*4)
+	VMASKMOVPS  (DI)(R9*4), Y6, Y6
+	VMULPS      Y6, Y7, Y7
+	VADDPS      Y7, Y2, Y2
+	VFMADD231PS Y7, Y8, Y4
 
 lnbSumsEnd:
 	VADDPS       Y3, Y2, Y2
@@ -1225,10 +1582,10 @@ lnbSumsEnd:
 	XORQ         CX, CX
 	MOVQ         R8, DX
 	SUBQ         $0x00000020, DX
+	CMPQ         CX, DX
+	JGT          lnbSetBlocksEnd
 
 lnbSetBlocks:
-	CMPQ         CX, DX
-	JGT          lnbSetTail
 	VMOVUPS      (BX)(CX*4), Y3
 	VMULPS       (DI)(CX*4), Y3, Y3
 	VFMSUB213PS  Y2, Y1, Y3
@@ -1258,11 +1615,16 @@ lnbSetBlocks:
 	VFNMADD231PS Y4, Y5, Y3
 	VMOVUPS      Y3, 96(AX)(CX*4)
 	ADDQ         $0x00000020, CX
-	JMP          lnbSetBlocks
+	CMPQ         CX, DX
+	JLE          lnbSetBlocks
 
-lnbSetTail:
-	CMPQ         CX, R8
-	JGE          lnbSetEnd
+lnbSetBlocksEnd:
+	MOVQ R8, DX
+	SUBQ $0x00000008, DX
+	CMPQ CX, DX
+	JGT  lnbSetRegistersEnd
+
+lnbSetRegisters:
 	VMOVUPS      (BX)(CX*4), Y3
 	VMULPS       (DI)(CX*4), Y3, Y3
 	VFMSUB213PS  Y2, Y1, Y3
@@ -1271,7 +1633,24 @@ lnbSetTail:
 	VFNMADD231PS Y4, Y5, Y3
 	VMOVUPS      Y3, (AX)(CX*4)
 	ADDQ         $0x00000008, CX
-	JMP          lnbSetTail
+	CMPQ         CX, DX
+	JLE          lnbSetRegisters
+
+lnbSetRegistersEnd:
+	MOVQ         R8, DX
+	SUBQ         CX, DX
+	JZ           lnbSetEnd
+	LEAQ         vecFirstLanes<>+0(SB), R8
+	NEGQ         DX
+	VMOVDQU      32(R8)(DX*4), Y3
+	VMASKMOVPS   (BX)(CX*4), Y3, Y5
+	VMASKMOVPS   (DI)(CX*4), Y3, Y6
+	VMULPS       Y6, Y5, Y5
+	VFMSUB213PS  Y2, Y1, Y5
+	VMASKMOVPS   (SI)(CX*4), Y3, Y1
+	VSUBPS       Y0, Y1, Y1
+	VFNMADD231PS Y4, Y1, Y5
+	VMASKMOVPS   Y5, Y3, (AX)(CX*4)
 
 lnbSetEnd:
 	VZEROUPPER
@@ -1281,10 +1660,10 @@ adding:
 	XORQ CX, CX
 	MOVQ R8, DX
 	SUBQ $0x00000020, DX
+	CMPQ CX, DX
+	JGT  lnbAddBlocksEnd
 
 lnbAddBlocks:
-	CMPQ         CX, DX
-	JGT          lnbAddTail
 	VMOVUPS      (BX)(CX*4), Y3
 	VMULPS       (DI)(CX*4), Y3, Y3
 	VFMSUB213PS  Y2, Y1, Y3
@@ -1318,11 +1697,16 @@ lnbAddBlocks:
 	VADDPS       96(AX)(CX*4), Y3, Y3
 	VMOVUPS      Y3, 96(AX)(CX*4)
 	ADDQ         $0x00000020, CX
-	JMP          lnbAddBlocks
+	CMPQ         CX, DX
+	JLE          lnbAddBlocks
 
-lnbAddTail:
-	CMPQ         CX, R8
-	JGE          lnbAddEnd
+lnbAddBlocksEnd:
+	MOVQ R8, DX
+	SUBQ $0x00000008, DX
+	CMPQ CX, DX
+	JGT  lnbAddRegistersEnd
+
+lnbAddRegisters:
 	VMOVUPS      (BX)(CX*4), Y3
 	VMULPS       (DI)(CX*4), Y3, Y3
 	VFMSUB213PS  Y2, Y1, Y3
@@ -1332,7 +1716,815 @@ lnbAddTail:
 	VADDPS       (AX)(CX*4), Y3, Y3
 	VMOVUPS      Y3, (AX)(CX*4)
 	ADDQ         $0x00000008, CX
-	JMP          lnbAddTail
+	CMPQ         CX, DX
+	JLE          lnbAddRegisters
+
+lnbAddRegistersEnd:
+	MOVQ         R8, DX
+	SUBQ         CX, DX
+	JZ           lnbAddEnd
+	LEAQ         vecFirstLanes<>+0(SB), R8
+	NEGQ         DX
+	VMOVDQU      32(R8)(DX*4), Y3
+	VMASKMOVPS   (BX)(CX*4), Y3, Y5
+	VMASKMOVPS   (DI)(CX*4), Y3, Y6
+	VMULPS       Y6, Y5, Y5
+	VFMSUB213PS  Y2, Y1, Y5
+	VMASKMOVPS   (SI)(CX*4), Y3, Y1
+	VSUBPS       Y0, Y1, Y1
+	VFNMADD231PS Y4, Y1, Y5
+	VMASKMOVPS   (AX)(CX*4), Y3, Y0
+	VADDPS       Y0, Y5, Y5
+	VMASKMOVPS   Y5, Y3, (AX)(CX*4)
+
+lnbAddEnd:
+	VZEROUPPER
+	RET
+
+// func dropoutAVX512(y *float32, x *float32, n int, k0 uint32, k1 uint32, threshold uint32, scale float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·dropoutAVX512(SB), NOSPLIT, $0-40
+	MOVQ         y+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS k0+24(FP), Z1
+	VBROADCASTSS k1+28(FP), Z2
+	VBROADCASTSS threshold+32(FP), Z3
+	VBROADCASTSS scale+36(FP), Z4
+	VMOVUPS      dropoutRamp<>+0(SB), Z0
+	VPADDD       Z1, Z0, Z0
+	VBROADCASTSS vec7feb352d<>+0(SB), Z1
+	VBROADCASTSS vec846ca68b<>+0(SB), Z5
+	VBROADCASTSS vece3779b90<>+0(SB), Z6
+	XORQ         BX, BX
+	MOVQ         DX, SI
+	SUBQ         $0x00000020, SI
+	CMPQ         BX, SI
+	JGT          columnsBlocksEnd
+
+columnsBlocks:
+	VMOVAPS  Z0, Z7
+	VPADDD   Z6, Z0, Z0
+	VPSRLD   $0x10, Z7, Z8
+	VPXORD   Z8, Z7, Z7
+	VPMULLD  Z1, Z7, Z7
+	VPSRLD   $0x0f, Z7, Z8
+	VPXORD   Z8, Z7, Z7
+	VPMULLD  Z5, Z7, Z7
+	VPSRLD   $0x10, Z7, Z8
+	VPXORD   Z8, Z7, Z7
+	VPXORD   Z2, Z7, Z7
+	VPSRLD   $0x10, Z7, Z8
+	VPXORD   Z8, Z7, Z7
+	VPMULLD  Z1, Z7, Z7
+	VPSRLD   $0x0f, Z7, Z8
+	VPXORD   Z8, Z7, Z7
+	VPMULLD  Z5, Z7, Z7
+	VPSRLD   $0x10, Z7, Z8
+	VPXORD   Z8, Z7, Z7
+	VPCMPUD  $0x05, Z3, Z7, K1
+	VMULPS.Z (CX)(BX*4), Z4, K1, Z7
+	VMOVUPS  Z7, (AX)(BX*4)
+	VMOVAPS  Z0, Z7
+	VPADDD   Z6, Z0, Z0
+	VPSRLD   $0x10, Z7, Z8
+	VPXORD   Z8, Z7, Z7
+	VPMULLD  Z1, Z7, Z7
+	VPSRLD   $0x0f, Z7, Z8
+	VPXORD   Z8, Z7, Z7
+	VPMULLD  Z5, Z7, Z7
+	VPSRLD   $0x10, Z7, Z8
+	VPXORD   Z8, Z7, Z7
+	VPXORD   Z2, Z7, Z7
+	VPSRLD   $0x10, Z7, Z8
+	VPXORD   Z8, Z7, Z7
+	VPMULLD  Z1, Z7, Z7
+	VPSRLD   $0x0f, Z7, Z8
+	VPXORD   Z8, Z7, Z7
+	VPMULLD  Z5, Z7, Z7
+	VPSRLD   $0x10, Z7, Z8
+	VPXORD   Z8, Z7, Z7
+	VPCMPUD  $0x05, Z3, Z7, K1
+	VMULPS.Z 64(CX)(BX*4), Z4, K1, Z7
+	VMOVUPS  Z7, 64(AX)(BX*4)
+	ADDQ     $0x00000020, BX
+	CMPQ     BX, SI
+	JLE      columnsBlocks
+
+columnsBlocksEnd:
+	MOVQ DX, SI
+	SUBQ $0x00000010, SI
+	CMPQ BX, SI
+	JGT  columnsRegistersEnd
+
+columnsRegisters:
+	VMOVAPS  Z0, Z7
+	VPADDD   Z6, Z0, Z0
+	VPSRLD   $0x10, Z7, Z8
+	VPXORD   Z8, Z7, Z7
+	VPMULLD  Z1, Z7, Z7
+	VPSRLD   $0x0f, Z7, Z8
+	VPXORD   Z8, Z7, Z7
+	VPMULLD  Z5, Z7, Z7
+	VPSRLD   $0x10, Z7, Z8
+	VPXORD   Z8, Z7, Z7
+	VPXORD   Z2, Z7, Z7
+	VPSRLD   $0x10, Z7, Z8
+	VPXORD   Z8, Z7, Z7
+	VPMULLD  Z1, Z7, Z7
+	VPSRLD   $0x0f, Z7, Z8
+	VPXORD   Z8, Z7, Z7
+	VPMULLD  Z5, Z7, Z7
+	VPSRLD   $0x10, Z7, Z8
+	VPXORD   Z8, Z7, Z7
+	VPCMPUD  $0x05, Z3, Z7, K1
+	VMULPS.Z (CX)(BX*4), Z4, K1, Z7
+	VMOVUPS  Z7, (AX)(BX*4)
+	ADDQ     $0x00000010, BX
+	CMPQ     BX, SI
+	JLE      columnsRegisters
+
+columnsRegistersEnd:
+	MOVQ      DX, SI
+	SUBQ      BX, SI
+	JZ        columnsEnd
+	MOVQ      $-1, DX
+	BZHIQ     SI, DX, DX
+	KMOVW     DX, K1
+	VMOVAPS   Z0, Z7
+	VPADDD    Z6, Z0, Z0
+	VPSRLD    $0x10, Z7, Z0
+	VPXORD    Z0, Z7, Z7
+	VPMULLD   Z1, Z7, Z7
+	VPSRLD    $0x0f, Z7, Z0
+	VPXORD    Z0, Z7, Z7
+	VPMULLD   Z5, Z7, Z7
+	VPSRLD    $0x10, Z7, Z0
+	VPXORD    Z0, Z7, Z7
+	VPXORD    Z2, Z7, Z7
+	VPSRLD    $0x10, Z7, Z0
+	VPXORD    Z0, Z7, Z7
+	VPMULLD   Z1, Z7, Z7
+	VPSRLD    $0x0f, Z7, Z0
+	VPXORD    Z0, Z7, Z7
+	VPMULLD   Z5, Z7, Z7
+	VPSRLD    $0x10, Z7, Z0
+	VPXORD    Z0, Z7, Z7
+	VPCMPUD   $0x05, Z3, Z7, K2
+	VMOVUPS.Z (CX)(BX*4), K1, Z0
+	VMULPS.Z  Z0, Z4, K2, Z0
+	VMOVUPS   Z0, K1, (AX)(BX*4)
+
+columnsEnd:
+	VZEROUPPER
+	RET
+
+DATA vece3779b90<>+0(SB)/4, $0xe3779b90
+DATA vece3779b90<>+4(SB)/4, $0xe3779b90
+DATA vece3779b90<>+8(SB)/4, $0xe3779b90
+DATA vece3779b90<>+12(SB)/4, $0xe3779b90
+DATA vece3779b90<>+16(SB)/4, $0xe3779b90
+DATA vece3779b90<>+20(SB)/4, $0xe3779b90
+DATA vece3779b90<>+24(SB)/4, $0xe3779b90
+DATA vece3779b90<>+28(SB)/4, $0xe3779b90
+GLOBL vece3779b90<>(SB), RODATA|NOPTR, $32
+
+// func dropoutAddAVX512(y *float32, x *float32, r *float32, n int, k0 uint32, k1 uint32, threshold uint32, scale float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·dropoutAddAVX512(SB), NOSPLIT, $0-48
+	MOVQ         r+16(FP), AX
+	MOVQ         y+0(FP), CX
+	MOVQ         x+8(FP), DX
+	MOVQ         n+24(FP), BX
+	VBROADCASTSS k0+32(FP), Z1
+	VBROADCASTSS k1+36(FP), Z2
+	VBROADCASTSS threshold+40(FP), Z3
+	VBROADCASTSS scale+44(FP), Z4
+	VMOVUPS      dropoutRamp<>+0(SB), Z0
+	VPADDD       Z1, Z0, Z0
+	VBROADCASTSS vec7feb352d<>+0(SB), Z1
+	VBROADCASTSS vec846ca68b<>+0(SB), Z5
+	VBROADCASTSS vece3779b90<>+0(SB), Z6
+	XORQ         SI, SI
+	MOVQ         BX, DI
+	SUBQ         $0x00000020, DI
+	CMPQ         SI, DI
+	JGT          columnsBlocksEnd
+
+columnsBlocks:
+	VMOVAPS  Z0, Z7
+	VPADDD   Z6, Z0, Z0
+	VPSRLD   $0x10, Z7, Z8
+	VPXORD   Z8, Z7, Z7
+	VPMULLD  Z1, Z7, Z7
+	VPSRLD   $0x0f, Z7, Z8
+	VPXORD   Z8, Z7, Z7
+	VPMULLD  Z5, Z7, Z7
+	VPSRLD   $0x10, Z7, Z8
+	VPXORD   Z8, Z7, Z7
+	VPXORD   Z2, Z7, Z7
+	VPSRLD   $0x10, Z7, Z8
+	VPXORD   Z8, Z7, Z7
+	VPMULLD  Z1, Z7, Z7
+	VPSRLD   $0x0f, Z7, Z8
+	VPXORD   Z8, Z7, Z7
+	VPMULLD  Z5, Z7, Z7
+	VPSRLD   $0x10, Z7, Z8
+	VPXORD   Z8, Z7, Z7
+	VPCMPUD  $0x05, Z3, Z7, K1
+	VMULPS.Z (DX)(SI*4), Z4, K1, Z7
+	VADDPS   (AX)(SI*4), Z7, Z7
+	VMOVUPS  Z7, (CX)(SI*4)
+	VMOVAPS  Z0, Z7
+	VPADDD   Z6, Z0, Z0
+	VPSRLD   $0x10, Z7, Z8
+	VPXORD   Z8, Z7, Z7
+	VPMULLD  Z1, Z7, Z7
+	VPSRLD   $0x0f, Z7, Z8
+	VPXORD   Z8, Z7, Z7
+	VPMULLD  Z5, Z7, Z7
+	VPSRLD   $0x10, Z7, Z8
+	VPXORD   Z8, Z7, Z7
+	VPXORD   Z2, Z7, Z7
+	VPSRLD   $0x10, Z7, Z8
+	VPXORD   Z8, Z7, Z7
+	VPMULLD  Z1, Z7, Z7
+	VPSRLD   $0x0f, Z7, Z8
+	VPXORD   Z8, Z7, Z7
+	VPMULLD  Z5, Z7, Z7
+	VPSRLD   $0x10, Z7, Z8
+	VPXORD   Z8, Z7, Z7
+	VPCMPUD  $0x05, Z3, Z7, K1
+	VMULPS.Z 64(DX)(SI*4), Z4, K1, Z7
+	VADDPS   64(AX)(SI*4), Z7, Z7
+	VMOVUPS  Z7, 64(CX)(SI*4)
+	ADDQ     $0x00000020, SI
+	CMPQ     SI, DI
+	JLE      columnsBlocks
+
+columnsBlocksEnd:
+	MOVQ BX, DI
+	SUBQ $0x00000010, DI
+	CMPQ SI, DI
+	JGT  columnsRegistersEnd
+
+columnsRegisters:
+	VMOVAPS  Z0, Z7
+	VPADDD   Z6, Z0, Z0
+	VPSRLD   $0x10, Z7, Z8
+	VPXORD   Z8, Z7, Z7
+	VPMULLD  Z1, Z7, Z7
+	VPSRLD   $0x0f, Z7, Z8
+	VPXORD   Z8, Z7, Z7
+	VPMULLD  Z5, Z7, Z7
+	VPSRLD   $0x10, Z7, Z8
+	VPXORD   Z8, Z7, Z7
+	VPXORD   Z2, Z7, Z7
+	VPSRLD   $0x10, Z7, Z8
+	VPXORD   Z8, Z7, Z7
+	VPMULLD  Z1, Z7, Z7
+	VPSRLD   $0x0f, Z7, Z8
+	VPXORD   Z8, Z7, Z7
+	VPMULLD  Z5, Z7, Z7
+	VPSRLD   $0x10, Z7, Z8
+	VPXORD   Z8, Z7, Z7
+	VPCMPUD  $0x05, Z3, Z7, K1
+	VMULPS.Z (DX)(SI*4), Z4, K1, Z7
+	VADDPS   (AX)(SI*4), Z7, Z7
+	VMOVUPS  Z7, (CX)(SI*4)
+	ADDQ     $0x00000010, SI
+	CMPQ     SI, DI
+	JLE      columnsRegisters
+
+columnsRegistersEnd:
+	MOVQ      BX, DI
+	SUBQ      SI, DI
+	JZ        columnsEnd
+	MOVQ      $-1, BX
+	BZHIQ     DI, BX, BX
+	KMOVW     BX, K1
+	VMOVAPS   Z0, Z7
+	VPADDD    Z6, Z0, Z0
+	VPSRLD    $0x10, Z7, Z0
+	VPXORD    Z0, Z7, Z7
+	VPMULLD   Z1, Z7, Z7
+	VPSRLD    $0x0f, Z7, Z0
+	VPXORD    Z0, Z7, Z7
+	VPMULLD   Z5, Z7, Z7
+	VPSRLD    $0x10, Z7, Z0
+	VPXORD    Z0, Z7, Z7
+	VPXORD    Z2, Z7, Z7
+	VPSRLD    $0x10, Z7, Z0
+	VPXORD    Z0, Z7, Z7
+	VPMULLD   Z1, Z7, Z7
+	VPSRLD    $0x0f, Z7, Z0
+	VPXORD    Z0, Z7, Z7
+	VPMULLD   Z5, Z7, Z7
+	VPSRLD    $0x10, Z7, Z0
+	VPXORD    Z0, Z7, Z7
+	VPCMPUD   $0x05, Z3, Z7, K2
+	VMOVUPS.Z (DX)(SI*4), K1, Z0
+	VMULPS.Z  Z0, Z4, K2, Z0
+	VMOVUPS.Z (AX)(SI*4), K1, Z1
+	VADDPS    Z1, Z0, Z0
+	VMOVUPS   Z0, K1, (CX)(SI*4)
+
+columnsEnd:
+	VZEROUPPER
+	RET
+
+// func layerNormAVX512(y *float32, x *float32, gain *float32, bias *float32, n int, inv float32, eps float32, stat *float32)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·layerNormAVX512(SB), NOSPLIT, $0-56
+	MOVQ   y+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   n+32(FP), DX
+	MOVQ   gain+16(FP), BX
+	MOVQ   bias+24(FP), SI
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	XORQ   DI, DI
+	MOVQ   DX, R8
+	SUBQ   $0x00000040, R8
+	CMPQ   DI, R8
+	JGT    lnSumBlocksEnd
+
+lnSumBlocks:
+	VADDPS (CX)(DI*4), Z0, Z0
+	VADDPS 64(CX)(DI*4), Z1, Z1
+	VADDPS 128(CX)(DI*4), Z2, Z2
+	VADDPS 192(CX)(DI*4), Z3, Z3
+	ADDQ   $0x00000040, DI
+	CMPQ   DI, R8
+	JLE    lnSumBlocks
+
+lnSumBlocksEnd:
+	MOVQ DX, R8
+	SUBQ $0x00000010, R8
+	CMPQ DI, R8
+	JGT  lnSumRegistersEnd
+
+lnSumRegisters:
+	VADDPS (CX)(DI*4), Z0, Z0
+	ADDQ   $0x00000010, DI
+	CMPQ   DI, R8
+	JLE    lnSumRegisters
+
+lnSumRegistersEnd:
+	MOVQ      DX, R8
+	SUBQ      DI, R8
+	JZ        lnSumEnd
+	MOVQ      $-1, R9
+	BZHIQ     R8, R9, R9
+	KMOVW     R9, K1
+	VMOVUPS.Z (CX)(DI*4), K1, Z4
+	VADDPS    Z4, Z0, Z0
+
+lnSumEnd:
+	VBROADCASTSS  inv+40(FP), Z4
+	VADDPS        Z2, Z0, Z0
+	VADDPS        Z3, Z1, Z1
+	VADDPS        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPS        Y1, Y0, Y1
+	VPERM2F128    $0x01, Y1, Y1, Y0
+	VADDPS        Y0, Y1, Y1
+	VPERMILPS     $0x4e, Y1, Y0
+	VADDPS        Y0, Y1, Y1
+	VPERMILPS     $0xb1, Y1, Y0
+	VADDPS        Y0, Y1, Y1
+	VBROADCASTSS  X1, Z0
+	VMULPS        Z4, Z0, Z0
+	VXORPS        Z1, Z1, Z1
+	VXORPS        Z2, Z2, Z2
+	VXORPS        Z3, Z3, Z3
+	VXORPS        Z5, Z5, Z5
+	XORQ          DI, DI
+	MOVQ          DX, R8
+	SUBQ          $0x00000040, R8
+	CMPQ          DI, R8
+	JGT           lnSquaresBlocksEnd
+
+lnSquaresBlocks:
+	VMOVUPS     (CX)(DI*4), Z6
+	VSUBPS      Z0, Z6, Z6
+	VFMADD231PS Z6, Z6, Z1
+	VMOVUPS     64(CX)(DI*4), Z6
+	VSUBPS      Z0, Z6, Z6
+	VFMADD231PS Z6, Z6, Z2
+	VMOVUPS     128(CX)(DI*4), Z6
+	VSUBPS      Z0, Z6, Z6
+	VFMADD231PS Z6, Z6, Z3
+	VMOVUPS     192(CX)(DI*4), Z6
+	VSUBPS      Z0, Z6, Z6
+	VFMADD231PS Z6, Z6, Z5
+	ADDQ        $0x00000040, DI
+	CMPQ        DI, R8
+	JLE         lnSquaresBlocks
+
+lnSquaresBlocksEnd:
+	MOVQ DX, R8
+	SUBQ $0x00000010, R8
+	CMPQ DI, R8
+	JGT  lnSquaresRegistersEnd
+
+lnSquaresRegisters:
+	VMOVUPS     (CX)(DI*4), Z6
+	VSUBPS      Z0, Z6, Z6
+	VFMADD231PS Z6, Z6, Z1
+	ADDQ        $0x00000010, DI
+	CMPQ        DI, R8
+	JLE         lnSquaresRegisters
+
+lnSquaresRegistersEnd:
+	MOVQ        DX, R8
+	SUBQ        DI, R8
+	JZ          lnSquaresEnd
+	MOVQ        $-1, R9
+	BZHIQ       R8, R9, R9
+	KMOVW       R9, K1
+	VMOVUPS.Z   (CX)(DI*4), K1, Z6
+	VSUBPS      Z0, Z6, Z6
+	VMOVAPS.Z   Z6, K1, Z6
+	VFMADD231PS Z6, Z6, Z1
+
+lnSquaresEnd:
+	VADDPS        Z3, Z1, Z1
+	VADDPS        Z5, Z2, Z2
+	VADDPS        Z2, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y2
+	VADDPS        Y2, Y1, Y2
+	VPERM2F128    $0x01, Y2, Y2, Y1
+	VADDPS        Y1, Y2, Y2
+	VPERMILPS     $0x4e, Y2, Y1
+	VADDPS        Y1, Y2, Y2
+	VPERMILPS     $0xb1, Y2, Y1
+	VADDPS        Y1, Y2, Y2
+	VBROADCASTSS  X2, Z1
+	VBROADCASTSS  eps+44(FP), Z2
+	VFMADD213PS   Z2, Z4, Z1
+	VSQRTPS       Z1, Z1
+	VBROADCASTSS  vec3f800000<>+0(SB), Z2
+	VDIVPS        Z1, Z2, Z1
+	MOVQ          stat+48(FP), DI
+	VMOVSS        X0, (DI)
+	VMOVSS        X1, 4(DI)
+	XORQ          DI, DI
+	MOVQ          DX, R8
+	SUBQ          $0x00000040, R8
+	CMPQ          DI, R8
+	JGT           lnOutBlocksEnd
+
+lnOutBlocks:
+	VMOVUPS     (CX)(DI*4), Z2
+	VSUBPS      Z0, Z2, Z2
+	VMULPS      Z1, Z2, Z2
+	VMOVUPS     (SI)(DI*4), Z3
+	VFMADD231PS (BX)(DI*4), Z2, Z3
+	VMOVUPS     Z3, (AX)(DI*4)
+	VMOVUPS     64(CX)(DI*4), Z2
+	VSUBPS      Z0, Z2, Z2
+	VMULPS      Z1, Z2, Z2
+	VMOVUPS     64(SI)(DI*4), Z3
+	VFMADD231PS 64(BX)(DI*4), Z2, Z3
+	VMOVUPS     Z3, 64(AX)(DI*4)
+	VMOVUPS     128(CX)(DI*4), Z2
+	VSUBPS      Z0, Z2, Z2
+	VMULPS      Z1, Z2, Z2
+	VMOVUPS     128(SI)(DI*4), Z3
+	VFMADD231PS 128(BX)(DI*4), Z2, Z3
+	VMOVUPS     Z3, 128(AX)(DI*4)
+	VMOVUPS     192(CX)(DI*4), Z2
+	VSUBPS      Z0, Z2, Z2
+	VMULPS      Z1, Z2, Z2
+	VMOVUPS     192(SI)(DI*4), Z3
+	VFMADD231PS 192(BX)(DI*4), Z2, Z3
+	VMOVUPS     Z3, 192(AX)(DI*4)
+	ADDQ        $0x00000040, DI
+	CMPQ        DI, R8
+	JLE         lnOutBlocks
+
+lnOutBlocksEnd:
+	MOVQ DX, R8
+	SUBQ $0x00000010, R8
+	CMPQ DI, R8
+	JGT  lnOutRegistersEnd
+
+lnOutRegisters:
+	VMOVUPS     (CX)(DI*4), Z2
+	VSUBPS      Z0, Z2, Z2
+	VMULPS      Z1, Z2, Z2
+	VMOVUPS     (SI)(DI*4), Z3
+	VFMADD231PS (BX)(DI*4), Z2, Z3
+	VMOVUPS     Z3, (AX)(DI*4)
+	ADDQ        $0x00000010, DI
+	CMPQ        DI, R8
+	JLE         lnOutRegisters
+
+lnOutRegistersEnd:
+	MOVQ        DX, R8
+	SUBQ        DI, R8
+	JZ          lnOutEnd
+	MOVQ        $-1, DX
+	BZHIQ       R8, DX, DX
+	KMOVW       DX, K1
+	VMOVUPS.Z   (CX)(DI*4), K1, Z2
+	VSUBPS      Z0, Z2, Z2
+	VMULPS      Z1, Z2, Z2
+	VMOVUPS.Z   (SI)(DI*4), K1, Z0
+	VMOVUPS.Z   (BX)(DI*4), K1, Z1
+	VFMADD231PS Z1, Z2, Z0
+	VMOVUPS     Z0, K1, (AX)(DI*4)
+
+lnOutEnd:
+	VZEROUPPER
+	RET
+
+// func layerNormBackwardAVX512(dx *float32, dgain *float32, dbias *float32, dy *float32, x *float32, gain *float32, n int, inv float32, mean float32, rstd float32, add int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·layerNormBackwardAVX512(SB), NOSPLIT, $0-80
+	MOVQ         dx+0(FP), AX
+	MOVQ         dgain+8(FP), CX
+	MOVQ         dbias+16(FP), DX
+	MOVQ         dy+24(FP), BX
+	MOVQ         x+32(FP), SI
+	MOVQ         gain+40(FP), DI
+	MOVQ         n+48(FP), R8
+	VBROADCASTSS mean+60(FP), Z0
+	VBROADCASTSS rstd+64(FP), Z1
+	VXORPS       Z2, Z2, Z2
+	VXORPS       Z3, Z3, Z3
+	VXORPS       Z4, Z4, Z4
+	VXORPS       Z5, Z5, Z5
+	XORQ         R9, R9
+	MOVQ         R8, R10
+	SUBQ         $0x00000020, R10
+	CMPQ         R9, R10
+	JGT          lnbSumsBlocksEnd
+
+lnbSumsBlocks:
+	VMOVUPS     (BX)(R9*4), Z6
+	VMOVUPS     (SI)(R9*4), Z7
+	VSUBPS      Z0, Z7, Z7
+	VMULPS      Z1, Z7, Z7
+	VADDPS      (DX)(R9*4), Z6, Z8
+	VMOVUPS     Z8, (DX)(R9*4)
+	VMOVUPS     (CX)(R9*4), Z8
+	VFMADD231PS Z6, Z7, Z8
+	VMOVUPS     Z8, (CX)(R9*4)
+	VMULPS      (DI)(R9*4), Z6, Z6
+	VADDPS      Z6, Z2, Z2
+	VFMADD231PS Z6, Z7, Z4
+	VMOVUPS     64(BX)(R9*4), Z6
+	VMOVUPS     64(SI)(R9*4), Z7
+	VSUBPS      Z0, Z7, Z7
+	VMULPS      Z1, Z7, Z7
+	VADDPS      64(DX)(R9*4), Z6, Z8
+	VMOVUPS     Z8, 64(DX)(R9*4)
+	VMOVUPS     64(CX)(R9*4), Z8
+	VFMADD231PS Z6, Z7, Z8
+	VMOVUPS     Z8, 64(CX)(R9*4)
+	VMULPS      64(DI)(R9*4), Z6, Z6
+	VADDPS      Z6, Z3, Z3
+	VFMADD231PS Z6, Z7, Z5
+	ADDQ        $0x00000020, R9
+	CMPQ        R9, R10
+	JLE         lnbSumsBlocks
+
+lnbSumsBlocksEnd:
+	MOVQ R8, R10
+	SUBQ $0x00000010, R10
+	CMPQ R9, R10
+	JGT  lnbSumsRegistersEnd
+
+lnbSumsRegisters:
+	VMOVUPS     (BX)(R9*4), Z6
+	VMOVUPS     (SI)(R9*4), Z7
+	VSUBPS      Z0, Z7, Z7
+	VMULPS      Z1, Z7, Z7
+	VADDPS      (DX)(R9*4), Z6, Z8
+	VMOVUPS     Z8, (DX)(R9*4)
+	VMOVUPS     (CX)(R9*4), Z8
+	VFMADD231PS Z6, Z7, Z8
+	VMOVUPS     Z8, (CX)(R9*4)
+	VMULPS      (DI)(R9*4), Z6, Z6
+	VADDPS      Z6, Z2, Z2
+	VFMADD231PS Z6, Z7, Z4
+	ADDQ        $0x00000010, R9
+	CMPQ        R9, R10
+	JLE         lnbSumsRegisters
+
+lnbSumsRegistersEnd:
+	MOVQ        R8, R10
+	SUBQ        R9, R10
+	JZ          lnbSumsEnd
+	MOVQ        $-1, R11
+	BZHIQ       R10, R11, R11
+	KMOVW       R11, K1
+	VMOVUPS.Z   (BX)(R9*4), K1, Z6
+	VMOVUPS.Z   (SI)(R9*4), K1, Z7
+	VSUBPS      Z0, Z7, Z7
+	VMULPS      Z1, Z7, Z7
+	VMOVAPS.Z   Z7, K1, Z7
+	VMOVUPS.Z   (DX)(R9*4), K1, Z8
+	VADDPS      Z8, Z6, Z8
+	VMOVUPS     Z8, K1, (DX)(R9*4)
+	VMOVUPS.Z   (CX)(R9*4), K1, Z8
+	VFMADD231PS Z6, Z7, Z8
+	VMOVUPS     Z8, K1, (CX)(R9*4)
+	VMOVUPS.Z   (DI)(R9*4), K1, Z8
+	VMULPS      Z8, Z6, Z6
+	VADDPS      Z6, Z2, Z2
+	VFMADD231PS Z6, Z7, Z4
+
+lnbSumsEnd:
+	VADDPS        Z3, Z2, Z2
+	VEXTRACTF64X4 $0x01, Z2, Y3
+	VADDPS        Y3, Y2, Y3
+	VPERM2F128    $0x01, Y3, Y3, Y2
+	VADDPS        Y2, Y3, Y3
+	VPERMILPS     $0x4e, Y3, Y2
+	VADDPS        Y2, Y3, Y3
+	VPERMILPS     $0xb1, Y3, Y2
+	VADDPS        Y2, Y3, Y3
+	VBROADCASTSS  X3, Z2
+	VADDPS        Z5, Z4, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y3
+	VADDPS        Y3, Y4, Y3
+	VPERM2F128    $0x01, Y3, Y3, Y4
+	VADDPS        Y4, Y3, Y3
+	VPERMILPS     $0x4e, Y3, Y4
+	VADDPS        Y4, Y3, Y3
+	VPERMILPS     $0xb1, Y3, Y4
+	VADDPS        Y4, Y3, Y3
+	VBROADCASTSS  X3, Z3
+	VBROADCASTSS  inv+56(FP), Z4
+	VMULPS        Z4, Z1, Z4
+	VMULPS        Z4, Z2, Z2
+	VMULPS        Z4, Z3, Z3
+	VMULPS        Z1, Z3, Z3
+	MOVQ          add+72(FP), CX
+	TESTQ         CX, CX
+	JNE           adding
+	XORQ          CX, CX
+	MOVQ          R8, DX
+	SUBQ          $0x00000040, DX
+	CMPQ          CX, DX
+	JGT           lnbSetBlocksEnd
+
+lnbSetBlocks:
+	VMOVUPS      (BX)(CX*4), Z4
+	VMULPS       (DI)(CX*4), Z4, Z4
+	VFMSUB213PS  Z2, Z1, Z4
+	VMOVUPS      (SI)(CX*4), Z5
+	VSUBPS       Z0, Z5, Z5
+	VFNMADD231PS Z3, Z5, Z4
+	VMOVUPS      Z4, (AX)(CX*4)
+	VMOVUPS      64(BX)(CX*4), Z4
+	VMULPS       64(DI)(CX*4), Z4, Z4
+	VFMSUB213PS  Z2, Z1, Z4
+	VMOVUPS      64(SI)(CX*4), Z5
+	VSUBPS       Z0, Z5, Z5
+	VFNMADD231PS Z3, Z5, Z4
+	VMOVUPS      Z4, 64(AX)(CX*4)
+	VMOVUPS      128(BX)(CX*4), Z4
+	VMULPS       128(DI)(CX*4), Z4, Z4
+	VFMSUB213PS  Z2, Z1, Z4
+	VMOVUPS      128(SI)(CX*4), Z5
+	VSUBPS       Z0, Z5, Z5
+	VFNMADD231PS Z3, Z5, Z4
+	VMOVUPS      Z4, 128(AX)(CX*4)
+	VMOVUPS      192(BX)(CX*4), Z4
+	VMULPS       192(DI)(CX*4), Z4, Z4
+	VFMSUB213PS  Z2, Z1, Z4
+	VMOVUPS      192(SI)(CX*4), Z5
+	VSUBPS       Z0, Z5, Z5
+	VFNMADD231PS Z3, Z5, Z4
+	VMOVUPS      Z4, 192(AX)(CX*4)
+	ADDQ         $0x00000040, CX
+	CMPQ         CX, DX
+	JLE          lnbSetBlocks
+
+lnbSetBlocksEnd:
+	MOVQ R8, DX
+	SUBQ $0x00000010, DX
+	CMPQ CX, DX
+	JGT  lnbSetRegistersEnd
+
+lnbSetRegisters:
+	VMOVUPS      (BX)(CX*4), Z4
+	VMULPS       (DI)(CX*4), Z4, Z4
+	VFMSUB213PS  Z2, Z1, Z4
+	VMOVUPS      (SI)(CX*4), Z5
+	VSUBPS       Z0, Z5, Z5
+	VFNMADD231PS Z3, Z5, Z4
+	VMOVUPS      Z4, (AX)(CX*4)
+	ADDQ         $0x00000010, CX
+	CMPQ         CX, DX
+	JLE          lnbSetRegisters
+
+lnbSetRegistersEnd:
+	MOVQ         R8, DX
+	SUBQ         CX, DX
+	JZ           lnbSetEnd
+	MOVQ         $-1, R8
+	BZHIQ        DX, R8, R8
+	KMOVW        R8, K1
+	VMOVUPS.Z    (BX)(CX*4), K1, Z4
+	VMOVUPS.Z    (DI)(CX*4), K1, Z5
+	VMULPS       Z5, Z4, Z4
+	VFMSUB213PS  Z2, Z1, Z4
+	VMOVUPS.Z    (SI)(CX*4), K1, Z1
+	VSUBPS       Z0, Z1, Z1
+	VFNMADD231PS Z3, Z1, Z4
+	VMOVUPS      Z4, K1, (AX)(CX*4)
+
+lnbSetEnd:
+	VZEROUPPER
+	RET
+
+adding:
+	XORQ CX, CX
+	MOVQ R8, DX
+	SUBQ $0x00000040, DX
+	CMPQ CX, DX
+	JGT  lnbAddBlocksEnd
+
+lnbAddBlocks:
+	VMOVUPS      (BX)(CX*4), Z4
+	VMULPS       (DI)(CX*4), Z4, Z4
+	VFMSUB213PS  Z2, Z1, Z4
+	VMOVUPS      (SI)(CX*4), Z5
+	VSUBPS       Z0, Z5, Z5
+	VFNMADD231PS Z3, Z5, Z4
+	VADDPS       (AX)(CX*4), Z4, Z4
+	VMOVUPS      Z4, (AX)(CX*4)
+	VMOVUPS      64(BX)(CX*4), Z4
+	VMULPS       64(DI)(CX*4), Z4, Z4
+	VFMSUB213PS  Z2, Z1, Z4
+	VMOVUPS      64(SI)(CX*4), Z5
+	VSUBPS       Z0, Z5, Z5
+	VFNMADD231PS Z3, Z5, Z4
+	VADDPS       64(AX)(CX*4), Z4, Z4
+	VMOVUPS      Z4, 64(AX)(CX*4)
+	VMOVUPS      128(BX)(CX*4), Z4
+	VMULPS       128(DI)(CX*4), Z4, Z4
+	VFMSUB213PS  Z2, Z1, Z4
+	VMOVUPS      128(SI)(CX*4), Z5
+	VSUBPS       Z0, Z5, Z5
+	VFNMADD231PS Z3, Z5, Z4
+	VADDPS       128(AX)(CX*4), Z4, Z4
+	VMOVUPS      Z4, 128(AX)(CX*4)
+	VMOVUPS      192(BX)(CX*4), Z4
+	VMULPS       192(DI)(CX*4), Z4, Z4
+	VFMSUB213PS  Z2, Z1, Z4
+	VMOVUPS      192(SI)(CX*4), Z5
+	VSUBPS       Z0, Z5, Z5
+	VFNMADD231PS Z3, Z5, Z4
+	VADDPS       192(AX)(CX*4), Z4, Z4
+	VMOVUPS      Z4, 192(AX)(CX*4)
+	ADDQ         $0x00000040, CX
+	CMPQ         CX, DX
+	JLE          lnbAddBlocks
+
+lnbAddBlocksEnd:
+	MOVQ R8, DX
+	SUBQ $0x00000010, DX
+	CMPQ CX, DX
+	JGT  lnbAddRegistersEnd
+
+lnbAddRegisters:
+	VMOVUPS      (BX)(CX*4), Z4
+	VMULPS       (DI)(CX*4), Z4, Z4
+	VFMSUB213PS  Z2, Z1, Z4
+	VMOVUPS      (SI)(CX*4), Z5
+	VSUBPS       Z0, Z5, Z5
+	VFNMADD231PS Z3, Z5, Z4
+	VADDPS       (AX)(CX*4), Z4, Z4
+	VMOVUPS      Z4, (AX)(CX*4)
+	ADDQ         $0x00000010, CX
+	CMPQ         CX, DX
+	JLE          lnbAddRegisters
+
+lnbAddRegistersEnd:
+	MOVQ         R8, DX
+	SUBQ         CX, DX
+	JZ           lnbAddEnd
+	MOVQ         $-1, R8
+	BZHIQ        DX, R8, R8
+	KMOVW        R8, K1
+	VMOVUPS.Z    (BX)(CX*4), K1, Z4
+	VMOVUPS.Z    (DI)(CX*4), K1, Z5
+	VMULPS       Z5, Z4, Z4
+	VFMSUB213PS  Z2, Z1, Z4
+	VMOVUPS.Z    (SI)(CX*4), K1, Z1
+	VSUBPS       Z0, Z1, Z1
+	VFNMADD231PS Z3, Z1, Z4
+	VMOVUPS.Z    (AX)(CX*4), K1, Z0
+	VADDPS       Z0, Z4, Z4
+	VMOVUPS      Z4, K1, (AX)(CX*4)
 
 lnbAddEnd:
 	VZEROUPPER

@@ -25,10 +25,26 @@ func pixelsAVX2(y *float32, x *byte, n, plane int, a, b *float32)   { panic(noAs
 func dropoutAVX2(y, x *float32, n int, k0, k1, threshold uint32, scale float32) {
 	panic(noAssembly)
 }
+func dropoutAVX512(y, x *float32, n int, k0, k1, threshold uint32, scale float32) {
+	panic(noAssembly)
+}
+func dropoutAddAVX2(y, x, r *float32, n int, k0, k1, threshold uint32, scale float32) {
+	panic(noAssembly)
+}
+func dropoutAddAVX512(y, x, r *float32, n int, k0, k1, threshold uint32, scale float32) {
+	panic(noAssembly)
+}
 func layerNormAVX2(y, x, gain, bias *float32, n int, inv, eps float32, stat *float32) {
 	panic(noAssembly)
 }
+func layerNormAVX512(y, x, gain, bias *float32, n int, inv, eps float32, stat *float32) {
+	panic(noAssembly)
+}
 func layerNormBackwardAVX2(dx, dgain, dbias, dy, x, gain *float32, n int,
+	inv, mean, rstd float32, add int) {
+	panic(noAssembly)
+}
+func layerNormBackwardAVX512(dx, dgain, dbias, dy, x, gain *float32, n int,
 	inv, mean, rstd float32, add int) {
 	panic(noAssembly)
 }

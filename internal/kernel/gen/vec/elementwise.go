@@ -61,52 +61,6 @@ func elementwise() {
 	end()
 }
 
-// dropout hashes eight columns at a time; see rng.RowBits.
-func dropout() {
-	begin("dropoutAVX2",
-		"func(y, x *float32, n int, k0, k1, threshold uint32, scale float32)",
-		"dropoutAVX2 sets y = x·scale where the hash reaches threshold, else 0.")
-	y, x, n := pointer("y"), pointer("x"), integer("n")
-	col, k0, k1 := YMM(), spread("k0"), spread("k1")
-	threshold, scale := spread("threshold"), spread("scale")
-	const odd = 0x9E3779B9
-	ramp := GLOBL("dropoutRamp", RODATA|NOPTR)
-	for i := range lanes {
-		DATA(4*i, U32(uint32(uint64(i)*odd)))
-	}
-	VMOVDQU(ramp, col)
-	VPADDD(k0, col, col)
-	m1, m2, step := YMM(), YMM(), YMM()
-	VMOVDQU(splatBits(0x7FEB352D), m1)
-	VMOVDQU(splatBits(0x846CA68B), m2)
-	VMOVDQU(splatBits(uint32(lanes*odd&0xFFFFFFFF)), step)
-	mix := func(h VecVirtual) {
-		t := YMM()
-		VPSRLD(U8(16), h, t)
-		VPXOR(t, h, h)
-		VPMULLD(m1, h, h)
-		VPSRLD(U8(15), h, t)
-		VPXOR(t, h, h)
-		VPMULLD(m2, h, h)
-		VPSRLD(U8(16), h, t)
-		VPXOR(t, h, h)
-	}
-	each("dropout", n, 1, func(i GPVirtual, u int) {
-		h, t := YMM(), YMM()
-		VMOVDQA(col, h)
-		VPADDD(step, col, col)
-		mix(h)
-		VPXOR(k1, h, h)
-		mix(h)
-		VPMAXUD(threshold, h, t)
-		VPCMPEQD(t, h, h) // all ones where h ≥ threshold
-		VMULPS(at(x, i, u), scale, t)
-		VANDPS(t, h, t)
-		VMOVUPS(t, at(y, i, u))
-	})
-	end()
-}
-
 // pixels takes eight RGB pixels, 24 bytes, as two overlapping loads of 16.
 func pixels() {
 	begin("pixelsAVX2", "func(y *float32, x *byte, n, plane int, a, b *float32)",

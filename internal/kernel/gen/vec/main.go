@@ -14,10 +14,12 @@ func main() {
 	exponential()
 	gelu()
 	gelu512()
-	dropout()
 	pixels()
-	layerNorm()
-	layerNormBackward()
+	for _, s := range sets {
+		s.dropout()
+		s.layerNorm()
+		s.layerNormBackward()
+	}
 	columns()
 	adamw()
 	ecf()

@@ -5,89 +5,87 @@ import (
 	. "github.com/mmcloughlin/avo/operand"
 )
 
-func layerNorm() {
-	begin("layerNormAVX2",
+func (s *set) layerNorm() {
+	s.begin("layerNorm",
 		"func(y, x, gain, bias *float32, n int, inv, eps float32, stat *float32)",
-		"layerNormAVX2 normalises one row; inv is 1/n, stat is set to mean and rstd.")
+		" normalises one row; inv is 1/n, stat is set to mean and rstd.")
 	y, x, n := pointer("y"), pointer("x"), integer("n")
 	gain, bias := pointer("gain"), pointer("bias")
-	s := zeros(4)
-	each("lnSum", n, 4, func(i GPVirtual, u int) { VADDPS(at(x, i, u), s[u], s[u]) })
-	inv := spread("inv")
-	mean := total(s)
-	VMULPS(inv, mean, mean)
-	s = zeros(4)
-	each("lnSquares", n, 4, func(i GPVirtual, u int) {
-		d := YMM()
-		VMOVUPS(at(x, i, u), d)
-		VSUBPS(mean, d, d)
-		VFMADD231PS(d, d, s[u])
+	sums := s.zeros(4)
+	s.each("lnSum", n, 4, func(i GPVirtual, u int) {
+		VADDPS(s.operand(s.at(x, i, u)), sums[u], sums[u])
 	})
-	rstd := total(s)
-	eps := spread("eps")
-	VFMADD213PS(eps, inv, rstd)
+	inv := s.spread("inv")
+	mean := s.total(sums)
+	VMULPS(inv, mean, mean)
+	sums = s.zeros(4)
+	s.each("lnSquares", n, 4, func(i GPVirtual, u int) {
+		d := s.load(s.at(x, i, u))
+		VSUBPS(mean, d, d)
+		s.clearDead(d)
+		VFMADD231PS(d, d, sums[u])
+	})
+	rstd := s.total(sums)
+	VFMADD213PS(s.spread("eps"), inv, rstd)
 	VSQRTPS(rstd, rstd)
-	one := keep(1)
-	VDIVPS(rstd, one, rstd)
+	VDIVPS(rstd, s.broadcast(splat(1)), rstd)
 	stat := pointer("stat")
 	VMOVSS(mean.AsX(), Mem{Base: stat})
 	VMOVSS(rstd.AsX(), Mem{Base: stat, Disp: 4})
-	each("lnOut", n, 4, func(i GPVirtual, u int) {
-		d := YMM()
-		VMOVUPS(at(x, i, u), d)
+	s.each("lnOut", n, 4, func(i GPVirtual, u int) {
+		d := s.load(s.at(x, i, u))
 		VSUBPS(mean, d, d)
 		VMULPS(rstd, d, d)
-		b := YMM()
-		VMOVUPS(at(bias, i, u), b)
-		VFMADD231PS(at(gain, i, u), d, b)
-		VMOVUPS(b, at(y, i, u))
+		b := s.load(s.at(bias, i, u))
+		VFMADD231PS(s.operand(s.at(gain, i, u)), d, b)
+		s.store(b, s.at(y, i, u))
 	})
 	end()
 }
 
-func layerNormBackward() {
-	begin("layerNormBackwardAVX2",
+func (s *set) layerNormBackward() {
+	s.begin("layerNormBackward",
 		"func(dx, dgain, dbias, dy, x, gain *float32, n int, inv, mean, rstd float32, add int)",
-		"layerNormBackwardAVX2 is the backward of one row; dx is added to if add is not 0.")
+		" is the backward of one row; dx is added to if add is not 0.")
 	dx, dgain, dbias := pointer("dx"), pointer("dgain"), pointer("dbias")
 	dy, x, gain, n := pointer("dy"), pointer("x"), pointer("gain"), integer("n")
-	mean, rstd := spread("mean"), spread("rstd")
-	sg, sgx := zeros(2), zeros(2)
-	each("lnbSums", n, 2, func(i GPVirtual, u int) {
-		v, xh, t := YMM(), YMM(), YMM()
-		VMOVUPS(at(dy, i, u), v)
-		VMOVUPS(at(x, i, u), xh)
+	mean, rstd := s.spread("mean"), s.spread("rstd")
+	sg, sgx := s.zeros(2), s.zeros(2)
+	// Behind the tail dy, hence g, is 0.
+	s.each("lnbSums", n, 2, func(i GPVirtual, u int) {
+		v, xh := s.load(s.at(dy, i, u)), s.load(s.at(x, i, u))
 		VSUBPS(mean, xh, xh)
 		VMULPS(rstd, xh, xh)
-		VADDPS(at(dbias, i, u), v, t)
-		VMOVUPS(t, at(dbias, i, u))
-		VMOVUPS(at(dgain, i, u), t)
+		s.clearDead(xh)
+		t := s.vec()
+		VADDPS(s.operand(s.at(dbias, i, u)), v, t)
+		s.store(t, s.at(dbias, i, u))
+		t = s.load(s.at(dgain, i, u))
 		VFMADD231PS(v, xh, t)
-		VMOVUPS(t, at(dgain, i, u))
-		VMULPS(at(gain, i, u), v, v)
+		s.store(t, s.at(dgain, i, u))
+		VMULPS(s.operand(s.at(gain, i, u)), v, v)
 		VADDPS(v, sg[u], sg[u])
 		VFMADD231PS(v, xh, sgx[u])
 	})
 	// dx = g·rstd − c1 − (x − mean)·c2, c1 = rstd·mean(g), c2 = rstd²·mean(g·x̂).
-	c1, c2, inv := total(sg), total(sgx), spread("inv")
+	c1, c2, inv := s.total(sg), s.total(sgx), s.spread("inv")
 	VMULPS(inv, rstd, inv)
 	VMULPS(inv, c1, c1)
 	VMULPS(inv, c2, c2)
 	VMULPS(rstd, c2, c2)
 	add := integer("add")
 	out := func(label string, add bool) {
-		each(label, n, 4, func(i GPVirtual, u int) {
-			v, d := YMM(), YMM()
-			VMOVUPS(at(dy, i, u), v)
-			VMULPS(at(gain, i, u), v, v)
+		s.each(label, n, 4, func(i GPVirtual, u int) {
+			v := s.load(s.at(dy, i, u))
+			VMULPS(s.operand(s.at(gain, i, u)), v, v)
 			VFMSUB213PS(c1, rstd, v)
-			VMOVUPS(at(x, i, u), d)
+			d := s.load(s.at(x, i, u))
 			VSUBPS(mean, d, d)
 			VFNMADD231PS(c2, d, v)
 			if add {
-				VADDPS(at(dx, i, u), v, v)
+				VADDPS(s.operand(s.at(dx, i, u)), v, v)
 			}
-			VMOVUPS(v, at(dx, i, u))
+			s.store(v, s.at(dx, i, u))
 		})
 	}
 	TESTQ(add, add)

@@ -1,0 +1,81 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+)
+
+// dropout writes the two kernels that make a row of a mask.
+func (s *set) dropout() {
+	s.begin("dropout", "func(y, x *float32, n int, k0, k1, threshold uint32, scale float32)",
+		" sets y = x·scale where the hash reaches threshold, else 0.")
+	s.dropRow(nil)
+	s.begin("dropoutAdd",
+		"func(y, x, r *float32, n int, k0, k1, threshold uint32, scale float32)",
+		" sets y = x·scale + r where the hash reaches threshold, else r.")
+	s.dropRow(pointer("r"))
+}
+
+// dropRow hashes a register of columns at a time, see rng.RowBits, and adds r
+// unless that is nil.
+func (s *set) dropRow(r GPVirtual) {
+	const odd = 0x9E3779B9
+	y, x, n := pointer("y"), pointer("x"), integer("n")
+	col, k0, k1 := s.vec(), s.spread("k0"), s.spread("k1")
+	threshold, scale := s.spread("threshold"), s.spread("scale")
+	if dropoutRamp.Symbol.Name == "" {
+		dropoutRamp = GLOBL("dropoutRamp", RODATA|NOPTR)
+		for i := range avx512.lanes {
+			DATA(4*i, U32(uint32(uint64(i)*odd)))
+		}
+	}
+	VMOVUPS(dropoutRamp, col)
+	VPADDD(k0, col, col)
+	m1, m2 := s.broadcast(splatBits(0x7FEB352D)), s.broadcast(splatBits(0x846CA68B))
+	step := s.broadcast(splatBits(uint32(s.lanes * odd & 0xFFFFFFFF)))
+	xor := func(a, b VecVirtual) {
+		if s == avx512 {
+			VPXORD(a, b, b)
+		} else {
+			VPXOR(a, b, b)
+		}
+	}
+	mix := func(h VecVirtual) {
+		t := s.vec()
+		VPSRLD(U8(16), h, t)
+		xor(t, h)
+		VPMULLD(m1, h, h)
+		VPSRLD(U8(15), h, t)
+		xor(t, h)
+		VPMULLD(m2, h, h)
+		VPSRLD(U8(16), h, t)
+		xor(t, h)
+	}
+	s.each("columns", n, 2, func(i GPVirtual, u int) {
+		h, out := s.vec(), s.vec()
+		VMOVAPS(col, h)
+		VPADDD(step, col, col)
+		mix(h)
+		xor(k1, h)
+		mix(h)
+		if s == avx512 {
+			const notLess = 5
+			kept := K()
+			VPCMPUD(U8(notLess), threshold, h, kept)
+			VMULPS_Z(s.operand(s.at(x, i, u)), scale, kept, out)
+		} else {
+			t := s.vec()
+			VPMAXUD(threshold, h, t)
+			VPCMPEQD(t, h, h) // all ones where h ≥ threshold
+			VMULPS(s.operand(s.at(x, i, u)), scale, out)
+			VANDPS(out, h, out)
+		}
+		if r != nil {
+			VADDPS(s.operand(s.at(r, i, u)), out, out)
+		}
+		s.store(out, s.at(y, i, u))
+	})
+	end()
+}
+
+var dropoutRamp Mem // the multiples of the step between columns
