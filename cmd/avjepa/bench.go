@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	enginecpu "avjepa/internal/engine/cpu"
 	"avjepa/internal/kernel"
 	"avjepa/internal/vit"
 )
@@ -20,8 +19,10 @@ type benchOptions struct {
 	presets []string
 	tokens  []int
 	modes   []string
+	clips   int
 	repeat  int
 	threads int
+	profile bool
 }
 
 func newBenchCommand(g *globals) *cobra.Command {
@@ -33,11 +34,13 @@ func newBenchCommand(g *globals) *cobra.Command {
 modalities, and the whole training step. Prints the median of the repeats, the
 speed in GFLOP/s by the convention of publications, its share of the machine's
 peak of fused multiply-adds, which is measured first, and peak memory.
+--profile adds where the time goes, by operation, from passes of their own.
 
 The default cases take half a minute; size base at 1969 tokens takes a minute a
 step and 7 GB.`,
 		Example: "  avjepa bench\n" +
-			"  avjepa bench --presets tiny,small,base --tokens 397,1969 --modes step --json",
+			"  avjepa bench --presets tiny,small,base --tokens 397,1969 --modes step --json\n" +
+			"  avjepa bench --presets tiny --modes step --clips 32 --profile",
 		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runBench(cmd.Context(), o, cmd.OutOrStdout(), g.json)
@@ -48,8 +51,10 @@ step and 7 GB.`,
 		"encoder sizes: "+strings.Join(vit.SizeNames(), ", "))
 	f.IntSliceVar(&o.tokens, "tokens", []int{397}, "tokens of a view: 397, 1969")
 	f.StringSliceVar(&o.modes, "modes", []string{benchForward, benchStep}, "forward, step")
+	f.IntVar(&o.clips, "clips", benchClips, "clips of a step")
 	f.IntVar(&o.repeat, "repeat", 3, "fewest timed passes of a case, after one that is not timed")
 	f.IntVar(&o.threads, "threads", 0, "worker threads, 0 for one per core")
+	f.BoolVar(&o.profile, "profile", false, "also say where the time of a pass goes")
 	return c
 }
 
@@ -59,10 +64,13 @@ type benchLine struct {
 	Preset    string  `json:"preset"`
 	Tokens    int     `json:"tokens"` // of a view
 	Mode      string  `json:"mode"`
+	Clips     int     `json:"clips"`      // of a step; 1 view in a forward pass
 	Seconds   float64 `json:"seconds"`    // median of the repeats
 	GFLOPS    float64 `json:"gflops"`     // by benchCase.flops
 	PeakShare float64 `json:"peak_share"` // of the measured peak of all threads
-	RSSMB     float64 `json:"rss_mb"`     // most so far in this process; 0 when unknown
+	RSSMB     float64 `json:"rss_mb"`     // most of this case; 0 when unknown
+
+	Profile *stepProfile `json:"profile,omitempty"` // of passes of their own
 }
 
 func runBench(ctx context.Context, o *benchOptions, out io.Writer, asJSON bool) error {
@@ -79,15 +87,26 @@ func runBench(ctx context.Context, o *benchOptions, out io.Writer, asJSON bool) 
 		fmt.Fprintf(out, "%s, peak %.0f GFLOP/s\n%-20s %9s %8s %6s %8s\n", device, peak,
 			"case", "seconds", "GFLOP/s", "peak", "MB")
 	}
-	for _, c := range cases {
+	for i, c := range cases {
+		alone := i == 0 || forgetPeakRSS()
 		seconds, err := c.measure(ctx, o.repeat, threads)
 		if err != nil {
 			return err
 		}
 		rate := c.flops() / seconds / 1e9
 		l := benchLine{Case: c.name(), Preset: c.preset, Tokens: c.tokens, Mode: c.mode,
-			Seconds: seconds, GFLOPS: rate, PeakShare: rate / peak,
-			RSSMB: float64(peakRSSBytes()) / (1 << 20)}
+			Clips: c.clips, Seconds: seconds, GFLOPS: rate, PeakShare: rate / peak}
+		if c.mode == benchForward {
+			l.Clips = 1
+		}
+		if alone {
+			l.RSSMB = float64(peakRSSBytes()) / (1 << 20)
+		}
+		if o.profile {
+			if l.Profile, err = c.profile(ctx, o.repeat, threads); err != nil {
+				return err
+			}
+		}
 		if err := l.show(out, asJSON); err != nil {
 			return err
 		}
@@ -101,11 +120,13 @@ func (l benchLine) show(out io.Writer, asJSON bool) error {
 	}
 	_, err := fmt.Fprintf(out, "%-20s %9.3f %8.1f %5.0f%% %8.0f\n",
 		l.Case, l.Seconds, l.GFLOPS, 100*l.PeakShare, l.RSSMB)
-	return err
+	if err != nil || l.Profile == nil {
+		return err
+	}
+	return l.Profile.show(out)
 }
 
-// cases returns what the flags ask for, small ones first within a mode, as the
-// memory of a process only grows.
+// cases returns what the flags ask for.
 func (o *benchOptions) cases() ([]benchCase, error) {
 	if o.repeat < 1 {
 		return nil, usageError(fmt.Errorf("--repeat %d: want at least 1", o.repeat))
@@ -113,6 +134,10 @@ func (o *benchOptions) cases() ([]benchCase, error) {
 	if o.threads < 0 {
 		return nil, usageError(fmt.Errorf("--threads %d: want a positive number, or 0 for "+
 			"one per core", o.threads))
+	}
+	if o.clips < 2 {
+		return nil, usageError(fmt.Errorf("--clips %d: want at least 2, BatchNorm needs them",
+			o.clips))
 	}
 	var all []benchCase
 	for _, tokens := range o.tokens {
@@ -129,7 +154,7 @@ func (o *benchOptions) cases() ([]benchCase, error) {
 					return nil, usageError(fmt.Errorf("--modes %q: want %s or %s", mode,
 						benchForward, benchStep))
 				}
-				all = append(all, benchCase{preset, tokens, mode})
+				all = append(all, benchCase{preset, tokens, mode, o.clips})
 			}
 		}
 	}
@@ -138,7 +163,7 @@ func (o *benchOptions) cases() ([]benchCase, error) {
 
 // machine returns the number of threads that will run, and what runs them.
 func (o *benchOptions) machine() (threads int, device string, err error) {
-	e, err := enginecpu.New(enginecpu.Config{Threads: o.threads})
+	e, err := openThreads(o.threads)
 	if err != nil {
 		return 0, "", err
 	}

@@ -21,11 +21,11 @@ const (
 	// all blocks, then the projector.
 	benchForward = "forward"
 	// benchStep is forward, backward, clipping, AdamW and reading the losses of
-	// benchClips clips with 2 global and 2 local views each.
+	// clips with 2 global and 2 local views each.
 	benchStep = "step"
 )
 
-// benchClips is the batch of a step: BatchNorm needs two.
+// benchClips is the batch of a step if nothing else is asked: BatchNorm needs two.
 const benchClips = 2
 
 // benchGeometries are the views by their number of tokens.
@@ -39,9 +39,17 @@ type benchCase struct {
 	preset string
 	tokens int
 	mode   string
+	clips  int // of a step
 }
 
-func (c benchCase) name() string { return fmt.Sprintf("%s/%d/%s", c.preset, c.tokens, c.mode) }
+// name is preset/tokens/mode, and the number of clips when it is not benchClips.
+func (c benchCase) name() string {
+	name := fmt.Sprintf("%s/%d/%s", c.preset, c.tokens, c.mode)
+	if c.mode == benchStep && c.clips != benchClips {
+		name += fmt.Sprintf("/%d", c.clips)
+	}
+	return name
+}
 
 func (c benchCase) config() (jepa.Config, error) {
 	cfg := jepa.Default()
@@ -70,29 +78,37 @@ func (c benchCase) flops() float64 {
 	if c.mode == benchForward {
 		return view
 	}
-	return 3 * view * float64(benchClips*cfg.Views())
+	return 3 * view * float64(c.clips*cfg.Views())
+}
+
+// prepare returns the pass that is timed.
+func (c benchCase) prepare(e engine.Engine) (pass func(i int), err error) {
+	cfg, err := c.config()
+	if err != nil {
+		return nil, err
+	}
+	if c.mode == benchForward {
+		return benchEmbedder(e, cfg)
+	}
+	return benchStepper(e, cfg, c.clips)
 }
 
 // measure returns the median seconds of a pass, with an engine of its own.
 func (c benchCase) measure(ctx context.Context, repeat, threads int) (float64, error) {
-	cfg, err := c.config()
-	if err != nil {
-		return 0, err
-	}
-	e, err := enginecpu.New(enginecpu.Config{Threads: threads})
+	e, err := openThreads(threads)
 	if err != nil {
 		return 0, err
 	}
 	defer e.Close()
-	prepare := benchStepper
-	if c.mode == benchForward {
-		prepare = benchEmbedder
-	}
-	pass, err := prepare(e, cfg)
+	pass, err := c.prepare(e)
 	if err != nil {
 		return 0, err
 	}
 	return medianSeconds(ctx, repeat, pass)
+}
+
+func openThreads(threads int) (*enginecpu.Engine, error) {
+	return enginecpu.New(enginecpu.Config{Threads: threads})
 }
 
 // medianSeconds returns the median time of a pass: after one that is not timed,
@@ -118,8 +134,8 @@ func medianSeconds(ctx context.Context, repeat int, pass func(i int)) (float64, 
 }
 
 // benchStepper returns a training step on random clips.
-func benchStepper(e engine.Engine, cfg jepa.Config) (func(i int), error) {
-	m, err := jepa.New(e, cfg, 1, benchClips)
+func benchStepper(e engine.Engine, cfg jepa.Config, clips int) (func(i int), error) {
+	m, err := jepa.New(e, cfg, 1, clips)
 	if err != nil {
 		return nil, err
 	}

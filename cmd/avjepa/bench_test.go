@@ -9,15 +9,18 @@ import (
 	"time"
 )
 
-// A line has every field, and its figures agree with each other.
+// A line has every field, its figures agree with each other, and its memory is
+// that of its own case: a step takes six times as much as the forward pass behind
+// it.
 func TestBenchPrintsALineACase(t *testing.T) {
-	o := run(t, t.TempDir(), "bench", "--presets", "tiny", "--modes", "forward,step",
+	o := run(t, t.TempDir(), "bench", "--presets", "tiny", "--modes", "step,forward",
 		"--repeat", "1", "--json").wants(t, 0)
 	lines := strings.Split(strings.TrimSpace(o.stdout), "\n")
 	if len(lines) != 2 {
 		t.Fatalf("%d lines, want 2:\n%s", len(lines), o.stdout)
 	}
-	for i, mode := range []string{"forward", "step"} {
+	rss := [2]float64{}
+	for i, mode := range []string{"step", "forward"} {
 		m := parse(t, []byte(lines[i]))
 		if m["case"] != "tiny/397/"+mode || m["preset"] != "tiny" || m["mode"] != mode {
 			t.Errorf("case %v, preset %v, mode %v", m["case"], m["preset"], m["mode"])
@@ -34,14 +37,65 @@ func TestBenchPrintsALineACase(t *testing.T) {
 		if s := number(t, m, "peak_share"); !(s > 0 && s < 1.5) {
 			t.Errorf("%s: share %v of the peak", mode, s)
 		}
-		number(t, m, "rss_mb")
+		rss[i] = number(t, m, "rss_mb")
+	}
+	if rss[1] > 0 && !(rss[0] > 3*rss[1]) {
+		t.Errorf("%v MB for the step, %v for the forward pass", rss[0], rss[1])
+	}
+}
+
+// A profile accounts for a step: its operations take no more than all of it, and
+// nearly all, in groups that are the sums of their operations.
+func TestBenchProfile(t *testing.T) {
+	o := run(t, t.TempDir(), "bench", "--presets", "tiny", "--modes", "step", "--clips", "3",
+		"--repeat", "1", "--profile", "--json").wants(t, 0)
+	m := o.object(t)
+	if m["case"] != "tiny/397/step/3" || number(t, m, "clips") != 3 {
+		t.Errorf("case %v of %v clips", m["case"], m["clips"])
+	}
+	outside := number(t, m, "profile.outside_share")
+	if !(outside >= 0 && outside <= .05) {
+		t.Errorf("%v of the step is in no operation, want 0 to 0.05", outside)
+	}
+	var groups, operations, products float64
+	seen := map[string]bool{}
+	for _, row := range m["profile"].(map[string]any)["rows"].([]any) {
+		r := row.(map[string]any)
+		share := number(t, r, "share")
+		name, _ := r["operation"].(string)
+		seen[r["group"].(string)+"/"+name] = true
+		switch {
+		case name == "":
+			groups += share
+		case number(t, r, "gflops") > 0:
+			products += share
+			fallthrough
+		default:
+			operations += share
+		}
+	}
+	for _, name := range []string{"matrix products/LinearInput", "attention/AttentionBackward",
+		"SIGReg/Linear", "SIGReg/ECFBackward", "optimiser/AdamW", "optimiser/SquaredNorm",
+		"patches and tokens/PatchifyVideo", "objective/Center", "zeroing/Fill"} {
+		if !seen[name] {
+			t.Errorf("no row %s in %v", name, seen)
+		}
+	}
+	for what, diff := range map[string]float64{
+		"the groups":     groups - (1 - outside),
+		"the operations": operations - (1 - outside),
+		"the products":   products - (1 - number(t, m, "profile.beside_share")),
+	} {
+		if !(math.Abs(diff) <= 1e-9) {
+			t.Errorf("%s are %v off their share", what, diff)
+		}
 	}
 }
 
 func TestBenchRefuses(t *testing.T) {
 	for args, want := range map[string]string{
 		"--presets huge": `"huge"`, "--tokens 33": "397 or 1969", "--modes train": `"train"`,
-		"--repeat 0": "at least 1", "--threads -1": "-1",
+		"--repeat 0": "at least 1", "--threads -1": "-1", "--clips 1": "BatchNorm",
 	} {
 		run(t, t.TempDir(), append([]string{"bench"}, strings.Fields(args)...)...).wants(t, 2, want)
 	}
