@@ -78,6 +78,7 @@ func (c *Config) JEPAConfig() (jepa.Config, error) {
 		Lambda: l.Lambda, Sum: l.Invariance == "sum", Directions: l.Directions,
 		Knots:        engine.Knots{Max: l.TMax, Count: l.Knots, Half: l.Half},
 		PooledSIGReg: l.SIGReg == "pooled",
+		Recompute:    c.Train.Recompute == "blocks", MicroBatch: c.Train.MicroBatch,
 	}, err
 }
 
@@ -158,6 +159,8 @@ func (c *Config) Validate() error {
 	share("train.warmup", t.Warmup)
 	share("train.warmup_start", t.WarmupStart)
 	within("train.keep", t.Keep, 1, 1e6)
+	oneOf("train.recompute", t.Recompute, "none", "blocks")
+	within("train.micro_batch", t.MicroBatch, 0, 1<<16)
 	within("train.checkpoint_every", t.CheckpointEvery, 0, 1e9)
 	within("eval.windows", c.Eval.Windows, 1, 64)
 	oneOf("eval.embedding", c.Eval.Embedding, "projected", "cls", "patches")

@@ -142,6 +142,8 @@ type Train struct {
 	Clip            float64 `toml:"clip" doc:"largest gradient norm; 0 for no bound"`
 	CheckpointEvery int     `toml:"checkpoint_every" doc:"steps; 0 for the end of each epoch"`
 	Keep            int     `toml:"keep" doc:"checkpoints kept"`
+	Recompute       string  `toml:"recompute" doc:"none; blocks keeps their inputs only, less memory"`
+	MicroBatch      int     `toml:"micro_batch" doc:"clips encoded at once, 0 for all; same gradients"`
 }
 
 // Eval says how clips are embedded for retrieval and probes.
@@ -175,6 +177,7 @@ func New() *Config {
 		Train: Train{
 			BatchSize: 40, Epochs: 50, LR: 5e-4, MinLR: 1e-6, Warmup: 0.15, WarmupStart: 0.1,
 			Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, WeightDecay: 0.05, Decay: "all", Clip: 5, Keep: 2,
+			Recompute: "none",
 		},
 		Eval:    Eval{Split: "test", Windows: 1, Embedding: "projected"},
 		origins: map[string]string{},

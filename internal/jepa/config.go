@@ -23,6 +23,14 @@ type Config struct {
 	// attentive online probe, where else only the CLS is made.
 	KeepTokens bool
 
+	// Recompute keeps of every block its input alone and runs the block again in
+	// backward: the same gradients bit for bit, from less memory.
+	Recompute bool
+
+	// MicroBatch is the most clips that the encoder takes at once, 0 for all. The
+	// gradients are those of the whole batch, to rounding: see Model.Step.
+	MicroBatch int
+
 	Lambda       float64 // share of SIGReg
 	Sum          bool    // invariance sums over dimensions, as the paper's formula does
 	Directions   int
@@ -55,6 +63,15 @@ func (c Config) Validate() error {
 	}
 	if !(c.Lambda >= 0 && c.Lambda <= 1) {
 		errs = append(errs, fmt.Errorf("jepa: lambda %g is not in [0, 1]", c.Lambda))
+	}
+	if c.MicroBatch < 0 {
+		errs = append(errs, fmt.Errorf("jepa: micro-batch of %d clips, must not be negative: "+
+			"0 takes all at once", c.MicroBatch))
+	}
+	if c.MicroBatch > 0 && c.KeepTokens {
+		errs = append(errs, fmt.Errorf("jepa: tokens cannot be kept with a micro-batch of %d "+
+			"clips, of which no pass has all: set it to 0, or recompute to save memory",
+			c.MicroBatch))
 	}
 	if !(c.ProjectorInitStd >= 0) {
 		errs = append(errs, fmt.Errorf("jepa: projector's initial deviation %g is negative",

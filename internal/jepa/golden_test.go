@@ -156,7 +156,7 @@ func goldenGradients(g *golden.File, m *Model) {
 func goldenObjective(g *golden.File, m *Model, b *Batch) {
 	e, cx := m.engine, &m.cx
 	cx.Train = true
-	m.setGroups(b)
+	m.setGroups(b, 0, golden.Clips)
 	m.arena.Release(0)
 	m.cache.CLSOnly = true
 	m.Encoder.Forward(cx, &m.cache, m.groups, vit.Keep)

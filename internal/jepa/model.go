@@ -25,7 +25,8 @@ type Model struct {
 	arena      *engine.Arena
 	cx         nn.Context
 	cache      vit.Cache
-	groups     []vit.Group // of the last pass
+	groups     []vit.Group   // of the last pass
+	cls        engine.Tensor // (V·B, D) of the last Step
 	projCaches [2]projectorCache
 	regular    *sigreg.Regularizer
 	report     report
@@ -149,67 +150,6 @@ func (m *Model) NewBatch(frames engine.DType) (*Batch, error) {
 		return nil, fmt.Errorf("jepa: batch: %w", err)
 	}
 	return b, nil
-}
-
-// setGroups lays the views of a batch out.
-func (m *Model) setGroups(b *Batch) {
-	n := m.batch
-	m.groups = append(m.groups[:0], vit.Group{Views: m.Globals * n,
-		Video: b.GlobalVideo, Audio: b.GlobalAudio})
-	if m.LocalsBoth && m.Locals > 0 {
-		m.groups = append(m.groups, vit.Group{Views: m.Locals * n,
-			Video: b.LocalVideo, Audio: b.LocalAudio})
-		return
-	}
-	if k := m.AudioLocals(); k > 0 {
-		m.groups = append(m.groups, vit.Group{Views: k * n, Audio: b.LocalAudio})
-	}
-	if k := m.VideoLocals(); k > 0 {
-		m.groups = append(m.groups, vit.Group{Views: k * n, Video: b.LocalVideo})
-	}
-}
-
-// Step computes the losses of a batch and sets the gradients of all parameters.
-// Dropout masks and directions depend on the seed and the step alone. It waits
-// for nothing.
-func (m *Model) Step(b *Batch, step int) {
-	m.regular.Draw(m.seed, step)
-	m.StepDrawn(b, step)
-}
-
-// SetDirections sets the directions (M, K), rows of unit length, for StepDrawn.
-func (m *Model) SetDirections(rows []float32) { m.regular.SetDirections(rows) }
-
-// StepDrawn is Step with the directions as they are.
-func (m *Model) StepDrawn(b *Batch, step int) {
-	if m.regular == nil {
-		panic("jepa: Step of a model that was made to embed only")
-	}
-	cx := &m.cx
-	cx.Train, cx.Step = true, step
-	m.arena.Release(0)
-	m.Params.ZeroGrads()
-	m.setGroups(b)
-	m.cache.CLSOnly = !m.KeepTokens
-	m.Encoder.Forward(cx, &m.cache, m.groups, vit.Keep)
-	dCLS := m.objective(cx, m.cache.CLS)
-	m.Encoder.Backward(cx, &m.cache, m.groups, dCLS, nil)
-	m.engine.SquaredNorm(m.report.gradSquare, m.Params.Grads)
-}
-
-// GradSquare returns the squared norm (1) of the gradients of the last Step.
-func (m *Model) GradSquare() engine.Tensor { return m.report.gradSquare }
-
-// Features is what the last Step made of its views, for online probes and
-// pictures. Valid until the next Step or Embed.
-type Features struct {
-	CLS     engine.Tensor // (V·B, D), rows as in the batch
-	Encoder *vit.Cache    // tokens by group, with KeepTokens: globals, then locals
-}
-
-// Features returns those of the last Step.
-func (m *Model) Features() Features {
-	return Features{CLS: m.cache.CLS, Encoder: &m.cache}
 }
 
 // Embedding holds what a view can be represented by.

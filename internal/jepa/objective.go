@@ -36,16 +36,16 @@ func newReport(e engine.Engine, tests, views, proj int) (report, error) {
 	return r, nil
 }
 
-// objective projects cls (V·B, D), computes the losses into the report and
-// returns the gradient of the total by cls, from the arena.
-func (m *Model) objective(cx *nn.Context, cls engine.Tensor) (dCLS engine.Tensor) {
+// objective projects cls (V·B, D), computes the losses into the report and sets
+// dCLS to the gradient of the total by cls.
+func (m *Model) objective(cx *nn.Context, dCLS, cls engine.Tensor) {
+	mark := cx.Arena.Mark()
 	z := cx.Arena.New(m.Views(), m.batch, m.Proj)
 	dz := cx.Arena.New(m.Views(), m.batch, m.Proj)
-	dCLS = cx.Arena.New(cls.Dim(0), cls.Dim(1))
 	m.project(cx, z, cls)
 	m.losses(cx, dz, z)
 	m.projectBackward(cx, dCLS, dz)
-	return dCLS
+	cx.Arena.Release(mark)
 }
 
 // project sets z (V, B, K) from cls (V·B, D). BatchNorm sees the rows of the

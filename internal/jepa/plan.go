@@ -19,7 +19,8 @@ type Plan struct {
 
 	// StepFLOPs is the work of one step (or of one Embed) in matrix products and
 	// attention by the convention of publications: recomputation not counted.
-	StepFLOPs int64
+	// AgainFLOPs is what Recompute and MicroBatch make a step compute once more.
+	StepFLOPs, AgainFLOPs int64
 
 	arena int // elements
 }
@@ -50,7 +51,17 @@ func PlanTraining(cfg Config, batch int) (Plan, error) {
 	}
 	p.Inputs = e.Counts.TotalBytes() - before
 	m.StepDrawn(b, 0)
-	return p.measured(m, e), nil
+	p = p.measured(m, e)
+	if cfg.Recompute || cfg.MicroBatch > 0 {
+		cfg.Recompute, cfg.MicroBatch = false, 0
+		plain, err := PlanTraining(cfg, batch)
+		if err != nil {
+			return Plan{}, err
+		}
+		p.AgainFLOPs = p.StepFLOPs - plain.StepFLOPs
+		p.StepFLOPs = plain.StepFLOPs
+	}
+	return p, nil
 }
 
 // PlanEmbedding counts embedding views views with both modalities at once.

@@ -1,0 +1,149 @@
+package jepa
+
+import (
+	"avjepa/internal/engine"
+	"avjepa/internal/rng"
+	"avjepa/internal/vit"
+)
+
+// Step computes the losses of a batch and sets the gradients of all parameters.
+// Dropout masks and directions depend on the seed and the step alone. It waits
+// for nothing.
+//
+// With a MicroBatch the encoder takes the clips part after part, twice: BatchNorm,
+// center and SIGReg need all projections before there is a gradient of any. The
+// first pass leaves the CLS of all views and keeps no activations but those of
+// the last part; projector, losses and the gradient of the CLS are those of the
+// whole batch; the second pass runs every other part again, with the same masks,
+// and backward from its rows of that gradient. So the gradients are the whole
+// batch's but for the order of the sums over clips, at the cost of one more
+// forward of all parts but one.
+func (m *Model) Step(b *Batch, step int) {
+	m.regular.Draw(m.seed, step)
+	m.StepDrawn(b, step)
+}
+
+// SetDirections sets the directions (M, K), rows of unit length, for StepDrawn.
+func (m *Model) SetDirections(rows []float32) { m.regular.SetDirections(rows) }
+
+// StepDrawn is Step with the directions as they are.
+func (m *Model) StepDrawn(b *Batch, step int) {
+	if m.regular == nil {
+		panic("jepa: Step of a model that was made to embed only")
+	}
+	m.cx.Train, m.cx.Step = true, step
+	m.arena.Release(0)
+	m.Params.ZeroGrads()
+	m.cache.CLSOnly = !m.KeepTokens
+	keep := vit.Keep
+	if m.Recompute {
+		keep = vit.KeepInputs
+	}
+	rows, d := m.Views()*m.batch, m.Config.Encoder.Width
+	m.cls = m.arena.New(rows, d)
+	dCLS := m.arena.New(rows, d)
+	mark, last := m.arena.Mark(), m.parts()-1
+	for i := range last {
+		m.encode(b, i, vit.Discard)
+		m.arena.Release(mark)
+	}
+	m.encode(b, last, keep)
+	m.objective(&m.cx, dCLS, m.cls)
+	m.encodeBackward(last, dCLS)
+	for i := range last {
+		m.arena.Release(mark)
+		m.encode(b, i, keep)
+		m.encodeBackward(i, dCLS)
+	}
+	m.engine.SquaredNorm(m.report.gradSquare, m.Params.Grads)
+}
+
+// parts returns the number of micro-batches of a step.
+func (m *Model) parts() int {
+	if m.MicroBatch == 0 {
+		return 1
+	}
+	return (m.batch + m.MicroBatch - 1) / m.MicroBatch
+}
+
+// clips returns the bounds lo…hi−1 of the clips of a part.
+func (m *Model) clips(part int) (lo, hi int) {
+	if m.MicroBatch == 0 {
+		return 0, m.batch
+	}
+	return part * m.MicroBatch, min((part+1)*m.MicroBatch, m.batch)
+}
+
+// encode runs the encoder over a part and sets its rows of the CLS.
+func (m *Model) encode(b *Batch, part int, k vit.Keeping) {
+	lo, hi := m.clips(part)
+	n := hi - lo
+	m.setGroups(b, lo, hi)
+	m.cx.Rows = rng.MaskRows{First: lo, Run: n, Stride: m.batch}
+	m.Encoder.Forward(&m.cx, &m.cache, m.groups, k)
+	for v := range m.Views() {
+		m.engine.Copy(clipsOf(m.cls, m.batch, v, lo, hi), m.cache.CLS.Slice(v*n, (v+1)*n))
+	}
+}
+
+// encodeBackward adds the gradients of the encoder from a part's rows of dCLS
+// (V·B, D), after encode of that part.
+func (m *Model) encodeBackward(part int, dCLS engine.Tensor) {
+	lo, hi := m.clips(part)
+	n := hi - lo
+	d := m.arena.New(m.Views()*n, dCLS.Dim(1))
+	for v := range m.Views() {
+		m.engine.Copy(d.Slice(v*n, (v+1)*n), clipsOf(dCLS, m.batch, v, lo, hi))
+	}
+	m.Encoder.Backward(&m.cx, &m.cache, m.groups, d, nil)
+}
+
+// setGroups lays the views of clips lo to hi−1 out.
+func (m *Model) setGroups(b *Batch, lo, hi int) {
+	m.groups = m.groups[:0]
+	var none engine.Tensor
+	m.addGroups(m.Globals, b.GlobalVideo, b.GlobalAudio, lo, hi)
+	if m.LocalsBoth {
+		m.addGroups(m.Locals, b.LocalVideo, b.LocalAudio, lo, hi)
+		return
+	}
+	m.addGroups(m.AudioLocals(), none, b.LocalAudio, lo, hi)
+	m.addGroups(m.VideoLocals(), b.LocalVideo, none, lo, hi)
+}
+
+// addGroups appends clips lo to hi−1 of a number of views with these inputs: one
+// group, or one a view when they are not all clips and so lie apart.
+func (m *Model) addGroups(views int, video, audio engine.Tensor, lo, hi int) {
+	if views > 0 && hi-lo == m.batch {
+		m.groups = append(m.groups, vit.Group{Views: views * m.batch, Video: video, Audio: audio})
+		return
+	}
+	for v := range views {
+		m.groups = append(m.groups, vit.Group{Views: hi - lo,
+			Video: clipsOf(video, m.batch, v, lo, hi), Audio: clipsOf(audio, m.batch, v, lo, hi)})
+	}
+}
+
+// clipsOf returns clips lo to hi−1 of a view, of a tensor whose first dimension is
+// view·batch + clip. Nothing has no clips.
+func clipsOf(t engine.Tensor, batch, view, lo, hi int) engine.Tensor {
+	if t.Nil() {
+		return t
+	}
+	return t.Slice(view*batch+lo, view*batch+hi)
+}
+
+// GradSquare returns the squared norm (1) of the gradients of the last Step.
+func (m *Model) GradSquare() engine.Tensor { return m.report.gradSquare }
+
+// Features is what the last Step made of its views, for online probes and
+// pictures. Valid until the next Step or Embed.
+type Features struct {
+	CLS     engine.Tensor // (V·B, D), rows as in the batch
+	Encoder *vit.Cache    // tokens by group, with KeepTokens: globals, then locals
+}
+
+// Features returns those of the last Step.
+func (m *Model) Features() Features {
+	return Features{CLS: m.cls, Encoder: &m.cache}
+}
