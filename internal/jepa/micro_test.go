@@ -41,7 +41,7 @@ func step(t *testing.T, e engine.Engine, cfg Config) (grads []float32, l Losses,
 // rounding of sums, with dropout, with and without recomputation.
 func TestMicroBatches(t *testing.T) {
 	golden.OnEngines(t, func(t *testing.T, e engine.Engine) {
-		tolerance := 2e-6 // of the norm of the gradients
+		tolerance := 1e-6 // of the norm of the gradients
 		if e.Info().Name == "ref" {
 			tolerance = 1e-12
 		}

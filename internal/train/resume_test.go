@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
@@ -33,6 +34,34 @@ func TestResume(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestResumeInParts is TestResume with the encoder taking 3 and 1 of 4 clips and
+// running blocks again, with dropout; the run is that of all clips at once, but
+// for rounding. Settings of memory may change when a run is resumed.
+func TestResumeInParts(t *testing.T) {
+	plain := newTrial(t)
+	plain.model.Encoder.Dropout, plain.model.Encoder.AttentionDropout = .2, .1
+	whole, cfg := plain.in("whole"), tinyConfig(20)
+	whole.model.MicroBatch, whole.model.Recompute = 3, true
+	whole.mustRun(cfg)
+	plain.mustRun(cfg)
+	for i, m := range whole.metrics() {
+		if want := plain.metrics()[i].Total; !(math.Abs(m.Total-want) <= 1e-3*want) {
+			t.Errorf("step %d: loss %g, %g for all clips at once", m.Step, m.Total, want)
+		}
+	}
+	parts := whole.in("parts")
+	cfg.StopAfter, cfg.Resume = 10, true
+	parts.mustRun(cfg)
+	parts.mustRun(cfg)
+	parts.same(whole, "10 + 10 and 20 steps in parts")
+
+	changed := plain.in("changed")
+	changed.mustRun(cfg)
+	changed.model.Recompute = true
+	changed.mustRun(cfg)
+	changed.same(plain, "recomputation from step 11 on")
 }
 
 // TestThreadsDoNotMatter holds a run on two threads, with two workers for views
