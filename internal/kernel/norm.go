@@ -14,11 +14,11 @@ func LayerNormRow(y, x, gain, bias []float32, eps float32) (mean, rstd float32) 
 	y, gain, bias = y[:d], gain[:d], bias[:d]
 	if d > 0 && isa >= AVX2 {
 		var stat [2]float32
-		run := layerNormAVX2
 		if isa == AVX512 {
-			run = layerNormAVX512
+			layerNormAVX512(&y[0], &x[0], &gain[0], &bias[0], d, 1/float32(d), eps, &stat[0])
+		} else {
+			layerNormAVX2(&y[0], &x[0], &gain[0], &bias[0], d, 1/float32(d), eps, &stat[0])
 		}
-		run(&y[0], &x[0], &gain[0], &bias[0], d, 1/float32(d), eps, &stat[0])
 		return stat[0], stat[1]
 	}
 	var sum, sq float64
@@ -53,12 +53,13 @@ func LayerNormBackwardRow(dx, dgain, dbias, dy, x, gain []float32, mean, rstd fl
 		if add {
 			adding = 1
 		}
-		run := layerNormBackwardAVX2
 		if isa == AVX512 {
-			run = layerNormBackwardAVX512
+			layerNormBackwardAVX512(&dx[0], &dgain[0], &dbias[0], &dy[0], &x[0], &gain[0], d,
+				1/float32(d), mean, rstd, adding)
+		} else {
+			layerNormBackwardAVX2(&dx[0], &dgain[0], &dbias[0], &dy[0], &x[0], &gain[0], d,
+				1/float32(d), mean, rstd, adding)
 		}
-		run(&dx[0], &dgain[0], &dbias[0], &dy[0], &x[0], &gain[0], d, 1/float32(d), mean, rstd,
-			adding)
 		return
 	}
 	var sumG, sumGX float64

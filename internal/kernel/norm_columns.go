@@ -11,17 +11,16 @@ func AddColumns(sum, x []float32, rows, ld int) {
 		return
 	}
 	_ = x[(rows-1)*ld+n-1]
-	w := whole(n)
-	if w > 0 {
-		columnSumAVX2(&sum[0], &x[0], w, rows, ld)
-	}
-	if w == n {
-		return
-	}
-	for r := 0; r < rows; r++ {
-		row := x[r*ld:][:n]
-		for c := w; c < n; c++ {
-			sum[c] += row[c]
+	switch isa {
+	case AVX512:
+		columnSumAVX512(&sum[0], &x[0], n, rows, ld)
+	case AVX2:
+		columnSumAVX2(&sum[0], &x[0], n, rows, ld)
+	default:
+		for r := 0; r < rows; r++ {
+			for c, v := range x[r*ld:][:n] {
+				sum[c] += v
+			}
 		}
 	}
 }
@@ -34,18 +33,17 @@ func AddColumnSquares(sum, x, mean []float32, rows, ld int) {
 	}
 	_ = x[(rows-1)*ld+n-1]
 	mean = mean[:n]
-	w := whole(n)
-	if w > 0 {
-		columnSquaresAVX2(&sum[0], &x[0], &mean[0], w, rows, ld)
-	}
-	if w == n {
-		return
-	}
-	for r := 0; r < rows; r++ {
-		row := x[r*ld:][:n]
-		for c := w; c < n; c++ {
-			d := row[c] - mean[c]
-			sum[c] += d * d
+	switch isa {
+	case AVX512:
+		columnSquaresAVX512(&sum[0], &x[0], &mean[0], n, rows, ld)
+	case AVX2:
+		columnSquaresAVX2(&sum[0], &x[0], &mean[0], n, rows, ld)
+	default:
+		for r := 0; r < rows; r++ {
+			for c, v := range x[r*ld:][:n] {
+				d := v - mean[c]
+				sum[c] += d * d
+			}
 		}
 	}
 }
@@ -58,17 +56,17 @@ func AddColumnProducts(dot, dy, x, mean []float32, rows, ld int) {
 	}
 	_, _ = x[(rows-1)*ld+n-1], dy[(rows-1)*ld+n-1]
 	mean = mean[:n]
-	w := whole(n)
-	if w > 0 {
-		columnProductsAVX2(&dot[0], &dy[0], &x[0], &mean[0], w, rows, ld)
-	}
-	if w == n {
-		return
-	}
-	for r := 0; r < rows; r++ {
-		xr, dr := x[r*ld:][:n], dy[r*ld:][:n]
-		for c := w; c < n; c++ {
-			dot[c] += dr[c] * (xr[c] - mean[c])
+	switch isa {
+	case AVX512:
+		columnProductsAVX512(&dot[0], &dy[0], &x[0], &mean[0], n, rows, ld)
+	case AVX2:
+		columnProductsAVX2(&dot[0], &dy[0], &x[0], &mean[0], n, rows, ld)
+	default:
+		for r := 0; r < rows; r++ {
+			d := dy[r*ld:][:n]
+			for c, v := range x[r*ld:][:n] {
+				dot[c] += d[c] * (v - mean[c])
+			}
 		}
 	}
 }
@@ -78,12 +76,16 @@ func AddColumnProducts(dot, dy, x, mean []float32, rows, ld int) {
 func NormColumnsRow(y, x, mean, a, b []float32) {
 	n := len(x)
 	y, mean, a, b = y[:n], mean[:n], a[:n], b[:n]
-	w := whole(n)
-	if w > 0 {
-		normColumnsAVX2(&y[0], &x[0], &mean[0], &a[0], &b[0], w)
-	}
-	for i := w; i < n; i++ {
-		y[i] = (x[i]-mean[i])*a[i] + b[i]
+	switch {
+	case n == 0:
+	case isa == AVX512:
+		normColumnsAVX512(&y[0], &x[0], &mean[0], &a[0], &b[0], n)
+	case isa == AVX2:
+		normColumnsAVX2(&y[0], &x[0], &mean[0], &a[0], &b[0], n)
+	default:
+		for i, v := range x {
+			y[i] = (v-mean[i])*a[i] + b[i]
+		}
 	}
 }
 
@@ -92,11 +94,15 @@ func NormColumnsRow(y, x, mean, a, b []float32) {
 func NormColumnsBackwardRow(dx, dy, x, mean, a, m, s []float32) {
 	n := len(x)
 	dx, dy, mean, a, m, s = dx[:n], dy[:n], mean[:n], a[:n], m[:n], s[:n]
-	w := whole(n)
-	if w > 0 {
-		normColumnsBackwardAVX2(&dx[0], &dy[0], &x[0], &mean[0], &a[0], &m[0], &s[0], w)
-	}
-	for i := w; i < n; i++ {
-		dx[i] = a[i] * (dy[i] - m[i] - (x[i]-mean[i])*s[i])
+	switch {
+	case n == 0:
+	case isa == AVX512:
+		normColumnsBackwardAVX512(&dx[0], &dy[0], &x[0], &mean[0], &a[0], &m[0], &s[0], n)
+	case isa == AVX2:
+		normColumnsBackwardAVX2(&dx[0], &dy[0], &x[0], &mean[0], &a[0], &m[0], &s[0], n)
+	default:
+		for i, v := range x {
+			dx[i] = a[i] * (dy[i] - m[i] - (v-mean[i])*s[i])
+		}
 	}
 }

@@ -74,26 +74,6 @@ func layerNormAVX2(y *float32, x *float32, gain *float32, bias *float32, n int, 
 //go:noescape
 func layerNormBackwardAVX2(dx *float32, dgain *float32, dbias *float32, dy *float32, x *float32, gain *float32, n int, inv float32, mean float32, rstd float32, add int)
 
-// dropoutAVX512 sets y = x·scale where the hash reaches threshold, else 0.
-//
-//go:noescape
-func dropoutAVX512(y *float32, x *float32, n int, k0 uint32, k1 uint32, threshold uint32, scale float32)
-
-// dropoutAddAVX512 sets y = x·scale + r where the hash reaches threshold, else r.
-//
-//go:noescape
-func dropoutAddAVX512(y *float32, x *float32, r *float32, n int, k0 uint32, k1 uint32, threshold uint32, scale float32)
-
-// layerNormAVX512 normalises one row; inv is 1/n, stat is set to mean and rstd.
-//
-//go:noescape
-func layerNormAVX512(y *float32, x *float32, gain *float32, bias *float32, n int, inv float32, eps float32, stat *float32)
-
-// layerNormBackwardAVX512 is the backward of one row; dx is added to if add is not 0.
-//
-//go:noescape
-func layerNormBackwardAVX512(dx *float32, dgain *float32, dbias *float32, dy *float32, x *float32, gain *float32, n int, inv float32, mean float32, rstd float32, add int)
-
 // columnSumAVX2 adds Σ_r x of n columns to sum.
 //
 //go:noescape
@@ -118,6 +98,51 @@ func normColumnsAVX2(y *float32, x *float32, mean *float32, a *float32, b *float
 //
 //go:noescape
 func normColumnsBackwardAVX2(dx *float32, dy *float32, x *float32, mean *float32, a *float32, m *float32, s *float32, n int)
+
+// dropoutAVX512 sets y = x·scale where the hash reaches threshold, else 0.
+//
+//go:noescape
+func dropoutAVX512(y *float32, x *float32, n int, k0 uint32, k1 uint32, threshold uint32, scale float32)
+
+// dropoutAddAVX512 sets y = x·scale + r where the hash reaches threshold, else r.
+//
+//go:noescape
+func dropoutAddAVX512(y *float32, x *float32, r *float32, n int, k0 uint32, k1 uint32, threshold uint32, scale float32)
+
+// layerNormAVX512 normalises one row; inv is 1/n, stat is set to mean and rstd.
+//
+//go:noescape
+func layerNormAVX512(y *float32, x *float32, gain *float32, bias *float32, n int, inv float32, eps float32, stat *float32)
+
+// layerNormBackwardAVX512 is the backward of one row; dx is added to if add is not 0.
+//
+//go:noescape
+func layerNormBackwardAVX512(dx *float32, dgain *float32, dbias *float32, dy *float32, x *float32, gain *float32, n int, inv float32, mean float32, rstd float32, add int)
+
+// columnSumAVX512 adds Σ_r x of n columns to sum.
+//
+//go:noescape
+func columnSumAVX512(sum *float32, x *float32, n int, rows int, ld int)
+
+// columnSquaresAVX512 adds Σ_r (x − mean)² of n columns to sum.
+//
+//go:noescape
+func columnSquaresAVX512(sum *float32, x *float32, mean *float32, n int, rows int, ld int)
+
+// columnProductsAVX512 adds Σ_r dy·(x − mean) of n columns to dot.
+//
+//go:noescape
+func columnProductsAVX512(dot *float32, dy *float32, x *float32, mean *float32, n int, rows int, ld int)
+
+// normColumnsAVX512 sets y = (x − mean)·a + b.
+//
+//go:noescape
+func normColumnsAVX512(y *float32, x *float32, mean *float32, a *float32, b *float32, n int)
+
+// normColumnsBackwardAVX512 sets dx = a·(dy − m − (x − mean)·s).
+//
+//go:noescape
+func normColumnsBackwardAVX512(dx *float32, dy *float32, x *float32, mean *float32, a *float32, m *float32, s *float32, n int)
 
 // adamwAVX2 takes one step; step is an AdamWStep.
 //

@@ -1257,7 +1257,7 @@ columnsEnd:
 	RET
 
 // func layerNormAVX2(y *float32, x *float32, gain *float32, bias *float32, n int, inv float32, eps float32, stat *float32)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·layerNormAVX2(SB), NOSPLIT, $0-56
 	MOVQ   y+0(FP), AX
 	MOVQ   x+8(FP), CX
@@ -1381,13 +1381,14 @@ lnSquaresEnd:
 	VPERMILPS    $0xb1, Y1, Y2
 	VADDPS       Y2, Y1, Y1
 	VBROADCASTSS eps+44(FP), Y2
-	VFMADD213PS  Y2, Y4, Y1
-	VSQRTPS      Y1, Y1
+	VFMADD213SS  X2, X4, X1
+	VSQRTSS      X1, X1, X1
 	VBROADCASTSS vec3f800000<>+0(SB), Y2
-	VDIVPS       Y1, Y2, Y1
+	VDIVSS       X1, X2, X1
 	MOVQ         stat+48(FP), DI
 	VMOVSS       X0, (DI)
 	VMOVSS       X1, 4(DI)
+	VBROADCASTSS X1, Y1
 	XORQ         DI, DI
 	MOVQ         DX, R8
 	SUBQ         $0x00000020, R8
@@ -1741,6 +1742,429 @@ lnbAddEnd:
 	VZEROUPPER
 	RET
 
+// func columnSumAVX2(sum *float32, x *float32, n int, rows int, ld int)
+// Requires: AVX
+TEXT ·columnSumAVX2(SB), NOSPLIT, $0-40
+	MOVQ sum+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ rows+24(FP), BX
+	MOVQ ld+32(FP), SI
+	SHLQ $0x02, SI
+
+columnSum4:
+	CMPQ    DX, $0x00000020
+	JLT     columnSum4End
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+	MOVQ    CX, DI
+	MOVQ    BX, R8
+
+columnSum4Row:
+	VADDPS  (DI), Y0, Y0
+	VADDPS  32(DI), Y1, Y1
+	VADDPS  64(DI), Y2, Y2
+	VADDPS  96(DI), Y3, Y3
+	ADDQ    SI, DI
+	DECQ    R8
+	JNE     columnSum4Row
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
+	ADDQ    $0x00000080, AX
+	ADDQ    $0x00000080, CX
+	SUBQ    $0x00000020, DX
+	JMP     columnSum4
+
+columnSum4End:
+columnSum1:
+	CMPQ    DX, $0x00000008
+	JLT     columnSum1End
+	VMOVUPS (AX), Y0
+	MOVQ    CX, DI
+	MOVQ    BX, R8
+
+columnSum1Row:
+	VADDPS  (DI), Y0, Y0
+	ADDQ    SI, DI
+	DECQ    R8
+	JNE     columnSum1Row
+	VMOVUPS Y0, (AX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	SUBQ    $0x00000008, DX
+	JMP     columnSum1
+
+columnSum1End:
+	TESTQ      DX, DX
+	JZ         columnSumEnd
+	LEAQ       vecFirstLanes<>+0(SB), DI
+	NEGQ       DX
+	VMOVDQU    32(DI)(DX*4), Y0
+	VMASKMOVPS (AX), Y0, Y1
+	MOVQ       BX, DX
+
+columnSumTailRow:
+	VMASKMOVPS (CX), Y0, Y2
+	VADDPS     Y2, Y1, Y1
+	ADDQ       SI, CX
+	DECQ       DX
+	JNE        columnSumTailRow
+	VMASKMOVPS Y1, Y0, (AX)
+
+columnSumEnd:
+	VZEROUPPER
+	RET
+
+// func columnSquaresAVX2(sum *float32, x *float32, mean *float32, n int, rows int, ld int)
+// Requires: AVX, FMA3
+TEXT ·columnSquaresAVX2(SB), NOSPLIT, $0-48
+	MOVQ sum+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ mean+16(FP), DX
+	MOVQ n+24(FP), BX
+	MOVQ rows+32(FP), SI
+	MOVQ ld+40(FP), DI
+	SHLQ $0x02, DI
+
+columnSquares4:
+	CMPQ    BX, $0x00000020
+	JLT     columnSquares4End
+	VMOVUPS (AX), Y0
+	VMOVUPS (DX), Y1
+	VMOVUPS 32(AX), Y2
+	VMOVUPS 32(DX), Y3
+	VMOVUPS 64(AX), Y4
+	VMOVUPS 64(DX), Y5
+	VMOVUPS 96(AX), Y6
+	VMOVUPS 96(DX), Y7
+	MOVQ    CX, R8
+	MOVQ    SI, R9
+
+columnSquares4Row:
+	VMOVUPS     (R8), Y8
+	VSUBPS      Y1, Y8, Y8
+	VFMADD231PS Y8, Y8, Y0
+	VMOVUPS     32(R8), Y8
+	VSUBPS      Y3, Y8, Y8
+	VFMADD231PS Y8, Y8, Y2
+	VMOVUPS     64(R8), Y8
+	VSUBPS      Y5, Y8, Y8
+	VFMADD231PS Y8, Y8, Y4
+	VMOVUPS     96(R8), Y8
+	VSUBPS      Y7, Y8, Y8
+	VFMADD231PS Y8, Y8, Y6
+	ADDQ        DI, R8
+	DECQ        R9
+	JNE         columnSquares4Row
+	VMOVUPS     Y0, (AX)
+	VMOVUPS     Y2, 32(AX)
+	VMOVUPS     Y4, 64(AX)
+	VMOVUPS     Y6, 96(AX)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, DX
+	ADDQ        $0x00000080, CX
+	SUBQ        $0x00000020, BX
+	JMP         columnSquares4
+
+columnSquares4End:
+columnSquares1:
+	CMPQ    BX, $0x00000008
+	JLT     columnSquares1End
+	VMOVUPS (AX), Y0
+	VMOVUPS (DX), Y1
+	MOVQ    CX, R8
+	MOVQ    SI, R9
+
+columnSquares1Row:
+	VMOVUPS     (R8), Y2
+	VSUBPS      Y1, Y2, Y2
+	VFMADD231PS Y2, Y2, Y0
+	ADDQ        DI, R8
+	DECQ        R9
+	JNE         columnSquares1Row
+	VMOVUPS     Y0, (AX)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000020, CX
+	SUBQ        $0x00000008, BX
+	JMP         columnSquares1
+
+columnSquares1End:
+	TESTQ      BX, BX
+	JZ         columnSquaresEnd
+	LEAQ       vecFirstLanes<>+0(SB), R8
+	NEGQ       BX
+	VMOVDQU    32(R8)(BX*4), Y0
+	VMASKMOVPS (AX), Y0, Y1
+	VMASKMOVPS (DX), Y0, Y2
+	MOVQ       SI, DX
+
+columnSquaresTailRow:
+	VMASKMOVPS  (CX), Y0, Y3
+	VSUBPS      Y2, Y3, Y3
+	VFMADD231PS Y3, Y3, Y1
+	ADDQ        DI, CX
+	DECQ        DX
+	JNE         columnSquaresTailRow
+	VMASKMOVPS  Y1, Y0, (AX)
+
+columnSquaresEnd:
+	VZEROUPPER
+	RET
+
+// func columnProductsAVX2(dot *float32, dy *float32, x *float32, mean *float32, n int, rows int, ld int)
+// Requires: AVX, FMA3
+TEXT ·columnProductsAVX2(SB), NOSPLIT, $0-56
+	MOVQ dot+0(FP), AX
+	MOVQ dy+8(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ mean+24(FP), BX
+	MOVQ n+32(FP), SI
+	MOVQ rows+40(FP), DI
+	MOVQ ld+48(FP), R8
+	SHLQ $0x02, R8
+
+columnProducts4:
+	CMPQ    SI, $0x00000020
+	JLT     columnProducts4End
+	VMOVUPS (AX), Y0
+	VMOVUPS (BX), Y1
+	VMOVUPS 32(AX), Y2
+	VMOVUPS 32(BX), Y3
+	VMOVUPS 64(AX), Y4
+	VMOVUPS 64(BX), Y5
+	VMOVUPS 96(AX), Y6
+	VMOVUPS 96(BX), Y7
+	MOVQ    CX, R9
+	MOVQ    DX, R10
+	MOVQ    DI, R11
+
+columnProducts4Row:
+	VMOVUPS     (R10), Y8
+	VSUBPS      Y1, Y8, Y8
+	VFMADD231PS (R9), Y8, Y0
+	VMOVUPS     32(R10), Y8
+	VSUBPS      Y3, Y8, Y8
+	VFMADD231PS 32(R9), Y8, Y2
+	VMOVUPS     64(R10), Y8
+	VSUBPS      Y5, Y8, Y8
+	VFMADD231PS 64(R9), Y8, Y4
+	VMOVUPS     96(R10), Y8
+	VSUBPS      Y7, Y8, Y8
+	VFMADD231PS 96(R9), Y8, Y6
+	ADDQ        R8, R9
+	ADDQ        R8, R10
+	DECQ        R11
+	JNE         columnProducts4Row
+	VMOVUPS     Y0, (AX)
+	VMOVUPS     Y2, 32(AX)
+	VMOVUPS     Y4, 64(AX)
+	VMOVUPS     Y6, 96(AX)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, BX
+	ADDQ        $0x00000080, CX
+	ADDQ        $0x00000080, DX
+	SUBQ        $0x00000020, SI
+	JMP         columnProducts4
+
+columnProducts4End:
+columnProducts1:
+	CMPQ    SI, $0x00000008
+	JLT     columnProducts1End
+	VMOVUPS (AX), Y0
+	VMOVUPS (BX), Y1
+	MOVQ    CX, R9
+	MOVQ    DX, R10
+	MOVQ    DI, R11
+
+columnProducts1Row:
+	VMOVUPS     (R10), Y2
+	VSUBPS      Y1, Y2, Y2
+	VFMADD231PS (R9), Y2, Y0
+	ADDQ        R8, R9
+	ADDQ        R8, R10
+	DECQ        R11
+	JNE         columnProducts1Row
+	VMOVUPS     Y0, (AX)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, BX
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000020, DX
+	SUBQ        $0x00000008, SI
+	JMP         columnProducts1
+
+columnProducts1End:
+	TESTQ      SI, SI
+	JZ         columnProductsEnd
+	LEAQ       vecFirstLanes<>+0(SB), R9
+	NEGQ       SI
+	VMOVDQU    32(R9)(SI*4), Y0
+	VMASKMOVPS (AX), Y0, Y1
+	VMASKMOVPS (BX), Y0, Y2
+	MOVQ       DX, DX
+	MOVQ       DI, BX
+
+columnProductsTailRow:
+	VMASKMOVPS  (DX), Y0, Y3
+	VSUBPS      Y2, Y3, Y3
+	VMASKMOVPS  (CX), Y0, Y4
+	VFMADD231PS Y4, Y3, Y1
+	ADDQ        R8, CX
+	ADDQ        R8, DX
+	DECQ        BX
+	JNE         columnProductsTailRow
+	VMASKMOVPS  Y1, Y0, (AX)
+
+columnProductsEnd:
+	VZEROUPPER
+	RET
+
+// func normColumnsAVX2(y *float32, x *float32, mean *float32, a *float32, b *float32, n int)
+// Requires: AVX, FMA3
+TEXT ·normColumnsAVX2(SB), NOSPLIT, $0-48
+	MOVQ y+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ mean+16(FP), DX
+	MOVQ n+40(FP), BX
+	MOVQ a+24(FP), SI
+	MOVQ b+32(FP), DI
+	XORQ R8, R8
+	MOVQ BX, R9
+	SUBQ $0x00000010, R9
+	CMPQ R8, R9
+	JGT  normColumnsBlocksEnd
+
+normColumnsBlocks:
+	VMOVUPS     (CX)(R8*4), Y0
+	VSUBPS      (DX)(R8*4), Y0, Y0
+	VMOVUPS     (DI)(R8*4), Y1
+	VFMADD231PS (SI)(R8*4), Y0, Y1
+	VMOVUPS     Y1, (AX)(R8*4)
+	VMOVUPS     32(CX)(R8*4), Y0
+	VSUBPS      32(DX)(R8*4), Y0, Y0
+	VMOVUPS     32(DI)(R8*4), Y1
+	VFMADD231PS 32(SI)(R8*4), Y0, Y1
+	VMOVUPS     Y1, 32(AX)(R8*4)
+	ADDQ        $0x00000010, R8
+	CMPQ        R8, R9
+	JLE         normColumnsBlocks
+
+normColumnsBlocksEnd:
+	MOVQ BX, R9
+	SUBQ $0x00000008, R9
+	CMPQ R8, R9
+	JGT  normColumnsRegistersEnd
+
+normColumnsRegisters:
+	VMOVUPS     (CX)(R8*4), Y0
+	VSUBPS      (DX)(R8*4), Y0, Y0
+	VMOVUPS     (DI)(R8*4), Y1
+	VFMADD231PS (SI)(R8*4), Y0, Y1
+	VMOVUPS     Y1, (AX)(R8*4)
+	ADDQ        $0x00000008, R8
+	CMPQ        R8, R9
+	JLE         normColumnsRegisters
+
+normColumnsRegistersEnd:
+	MOVQ        BX, R9
+	SUBQ        R8, R9
+	JZ          normColumnsEnd
+	LEAQ        vecFirstLanes<>+0(SB), BX
+	NEGQ        R9
+	VMOVDQU     32(BX)(R9*4), Y0
+	VMASKMOVPS  (CX)(R8*4), Y0, Y1
+	VMASKMOVPS  (DX)(R8*4), Y0, Y2
+	VSUBPS      Y2, Y1, Y1
+	VMASKMOVPS  (DI)(R8*4), Y0, Y2
+	VMASKMOVPS  (SI)(R8*4), Y0, Y3
+	VFMADD231PS Y3, Y1, Y2
+	VMASKMOVPS  Y2, Y0, (AX)(R8*4)
+
+normColumnsEnd:
+	VZEROUPPER
+	RET
+
+// func normColumnsBackwardAVX2(dx *float32, dy *float32, x *float32, mean *float32, a *float32, m *float32, s *float32, n int)
+// Requires: AVX, FMA3
+TEXT ·normColumnsBackwardAVX2(SB), NOSPLIT, $0-64
+	MOVQ dx+0(FP), AX
+	MOVQ dy+8(FP), CX
+	MOVQ m+40(FP), DX
+	MOVQ s+48(FP), BX
+	MOVQ x+16(FP), SI
+	MOVQ mean+24(FP), DI
+	MOVQ a+32(FP), R8
+	MOVQ n+56(FP), R9
+	XORQ R10, R10
+	MOVQ R9, R11
+	SUBQ $0x00000010, R11
+	CMPQ R10, R11
+	JGT  normColumnsBackwardBlocksEnd
+
+normColumnsBackwardBlocks:
+	VMOVUPS      (SI)(R10*4), Y0
+	VSUBPS       (DI)(R10*4), Y0, Y0
+	VMOVUPS      (CX)(R10*4), Y1
+	VSUBPS       (DX)(R10*4), Y1, Y1
+	VFNMADD231PS (BX)(R10*4), Y0, Y1
+	VMULPS       (R8)(R10*4), Y1, Y1
+	VMOVUPS      Y1, (AX)(R10*4)
+	VMOVUPS      32(SI)(R10*4), Y0
+	VSUBPS       32(DI)(R10*4), Y0, Y0
+	VMOVUPS      32(CX)(R10*4), Y1
+	VSUBPS       32(DX)(R10*4), Y1, Y1
+	VFNMADD231PS 32(BX)(R10*4), Y0, Y1
+	VMULPS       32(R8)(R10*4), Y1, Y1
+	VMOVUPS      Y1, 32(AX)(R10*4)
+	ADDQ         $0x00000010, R10
+	CMPQ         R10, R11
+	JLE          normColumnsBackwardBlocks
+
+normColumnsBackwardBlocksEnd:
+	MOVQ R9, R11
+	SUBQ $0x00000008, R11
+	CMPQ R10, R11
+	JGT  normColumnsBackwardRegistersEnd
+
+normColumnsBackwardRegisters:
+	VMOVUPS      (SI)(R10*4), Y0
+	VSUBPS       (DI)(R10*4), Y0, Y0
+	VMOVUPS      (CX)(R10*4), Y1
+	VSUBPS       (DX)(R10*4), Y1, Y1
+	VFNMADD231PS (BX)(R10*4), Y0, Y1
+	VMULPS       (R8)(R10*4), Y1, Y1
+	VMOVUPS      Y1, (AX)(R10*4)
+	ADDQ         $0x00000008, R10
+	CMPQ         R10, R11
+	JLE          normColumnsBackwardRegisters
+
+normColumnsBackwardRegistersEnd:
+	MOVQ         R9, R11
+	SUBQ         R10, R11
+	JZ           normColumnsBackwardEnd
+	LEAQ         vecFirstLanes<>+0(SB), R9
+	NEGQ         R11
+	VMOVDQU      32(R9)(R11*4), Y0
+	VMASKMOVPS   (SI)(R10*4), Y0, Y1
+	VMASKMOVPS   (DI)(R10*4), Y0, Y2
+	VSUBPS       Y2, Y1, Y1
+	VMASKMOVPS   (CX)(R10*4), Y0, Y2
+	VMASKMOVPS   (DX)(R10*4), Y0, Y3
+	VSUBPS       Y3, Y2, Y2
+	VMASKMOVPS   (BX)(R10*4), Y0, Y3
+	VFNMADD231PS Y3, Y1, Y2
+	VMASKMOVPS   (R8)(R10*4), Y0, Y1
+	VMULPS       Y1, Y2, Y2
+	VMASKMOVPS   Y2, Y0, (AX)(R10*4)
+
+normColumnsBackwardEnd:
+	VZEROUPPER
+	RET
+
 // func dropoutAVX512(y *float32, x *float32, n int, k0 uint32, k1 uint32, threshold uint32, scale float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·dropoutAVX512(SB), NOSPLIT, $0-40
@@ -2034,7 +2458,7 @@ columnsEnd:
 	RET
 
 // func layerNormAVX512(y *float32, x *float32, gain *float32, bias *float32, n int, inv float32, eps float32, stat *float32)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, FMA3
 TEXT ·layerNormAVX512(SB), NOSPLIT, $0-56
 	MOVQ   y+0(FP), AX
 	MOVQ   x+8(FP), CX
@@ -2164,13 +2588,14 @@ lnSquaresEnd:
 	VADDPS        Y1, Y2, Y2
 	VBROADCASTSS  X2, Z1
 	VBROADCASTSS  eps+44(FP), Z2
-	VFMADD213PS   Z2, Z4, Z1
-	VSQRTPS       Z1, Z1
+	VFMADD213SS   X2, X4, X1
+	VSQRTSS       X1, X1, X1
 	VBROADCASTSS  vec3f800000<>+0(SB), Z2
-	VDIVPS        Z1, Z2, Z1
+	VDIVSS        X1, X2, X1
 	MOVQ          stat+48(FP), DI
 	VMOVSS        X0, (DI)
 	VMOVSS        X1, 4(DI)
+	VBROADCASTSS  X1, Z1
 	XORQ          DI, DI
 	MOVQ          DX, R8
 	SUBQ          $0x00000040, R8
@@ -2530,9 +2955,9 @@ lnbAddEnd:
 	VZEROUPPER
 	RET
 
-// func columnSumAVX2(sum *float32, x *float32, n int, rows int, ld int)
-// Requires: AVX
-TEXT ·columnSumAVX2(SB), NOSPLIT, $0-40
+// func columnSumAVX512(sum *float32, x *float32, n int, rows int, ld int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·columnSumAVX512(SB), NOSPLIT, $0-40
 	MOVQ sum+0(FP), AX
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
@@ -2541,58 +2966,75 @@ TEXT ·columnSumAVX2(SB), NOSPLIT, $0-40
 	SHLQ $0x02, SI
 
 columnSum4:
-	CMPQ    DX, $0x00000020
+	CMPQ    DX, $0x00000040
 	JLT     columnSum4End
-	VMOVUPS (AX), Y0
-	VMOVUPS 32(AX), Y1
-	VMOVUPS 64(AX), Y2
-	VMOVUPS 96(AX), Y3
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS 192(AX), Z3
 	MOVQ    CX, DI
 	MOVQ    BX, R8
 
 columnSum4Row:
-	VADDPS  (DI), Y0, Y0
-	VADDPS  32(DI), Y1, Y1
-	VADDPS  64(DI), Y2, Y2
-	VADDPS  96(DI), Y3, Y3
+	VADDPS  (DI), Z0, Z0
+	VADDPS  64(DI), Z1, Z1
+	VADDPS  128(DI), Z2, Z2
+	VADDPS  192(DI), Z3, Z3
 	ADDQ    SI, DI
 	DECQ    R8
 	JNE     columnSum4Row
-	VMOVUPS Y0, (AX)
-	VMOVUPS Y1, 32(AX)
-	VMOVUPS Y2, 64(AX)
-	VMOVUPS Y3, 96(AX)
-	ADDQ    $0x00000080, AX
-	ADDQ    $0x00000080, CX
-	SUBQ    $0x00000020, DX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, 192(AX)
+	ADDQ    $0x00000100, AX
+	ADDQ    $0x00000100, CX
+	SUBQ    $0x00000040, DX
 	JMP     columnSum4
 
 columnSum4End:
 columnSum1:
-	CMPQ    DX, $0x00000008
+	CMPQ    DX, $0x00000010
 	JLT     columnSum1End
-	VMOVUPS (AX), Y0
+	VMOVUPS (AX), Z0
 	MOVQ    CX, DI
 	MOVQ    BX, R8
 
 columnSum1Row:
-	VADDPS  (DI), Y0, Y0
+	VADDPS  (DI), Z0, Z0
 	ADDQ    SI, DI
 	DECQ    R8
 	JNE     columnSum1Row
-	VMOVUPS Y0, (AX)
-	ADDQ    $0x00000020, AX
-	ADDQ    $0x00000020, CX
-	SUBQ    $0x00000008, DX
+	VMOVUPS Z0, (AX)
+	ADDQ    $0x00000040, AX
+	ADDQ    $0x00000040, CX
+	SUBQ    $0x00000010, DX
 	JMP     columnSum1
 
 columnSum1End:
+	TESTQ     DX, DX
+	JZ        columnSumEnd
+	MOVQ      $-1, DI
+	BZHIQ     DX, DI, DI
+	KMOVW     DI, K1
+	VMOVUPS.Z (AX), K1, Z0
+	MOVQ      BX, DX
+
+columnSumTailRow:
+	VMOVUPS.Z (CX), K1, Z1
+	VADDPS    Z1, Z0, Z0
+	ADDQ      SI, CX
+	DECQ      DX
+	JNE       columnSumTailRow
+	VMOVUPS   Z0, K1, (AX)
+
+columnSumEnd:
 	VZEROUPPER
 	RET
 
-// func columnSquaresAVX2(sum *float32, x *float32, mean *float32, n int, rows int, ld int)
-// Requires: AVX, FMA3
-TEXT ·columnSquaresAVX2(SB), NOSPLIT, $0-48
+// func columnSquaresAVX512(sum *float32, x *float32, mean *float32, n int, rows int, ld int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·columnSquaresAVX512(SB), NOSPLIT, $0-48
 	MOVQ sum+0(FP), AX
 	MOVQ x+8(FP), CX
 	MOVQ mean+16(FP), DX
@@ -2602,75 +3044,94 @@ TEXT ·columnSquaresAVX2(SB), NOSPLIT, $0-48
 	SHLQ $0x02, DI
 
 columnSquares4:
-	CMPQ    BX, $0x00000020
+	CMPQ    BX, $0x00000040
 	JLT     columnSquares4End
-	VMOVUPS (AX), Y0
-	VMOVUPS (DX), Y1
-	VMOVUPS 32(AX), Y2
-	VMOVUPS 32(DX), Y3
-	VMOVUPS 64(AX), Y4
-	VMOVUPS 64(DX), Y5
-	VMOVUPS 96(AX), Y6
-	VMOVUPS 96(DX), Y7
+	VMOVUPS (AX), Z0
+	VMOVUPS (DX), Z1
+	VMOVUPS 64(AX), Z2
+	VMOVUPS 64(DX), Z3
+	VMOVUPS 128(AX), Z4
+	VMOVUPS 128(DX), Z5
+	VMOVUPS 192(AX), Z6
+	VMOVUPS 192(DX), Z7
 	MOVQ    CX, R8
 	MOVQ    SI, R9
 
 columnSquares4Row:
-	VMOVUPS     (R8), Y8
-	VSUBPS      Y1, Y8, Y8
-	VFMADD231PS Y8, Y8, Y0
-	VMOVUPS     32(R8), Y8
-	VSUBPS      Y3, Y8, Y8
-	VFMADD231PS Y8, Y8, Y2
-	VMOVUPS     64(R8), Y8
-	VSUBPS      Y5, Y8, Y8
-	VFMADD231PS Y8, Y8, Y4
-	VMOVUPS     96(R8), Y8
-	VSUBPS      Y7, Y8, Y8
-	VFMADD231PS Y8, Y8, Y6
+	VMOVUPS     (R8), Z8
+	VSUBPS      Z1, Z8, Z8
+	VFMADD231PS Z8, Z8, Z0
+	VMOVUPS     64(R8), Z8
+	VSUBPS      Z3, Z8, Z8
+	VFMADD231PS Z8, Z8, Z2
+	VMOVUPS     128(R8), Z8
+	VSUBPS      Z5, Z8, Z8
+	VFMADD231PS Z8, Z8, Z4
+	VMOVUPS     192(R8), Z8
+	VSUBPS      Z7, Z8, Z8
+	VFMADD231PS Z8, Z8, Z6
 	ADDQ        DI, R8
 	DECQ        R9
 	JNE         columnSquares4Row
-	VMOVUPS     Y0, (AX)
-	VMOVUPS     Y2, 32(AX)
-	VMOVUPS     Y4, 64(AX)
-	VMOVUPS     Y6, 96(AX)
-	ADDQ        $0x00000080, AX
-	ADDQ        $0x00000080, DX
-	ADDQ        $0x00000080, CX
-	SUBQ        $0x00000020, BX
+	VMOVUPS     Z0, (AX)
+	VMOVUPS     Z2, 64(AX)
+	VMOVUPS     Z4, 128(AX)
+	VMOVUPS     Z6, 192(AX)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, DX
+	ADDQ        $0x00000100, CX
+	SUBQ        $0x00000040, BX
 	JMP         columnSquares4
 
 columnSquares4End:
 columnSquares1:
-	CMPQ    BX, $0x00000008
+	CMPQ    BX, $0x00000010
 	JLT     columnSquares1End
-	VMOVUPS (AX), Y0
-	VMOVUPS (DX), Y1
+	VMOVUPS (AX), Z0
+	VMOVUPS (DX), Z1
 	MOVQ    CX, R8
 	MOVQ    SI, R9
 
 columnSquares1Row:
-	VMOVUPS     (R8), Y2
-	VSUBPS      Y1, Y2, Y2
-	VFMADD231PS Y2, Y2, Y0
+	VMOVUPS     (R8), Z2
+	VSUBPS      Z1, Z2, Z2
+	VFMADD231PS Z2, Z2, Z0
 	ADDQ        DI, R8
 	DECQ        R9
 	JNE         columnSquares1Row
-	VMOVUPS     Y0, (AX)
-	ADDQ        $0x00000020, AX
-	ADDQ        $0x00000020, DX
-	ADDQ        $0x00000020, CX
-	SUBQ        $0x00000008, BX
+	VMOVUPS     Z0, (AX)
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, DX
+	ADDQ        $0x00000040, CX
+	SUBQ        $0x00000010, BX
 	JMP         columnSquares1
 
 columnSquares1End:
+	TESTQ     BX, BX
+	JZ        columnSquaresEnd
+	MOVQ      $-1, R8
+	BZHIQ     BX, R8, R8
+	KMOVW     R8, K1
+	VMOVUPS.Z (AX), K1, Z0
+	VMOVUPS.Z (DX), K1, Z1
+	MOVQ      SI, DX
+
+columnSquaresTailRow:
+	VMOVUPS.Z   (CX), K1, Z2
+	VSUBPS      Z1, Z2, Z2
+	VFMADD231PS Z2, Z2, Z0
+	ADDQ        DI, CX
+	DECQ        DX
+	JNE         columnSquaresTailRow
+	VMOVUPS     Z0, K1, (AX)
+
+columnSquaresEnd:
 	VZEROUPPER
 	RET
 
-// func columnProductsAVX2(dot *float32, dy *float32, x *float32, mean *float32, n int, rows int, ld int)
-// Requires: AVX, FMA3
-TEXT ·columnProductsAVX2(SB), NOSPLIT, $0-56
+// func columnProductsAVX512(dot *float32, dy *float32, x *float32, mean *float32, n int, rows int, ld int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·columnProductsAVX512(SB), NOSPLIT, $0-56
 	MOVQ dot+0(FP), AX
 	MOVQ dy+8(FP), CX
 	MOVQ x+16(FP), DX
@@ -2681,81 +3142,103 @@ TEXT ·columnProductsAVX2(SB), NOSPLIT, $0-56
 	SHLQ $0x02, R8
 
 columnProducts4:
-	CMPQ    SI, $0x00000020
+	CMPQ    SI, $0x00000040
 	JLT     columnProducts4End
-	VMOVUPS (AX), Y0
-	VMOVUPS (BX), Y1
-	VMOVUPS 32(AX), Y2
-	VMOVUPS 32(BX), Y3
-	VMOVUPS 64(AX), Y4
-	VMOVUPS 64(BX), Y5
-	VMOVUPS 96(AX), Y6
-	VMOVUPS 96(BX), Y7
+	VMOVUPS (AX), Z0
+	VMOVUPS (BX), Z1
+	VMOVUPS 64(AX), Z2
+	VMOVUPS 64(BX), Z3
+	VMOVUPS 128(AX), Z4
+	VMOVUPS 128(BX), Z5
+	VMOVUPS 192(AX), Z6
+	VMOVUPS 192(BX), Z7
 	MOVQ    CX, R9
 	MOVQ    DX, R10
 	MOVQ    DI, R11
 
 columnProducts4Row:
-	VMOVUPS     (R10), Y8
-	VSUBPS      Y1, Y8, Y8
-	VFMADD231PS (R9), Y8, Y0
-	VMOVUPS     32(R10), Y8
-	VSUBPS      Y3, Y8, Y8
-	VFMADD231PS 32(R9), Y8, Y2
-	VMOVUPS     64(R10), Y8
-	VSUBPS      Y5, Y8, Y8
-	VFMADD231PS 64(R9), Y8, Y4
-	VMOVUPS     96(R10), Y8
-	VSUBPS      Y7, Y8, Y8
-	VFMADD231PS 96(R9), Y8, Y6
+	VMOVUPS     (R10), Z8
+	VSUBPS      Z1, Z8, Z8
+	VFMADD231PS (R9), Z8, Z0
+	VMOVUPS     64(R10), Z8
+	VSUBPS      Z3, Z8, Z8
+	VFMADD231PS 64(R9), Z8, Z2
+	VMOVUPS     128(R10), Z8
+	VSUBPS      Z5, Z8, Z8
+	VFMADD231PS 128(R9), Z8, Z4
+	VMOVUPS     192(R10), Z8
+	VSUBPS      Z7, Z8, Z8
+	VFMADD231PS 192(R9), Z8, Z6
 	ADDQ        R8, R9
 	ADDQ        R8, R10
 	DECQ        R11
 	JNE         columnProducts4Row
-	VMOVUPS     Y0, (AX)
-	VMOVUPS     Y2, 32(AX)
-	VMOVUPS     Y4, 64(AX)
-	VMOVUPS     Y6, 96(AX)
-	ADDQ        $0x00000080, AX
-	ADDQ        $0x00000080, BX
-	ADDQ        $0x00000080, CX
-	ADDQ        $0x00000080, DX
-	SUBQ        $0x00000020, SI
+	VMOVUPS     Z0, (AX)
+	VMOVUPS     Z2, 64(AX)
+	VMOVUPS     Z4, 128(AX)
+	VMOVUPS     Z6, 192(AX)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, BX
+	ADDQ        $0x00000100, CX
+	ADDQ        $0x00000100, DX
+	SUBQ        $0x00000040, SI
 	JMP         columnProducts4
 
 columnProducts4End:
 columnProducts1:
-	CMPQ    SI, $0x00000008
+	CMPQ    SI, $0x00000010
 	JLT     columnProducts1End
-	VMOVUPS (AX), Y0
-	VMOVUPS (BX), Y1
+	VMOVUPS (AX), Z0
+	VMOVUPS (BX), Z1
 	MOVQ    CX, R9
 	MOVQ    DX, R10
 	MOVQ    DI, R11
 
 columnProducts1Row:
-	VMOVUPS     (R10), Y2
-	VSUBPS      Y1, Y2, Y2
-	VFMADD231PS (R9), Y2, Y0
+	VMOVUPS     (R10), Z2
+	VSUBPS      Z1, Z2, Z2
+	VFMADD231PS (R9), Z2, Z0
 	ADDQ        R8, R9
 	ADDQ        R8, R10
 	DECQ        R11
 	JNE         columnProducts1Row
-	VMOVUPS     Y0, (AX)
-	ADDQ        $0x00000020, AX
-	ADDQ        $0x00000020, BX
-	ADDQ        $0x00000020, CX
-	ADDQ        $0x00000020, DX
-	SUBQ        $0x00000008, SI
+	VMOVUPS     Z0, (AX)
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, BX
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000040, DX
+	SUBQ        $0x00000010, SI
 	JMP         columnProducts1
 
 columnProducts1End:
+	TESTQ     SI, SI
+	JZ        columnProductsEnd
+	MOVQ      $-1, R9
+	BZHIQ     SI, R9, R9
+	KMOVW     R9, K1
+	VMOVUPS.Z (AX), K1, Z0
+	VMOVUPS.Z (BX), K1, Z1
+	MOVQ      DX, DX
+	MOVQ      DI, BX
+
+columnProductsTailRow:
+	VMOVUPS.Z   (DX), K1, Z2
+	VSUBPS      Z1, Z2, Z2
+	VMOVUPS.Z   (CX), K1, Z3
+	VFMADD231PS Z3, Z2, Z0
+	ADDQ        R8, CX
+	ADDQ        R8, DX
+	DECQ        BX
+	JNE         columnProductsTailRow
+	VMOVUPS     Z0, K1, (AX)
+
+columnProductsEnd:
 	VZEROUPPER
 	RET
 
-// func normColumnsAVX2(y *float32, x *float32, mean *float32, a *float32, b *float32, n int)
-// Requires: AVX, FMA3
-TEXT ·normColumnsAVX2(SB), NOSPLIT, $0-48
+// func normColumnsAVX512(y *float32, x *float32, mean *float32, a *float32, b *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·normColumnsAVX512(SB), NOSPLIT, $0-48
 	MOVQ y+0(FP), AX
 	MOVQ x+8(FP), CX
 	MOVQ mean+16(FP), DX
@@ -2764,42 +3247,63 @@ TEXT ·normColumnsAVX2(SB), NOSPLIT, $0-48
 	MOVQ b+32(FP), DI
 	XORQ R8, R8
 	MOVQ BX, R9
-	SUBQ $0x00000010, R9
+	SUBQ $0x00000020, R9
+	CMPQ R8, R9
+	JGT  normColumnsBlocksEnd
 
 normColumnsBlocks:
+	VMOVUPS     (CX)(R8*4), Z0
+	VSUBPS      (DX)(R8*4), Z0, Z0
+	VMOVUPS     (DI)(R8*4), Z1
+	VFMADD231PS (SI)(R8*4), Z0, Z1
+	VMOVUPS     Z1, (AX)(R8*4)
+	VMOVUPS     64(CX)(R8*4), Z0
+	VSUBPS      64(DX)(R8*4), Z0, Z0
+	VMOVUPS     64(DI)(R8*4), Z1
+	VFMADD231PS 64(SI)(R8*4), Z0, Z1
+	VMOVUPS     Z1, 64(AX)(R8*4)
+	ADDQ        $0x00000020, R8
 	CMPQ        R8, R9
-	JGT         normColumnsTail
-	VMOVUPS     (CX)(R8*4), Y0
-	VSUBPS      (DX)(R8*4), Y0, Y0
-	VMOVUPS     (DI)(R8*4), Y1
-	VFMADD231PS (SI)(R8*4), Y0, Y1
-	VMOVUPS     Y1, (AX)(R8*4)
-	VMOVUPS     32(CX)(R8*4), Y0
-	VSUBPS      32(DX)(R8*4), Y0, Y0
-	VMOVUPS     32(DI)(R8*4), Y1
-	VFMADD231PS 32(SI)(R8*4), Y0, Y1
-	VMOVUPS     Y1, 32(AX)(R8*4)
-	ADDQ        $0x00000010, R8
-	JMP         normColumnsBlocks
+	JLE         normColumnsBlocks
 
-normColumnsTail:
-	CMPQ        R8, BX
-	JGE         normColumnsEnd
-	VMOVUPS     (CX)(R8*4), Y0
-	VSUBPS      (DX)(R8*4), Y0, Y0
-	VMOVUPS     (DI)(R8*4), Y1
-	VFMADD231PS (SI)(R8*4), Y0, Y1
-	VMOVUPS     Y1, (AX)(R8*4)
-	ADDQ        $0x00000008, R8
-	JMP         normColumnsTail
+normColumnsBlocksEnd:
+	MOVQ BX, R9
+	SUBQ $0x00000010, R9
+	CMPQ R8, R9
+	JGT  normColumnsRegistersEnd
+
+normColumnsRegisters:
+	VMOVUPS     (CX)(R8*4), Z0
+	VSUBPS      (DX)(R8*4), Z0, Z0
+	VMOVUPS     (DI)(R8*4), Z1
+	VFMADD231PS (SI)(R8*4), Z0, Z1
+	VMOVUPS     Z1, (AX)(R8*4)
+	ADDQ        $0x00000010, R8
+	CMPQ        R8, R9
+	JLE         normColumnsRegisters
+
+normColumnsRegistersEnd:
+	MOVQ        BX, R9
+	SUBQ        R8, R9
+	JZ          normColumnsEnd
+	MOVQ        $-1, BX
+	BZHIQ       R9, BX, BX
+	KMOVW       BX, K1
+	VMOVUPS.Z   (CX)(R8*4), K1, Z0
+	VMOVUPS.Z   (DX)(R8*4), K1, Z1
+	VSUBPS      Z1, Z0, Z0
+	VMOVUPS.Z   (DI)(R8*4), K1, Z1
+	VMOVUPS.Z   (SI)(R8*4), K1, Z2
+	VFMADD231PS Z2, Z0, Z1
+	VMOVUPS     Z1, K1, (AX)(R8*4)
 
 normColumnsEnd:
 	VZEROUPPER
 	RET
 
-// func normColumnsBackwardAVX2(dx *float32, dy *float32, x *float32, mean *float32, a *float32, m *float32, s *float32, n int)
-// Requires: AVX, FMA3
-TEXT ·normColumnsBackwardAVX2(SB), NOSPLIT, $0-64
+// func normColumnsBackwardAVX512(dx *float32, dy *float32, x *float32, mean *float32, a *float32, m *float32, s *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·normColumnsBackwardAVX512(SB), NOSPLIT, $0-64
 	MOVQ dx+0(FP), AX
 	MOVQ dy+8(FP), CX
 	MOVQ m+40(FP), DX
@@ -2810,40 +3314,65 @@ TEXT ·normColumnsBackwardAVX2(SB), NOSPLIT, $0-64
 	MOVQ n+56(FP), R9
 	XORQ R10, R10
 	MOVQ R9, R11
-	SUBQ $0x00000010, R11
+	SUBQ $0x00000020, R11
+	CMPQ R10, R11
+	JGT  normColumnsBackwardBlocksEnd
 
 normColumnsBackwardBlocks:
+	VMOVUPS      (SI)(R10*4), Z0
+	VSUBPS       (DI)(R10*4), Z0, Z0
+	VMOVUPS      (CX)(R10*4), Z1
+	VSUBPS       (DX)(R10*4), Z1, Z1
+	VFNMADD231PS (BX)(R10*4), Z0, Z1
+	VMULPS       (R8)(R10*4), Z1, Z1
+	VMOVUPS      Z1, (AX)(R10*4)
+	VMOVUPS      64(SI)(R10*4), Z0
+	VSUBPS       64(DI)(R10*4), Z0, Z0
+	VMOVUPS      64(CX)(R10*4), Z1
+	VSUBPS       64(DX)(R10*4), Z1, Z1
+	VFNMADD231PS 64(BX)(R10*4), Z0, Z1
+	VMULPS       64(R8)(R10*4), Z1, Z1
+	VMOVUPS      Z1, 64(AX)(R10*4)
+	ADDQ         $0x00000020, R10
 	CMPQ         R10, R11
-	JGT          normColumnsBackwardTail
-	VMOVUPS      (SI)(R10*4), Y0
-	VSUBPS       (DI)(R10*4), Y0, Y0
-	VMOVUPS      (CX)(R10*4), Y1
-	VSUBPS       (DX)(R10*4), Y1, Y1
-	VFNMADD231PS (BX)(R10*4), Y0, Y1
-	VMULPS       (R8)(R10*4), Y1, Y1
-	VMOVUPS      Y1, (AX)(R10*4)
-	VMOVUPS      32(SI)(R10*4), Y0
-	VSUBPS       32(DI)(R10*4), Y0, Y0
-	VMOVUPS      32(CX)(R10*4), Y1
-	VSUBPS       32(DX)(R10*4), Y1, Y1
-	VFNMADD231PS 32(BX)(R10*4), Y0, Y1
-	VMULPS       32(R8)(R10*4), Y1, Y1
-	VMOVUPS      Y1, 32(AX)(R10*4)
-	ADDQ         $0x00000010, R10
-	JMP          normColumnsBackwardBlocks
+	JLE          normColumnsBackwardBlocks
 
-normColumnsBackwardTail:
-	CMPQ         R10, R9
-	JGE          normColumnsBackwardEnd
-	VMOVUPS      (SI)(R10*4), Y0
-	VSUBPS       (DI)(R10*4), Y0, Y0
-	VMOVUPS      (CX)(R10*4), Y1
-	VSUBPS       (DX)(R10*4), Y1, Y1
-	VFNMADD231PS (BX)(R10*4), Y0, Y1
-	VMULPS       (R8)(R10*4), Y1, Y1
-	VMOVUPS      Y1, (AX)(R10*4)
-	ADDQ         $0x00000008, R10
-	JMP          normColumnsBackwardTail
+normColumnsBackwardBlocksEnd:
+	MOVQ R9, R11
+	SUBQ $0x00000010, R11
+	CMPQ R10, R11
+	JGT  normColumnsBackwardRegistersEnd
+
+normColumnsBackwardRegisters:
+	VMOVUPS      (SI)(R10*4), Z0
+	VSUBPS       (DI)(R10*4), Z0, Z0
+	VMOVUPS      (CX)(R10*4), Z1
+	VSUBPS       (DX)(R10*4), Z1, Z1
+	VFNMADD231PS (BX)(R10*4), Z0, Z1
+	VMULPS       (R8)(R10*4), Z1, Z1
+	VMOVUPS      Z1, (AX)(R10*4)
+	ADDQ         $0x00000010, R10
+	CMPQ         R10, R11
+	JLE          normColumnsBackwardRegisters
+
+normColumnsBackwardRegistersEnd:
+	MOVQ         R9, R11
+	SUBQ         R10, R11
+	JZ           normColumnsBackwardEnd
+	MOVQ         $-1, R9
+	BZHIQ        R11, R9, R9
+	KMOVW        R9, K1
+	VMOVUPS.Z    (SI)(R10*4), K1, Z0
+	VMOVUPS.Z    (DI)(R10*4), K1, Z1
+	VSUBPS       Z1, Z0, Z0
+	VMOVUPS.Z    (CX)(R10*4), K1, Z1
+	VMOVUPS.Z    (DX)(R10*4), K1, Z2
+	VSUBPS       Z2, Z1, Z1
+	VMOVUPS.Z    (BX)(R10*4), K1, Z2
+	VFNMADD231PS Z2, Z0, Z1
+	VMOVUPS.Z    (R8)(R10*4), K1, Z0
+	VMULPS       Z0, Z1, Z1
+	VMOVUPS      Z1, K1, (AX)(R10*4)
 
 normColumnsBackwardEnd:
 	VZEROUPPER

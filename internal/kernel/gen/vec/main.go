@@ -19,8 +19,8 @@ func main() {
 		s.dropout()
 		s.layerNorm()
 		s.layerNormBackward()
+		s.columns()
 	}
-	columns()
 	adamw()
 	ecf()
 	Generate()
