@@ -25,7 +25,8 @@ type runPlan struct {
 	CacheBytes   int64   `json:"cache_bytes"` // decoded clips
 	TotalBytes   int64   `json:"total_bytes"`
 	StepFLOPs    int64   `json:"step_flops"`
-	FLOPS        float64 `json:"flops"` // measured, a second
+	AgainFLOPs   int64   `json:"again_flops"` // besides: recompute and micro_batch
+	FLOPS        float64 `json:"flops"`       // measured, a second
 	EpochSeconds float64 `json:"epoch_seconds"`
 	RunSeconds   float64 `json:"run_seconds"`
 }
@@ -51,10 +52,10 @@ func planRun(c *config.Config, e engine.Engine, set *dataset.Set) (*runPlan, err
 		TrainedBytes: plan.Values + plan.Gradients + plan.Moments, ActiveBytes: plan.Activations,
 		BatchBytes: (1 + batchesAhead) * plan.Inputs,
 		CacheBytes: min(int64(c.Data.CacheMB)<<20, int64(set.Len())*decodedBytes(c, set)),
-		StepFLOPs:  plan.StepFLOPs, FLOPS: rate,
+		StepFLOPs:  plan.StepFLOPs, AgainFLOPs: plan.AgainFLOPs, FLOPS: rate,
 	}
 	p.TotalBytes = plan.Total() + batchesAhead*plan.Inputs + p.CacheBytes
-	perStep := float64(p.StepFLOPs) / rate
+	perStep := float64(p.StepFLOPs+p.AgainFLOPs) / rate
 	p.EpochSeconds = perStep * float64(loader.StepsPerEpoch(set.Len(), c.Train.BatchSize))
 	p.RunSeconds = perStep * float64(p.Steps)
 	return p, nil
@@ -65,6 +66,10 @@ func showPlan(out io.Writer, p *runPlan, asJSON bool) error {
 		return writeJSON(out, p)
 	}
 	mb := func(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/(1<<20)) }
+	again := ""
+	if p.AgainFLOPs > 0 {
+		again = fmt.Sprintf(" and %.1f again", float64(p.AgainFLOPs)/1e9)
+	}
 	table(out, "lr", [][]string{
 		{"parameters", fmt.Sprint(p.Parameters)},
 		{"tokens of a view", fmt.Sprint(p.Tokens)},
@@ -75,8 +80,8 @@ func showPlan(out io.Writer, p *runPlan, asJSON bool) error {
 		{"batches", mb(p.BatchBytes)},
 		{"decoded clips kept", mb(p.CacheBytes)},
 		{"memory in all", mb(p.TotalBytes)},
-		{"work of a step", fmt.Sprintf("%.1f GFLOP at %.0f GFLOP/s",
-			float64(p.StepFLOPs)/1e9, p.FLOPS/1e9)},
+		{"work of a step", fmt.Sprintf("%.1f GFLOP%s at %.0f GFLOP/s",
+			float64(p.StepFLOPs)/1e9, again, p.FLOPS/1e9)},
 		{"time of an epoch", spanOf(p.EpochSeconds)},
 		{"time of the run", spanOf(p.RunSeconds)},
 	})
@@ -106,7 +111,7 @@ func measureRate(e engine.Engine, jc jepa.Config) (float64, error) {
 		return 0, err
 	}
 	seconds, err := stepSeconds(e, jc, clips, time.Second)
-	return float64(plan.StepFLOPs) / seconds, err
+	return float64(plan.StepFLOPs+plan.AgainFLOPs) / seconds, err
 }
 
 // stepSeconds returns the seconds of the fastest of several steps on empty input,
