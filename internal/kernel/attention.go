@@ -74,6 +74,7 @@ type attentionWorker struct {
 	stat   []float32 // (tile, 2): greatest exponent and sum of a row
 	factor []float32 // (tile)
 	sum    []float32 // (tile)
+	words  []uint32  // (tile, 2): of the dropout mask
 	call   panel
 	_      [64]byte
 }
@@ -237,13 +238,23 @@ func (a *AttentionArgs) maskRow(b, h, q int) int {
 	return a.DropRows.Start(b, a.Heads*tokens) + h*tokens + q
 }
 
-// dropRows applies the dropout mask to rows of a tile whose first row is mask
-// row maskRow and whose first column is key col.
-func (a *AttentionArgs) dropRows(s []float32, lds, rows, n, maskRow, col int) {
-	threshold, scale := rng.Threshold(a.DropP), float32(1/(1-a.DropP))
-	for r := range rows {
-		k0, k1 := a.DropKey.Row(maskRow + r)
-		row := s[r*lds:][:n]
-		DropoutRow(row, row, rng.Skip(k0, uint32(col)), k1, threshold, scale)
+// growMask makes room for the words of a tile's mask.
+func (w *attentionWorker) growMask(p float64, rows int) {
+	if p > 0 && len(w.words) < 2*rows {
+		w.words = make([]uint32, 2*rows)
 	}
+}
+
+// mask returns the dropout mask of rows queries from query q of a head and of
+// the keys from key. It lies in memory of the worker's own.
+func (w *attentionWorker) mask(a *AttentionArgs, b, h, q, rows, key int) rowMask {
+	if a.DropP == 0 {
+		return rowMask{}
+	}
+	first, words := a.maskRow(b, h, q), w.words[:2*rows]
+	for r := range rows {
+		k0, k1 := a.DropKey.Row(first + r)
+		words[2*r], words[2*r+1] = rng.Skip(k0, uint32(key)), k1
+	}
+	return rowMask{words, rng.Threshold(a.DropP)}
 }

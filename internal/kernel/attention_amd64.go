@@ -4,35 +4,59 @@
 
 package kernel
 
-// softmaxAVX2 sets every s to 2^(s·c − m), with m the larger of
-// stat[2r] and the greatest s·c of row r, and stat[2r], stat[2r+1] to m and the sum
-// of the row.
+// softmaxAVX2 sets every s to 2^(s·c − m), with m the larger of stat[2r] and the
+// greatest s·c of row r, and stat[2r], stat[2r+1] to m and the sum of the row.
 // n is a multiple of 16, c is positive, rows are lds bytes apart.
 //
 //go:noescape
 func softmaxAVX2(s *float32, lds uintptr, rows int, n int, c float32, stat *float32)
 
-// softmaxBackwardAVX2 sets every s to p = 2^(s·c − lse[r]·log₂e)
-// and every dp to p·(dp − delta[r])·scale. n is a multiple of 16, rows are ld bytes
-// apart.
+// softmaxDropoutAVX2 does what softmaxAVX2 does, and then sets to 0 every s
+// whose bits are below threshold. words holds the two words of each row.
 //
 //go:noescape
-func softmaxBackwardAVX2(s *float32, dp *float32, ld uintptr, rows int, n int, c float32, lse *float32, delta *float32, scale float32)
+func softmaxDropoutAVX2(s *float32, lds uintptr, rows int, n int, c float32, stat *float32, words *uint32, threshold uint32)
 
-// softmaxAVX512 sets every s to 2^(s·c − m), with m the larger of
-// stat[2r] and the greatest s·c of row r, and stat[2r], stat[2r+1] to m and the sum
-// of the row.
+// softmaxBackwardAVX2 sets every s to p = 2^(s·c − m[r]) and every dp to
+// p·(dp − delta[r])·scale. n is a multiple of 16, rows are ld bytes apart.
+//
+//go:noescape
+func softmaxBackwardAVX2(s *float32, dp *float32, ld uintptr, rows int, n int, c float32, m *float32, delta *float32, scale float32)
+
+// softmaxBackwardDropoutAVX2 sets every s to p = 2^(s·c − m[r]) and every dp
+// to p·(dp − delta[r])·scale, with 0 for dp, and in the end for s, where the bits are
+// below threshold. words holds the two words of each row. n is a multiple of 16, rows
+// are ld bytes apart.
+//
+//go:noescape
+func softmaxBackwardDropoutAVX2(s *float32, dp *float32, ld uintptr, rows int, n int, c float32, m *float32, delta *float32, scale float32, words *uint32, threshold uint32)
+
+// softmaxAVX512 sets every s to 2^(s·c − m), with m the larger of stat[2r] and the
+// greatest s·c of row r, and stat[2r], stat[2r+1] to m and the sum of the row.
 // n is a multiple of 16, c is positive, rows are lds bytes apart.
 //
 //go:noescape
 func softmaxAVX512(s *float32, lds uintptr, rows int, n int, c float32, stat *float32)
 
-// softmaxBackwardAVX512 sets every s to p = 2^(s·c − lse[r]·log₂e)
-// and every dp to p·(dp − delta[r])·scale. n is a multiple of 16, rows are ld bytes
-// apart.
+// softmaxDropoutAVX512 does what softmaxAVX512 does, and then sets to 0 every s
+// whose bits are below threshold. words holds the two words of each row.
 //
 //go:noescape
-func softmaxBackwardAVX512(s *float32, dp *float32, ld uintptr, rows int, n int, c float32, lse *float32, delta *float32, scale float32)
+func softmaxDropoutAVX512(s *float32, lds uintptr, rows int, n int, c float32, stat *float32, words *uint32, threshold uint32)
+
+// softmaxBackwardAVX512 sets every s to p = 2^(s·c − m[r]) and every dp to
+// p·(dp − delta[r])·scale. n is a multiple of 16, rows are ld bytes apart.
+//
+//go:noescape
+func softmaxBackwardAVX512(s *float32, dp *float32, ld uintptr, rows int, n int, c float32, m *float32, delta *float32, scale float32)
+
+// softmaxBackwardDropoutAVX512 sets every s to p = 2^(s·c − m[r]) and every dp
+// to p·(dp − delta[r])·scale, with 0 for dp, and in the end for s, where the bits are
+// below threshold. words holds the two words of each row. n is a multiple of 16, rows
+// are ld bytes apart.
+//
+//go:noescape
+func softmaxBackwardDropoutAVX512(s *float32, dp *float32, ld uintptr, rows int, n int, c float32, m *float32, delta *float32, scale float32, words *uint32, threshold uint32)
 
 // scaleRowsAVX2 multiplies every row of x by its factor. n is a multiple of 8, rows
 // are ld bytes apart.

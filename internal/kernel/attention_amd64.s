@@ -4,116 +4,108 @@
 
 #include "textflag.h"
 
-DATA attentionConstants<>+0(SB)/4, $0xc2fc0000
-DATA attentionConstants<>+4(SB)/4, $0x3fb8aa3b
-DATA attentionConstants<>+8(SB)/4, $0xff800000
-DATA attentionConstants<>+12(SB)/4, $0x0000007f
-DATA attentionConstants<>+16(SB)/4, $0x3f800000
-DATA attentionConstants<>+20(SB)/4, $0x3f317215
-DATA attentionConstants<>+24(SB)/4, $0x3e75fcde
-DATA attentionConstants<>+28(SB)/4, $0x3d635ba9
-DATA attentionConstants<>+32(SB)/4, $0x3c1e7544
-DATA attentionConstants<>+36(SB)/4, $0x3aaddd0a
-GLOBL attentionConstants<>(SB), RODATA|NOPTR, $40
-
 // func softmaxAVX2(s *float32, lds uintptr, rows int, n int, c float32, stat *float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·softmaxAVX2(SB), NOSPLIT, $0-48
-	MOVQ         s+0(FP), DI
-	MOVQ         lds+8(FP), SI
+	MOVQ         s+0(FP), AX
+	MOVQ         lds+8(FP), CX
 	MOVQ         rows+16(FP), DX
-	MOVQ         n+24(FP), CX
-	MOVQ         stat+40(FP), R8
-	VBROADCASTSS attentionConstants<>+0(SB), Y8
-	VBROADCASTSS attentionConstants<>+16(SB), Y9
-	VBROADCASTSS attentionConstants<>+20(SB), Y10
-	VBROADCASTSS attentionConstants<>+24(SB), Y11
-	VBROADCASTSS attentionConstants<>+28(SB), Y12
-	VBROADCASTSS attentionConstants<>+32(SB), Y13
-	VBROADCASTSS attentionConstants<>+36(SB), Y14
-	VPBROADCASTD attentionConstants<>+12(SB), Y15
-	VBROADCASTSS c+32(FP), Y7
+	MOVQ         n+24(FP), BX
+	MOVQ         stat+40(FP), SI
+	VBROADCASTSS c+32(FP), Y0
 	TESTQ        DX, DX
 	JZ           done
+	VBROADCASTSS attentionff800000<>+0(SB), Y2
+	VBROADCASTSS attentionff800000<>+0(SB), Y4
+	XORQ         DI, DI
+
+first:
+	VMOVUPS (AX)(DI*4), Y1
+	VMAXPS  Y2, Y1, Y2
+	VMOVUPS 32(AX)(DI*4), Y1
+	VMAXPS  Y4, Y1, Y4
+	ADDQ    $0x00000010, DI
+	CMPQ    DI, BX
+	JL      first
 
 row:
-	VBROADCASTSS attentionConstants<>+8(SB), Y0
-	VMOVAPS      Y0, Y1
-	MOVQ         DI, R9
-	MOVQ         CX, R10
+	MOVQ AX, R8
+	CMPQ DX, $0x00000001
+	JE   last
+	ADDQ CX, R8
 
-max:
-	VMOVUPS      (R9), Y2
-	VMOVUPS      32(R9), Y3
-	VMAXPS       Y0, Y2, Y0
-	VMAXPS       Y1, Y3, Y1
-	ADDQ         $0x00000040, R9
-	SUBQ         $0x00000010, R10
-	JNZ          max
-	VMAXPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VMAXPS       X1, X0, X0
-	VPSHUFD      $0x4e, X0, X1
-	VMAXPS       X1, X0, X0
-	VPSHUFD      $0xb1, X0, X1
-	VMAXPS       X1, X0, X0
-	VMULSS       X7, X0, X0
-	VMAXSS       (R8), X0, X0
-	VMOVSS       X0, (R8)
-	VBROADCASTSS (R8), Y6
-	VXORPS       Y4, Y4, Y4
+last:
+	VMAXPS       Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X1
+	VMAXPS       X1, X2, X2
+	VPSHUFD      $0x4e, X2, X1
+	VMAXPS       X1, X2, X2
+	VPSHUFD      $0xb1, X2, X1
+	VMAXPS       X1, X2, X2
+	VMULSS       X0, X2, X2
+	VMAXSS       (SI), X2, X2
+	VMOVSS       X2, (SI)
+	VBROADCASTSS X2, Y1
+	VBROADCASTSS attentionff800000<>+0(SB), Y2
+	VXORPS       Y3, Y3, Y3
+	VBROADCASTSS attentionff800000<>+0(SB), Y4
 	VXORPS       Y5, Y5, Y5
-	MOVQ         DI, R9
-	MOVQ         CX, R10
+	XORQ         DI, DI
 
-exp:
-	VMOVUPS      (R9), Y0
-	VFMSUB132PS  Y7, Y6, Y0
-	VMAXPS       Y0, Y8, Y0
-	VROUNDPS     $0x08, Y0, Y1
-	VSUBPS       Y1, Y0, Y0
-	VMOVAPS      Y14, Y2
-	VFMADD213PS  Y13, Y0, Y2
-	VFMADD213PS  Y12, Y0, Y2
-	VFMADD213PS  Y11, Y0, Y2
-	VFMADD213PS  Y10, Y0, Y2
-	VFMADD213PS  Y9, Y0, Y2
-	VCVTPS2DQ    Y1, Y1
-	VPADDD       Y15, Y1, Y1
-	VPSLLD       $0x17, Y1, Y1
-	VMULPS       Y1, Y2, Y0
-	VADDPS       Y0, Y4, Y4
-	VMOVUPS      Y0, (R9)
-	VMOVUPS      32(R9), Y0
-	VFMSUB132PS  Y7, Y6, Y0
-	VMAXPS       Y0, Y8, Y0
-	VROUNDPS     $0x08, Y0, Y1
-	VSUBPS       Y1, Y0, Y0
-	VMOVAPS      Y14, Y2
-	VFMADD213PS  Y13, Y0, Y2
-	VFMADD213PS  Y12, Y0, Y2
-	VFMADD213PS  Y11, Y0, Y2
-	VFMADD213PS  Y10, Y0, Y2
-	VFMADD213PS  Y9, Y0, Y2
-	VCVTPS2DQ    Y1, Y1
-	VPADDD       Y15, Y1, Y1
-	VPSLLD       $0x17, Y1, Y1
-	VMULPS       Y1, Y2, Y0
-	VADDPS       Y0, Y5, Y5
-	VMOVUPS      Y0, 32(R9)
-	ADDQ         $0x00000040, R9
-	SUBQ         $0x00000010, R10
-	JNZ          exp
-	VADDPS       Y5, Y4, Y4
-	VEXTRACTF128 $0x01, Y4, X5
-	VADDPS       X5, X4, X4
-	VPSHUFD      $0x4e, X4, X5
-	VADDPS       X5, X4, X4
-	VPSHUFD      $0xb1, X4, X5
-	VADDPS       X5, X4, X4
-	VMOVSS       X4, 4(R8)
-	ADDQ         $0x00000008, R8
-	ADDQ         SI, DI
+column:
+	VMOVUPS      (AX)(DI*4), Y6
+	VFMSUB132PS  Y0, Y1, Y6
+	VMOVUPS      attentionc2fc0000<>+0(SB), Y8
+	VMAXPS       Y6, Y8, Y6
+	VROUNDPS     $0x08, Y6, Y7
+	VSUBPS       Y7, Y6, Y6
+	VMOVAPS      attention3aaddd0a<>+0(SB), Y8
+	VFMADD213PS  attention3c1e7544<>+0(SB), Y6, Y8
+	VFMADD213PS  attention3d635ba9<>+0(SB), Y6, Y8
+	VFMADD213PS  attention3e75fcde<>+0(SB), Y6, Y8
+	VFMADD213PS  attention3f317215<>+0(SB), Y6, Y8
+	VFMADD213PS  attention3f800000<>+0(SB), Y6, Y8
+	VCVTPS2DQ    Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VPADDD       attention3f800000<>+0(SB), Y7, Y7
+	VMULPS       Y7, Y8, Y6
+	VADDPS       Y6, Y3, Y3
+	VMOVUPS      Y6, (AX)(DI*4)
+	VMOVUPS      32(AX)(DI*4), Y6
+	VFMSUB132PS  Y0, Y1, Y6
+	VMOVUPS      attentionc2fc0000<>+0(SB), Y8
+	VMAXPS       Y6, Y8, Y6
+	VROUNDPS     $0x08, Y6, Y7
+	VSUBPS       Y7, Y6, Y6
+	VMOVAPS      attention3aaddd0a<>+0(SB), Y8
+	VFMADD213PS  attention3c1e7544<>+0(SB), Y6, Y8
+	VFMADD213PS  attention3d635ba9<>+0(SB), Y6, Y8
+	VFMADD213PS  attention3e75fcde<>+0(SB), Y6, Y8
+	VFMADD213PS  attention3f317215<>+0(SB), Y6, Y8
+	VFMADD213PS  attention3f800000<>+0(SB), Y6, Y8
+	VCVTPS2DQ    Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VPADDD       attention3f800000<>+0(SB), Y7, Y7
+	VMULPS       Y7, Y8, Y6
+	VADDPS       Y6, Y5, Y5
+	VMOVUPS      Y6, 32(AX)(DI*4)
+	VMOVUPS      (R8)(DI*4), Y6
+	VMAXPS       Y2, Y6, Y2
+	VMOVUPS      32(R8)(DI*4), Y6
+	VMAXPS       Y4, Y6, Y4
+	ADDQ         $0x00000010, DI
+	CMPQ         DI, BX
+	JL           column
+	VADDPS       Y5, Y3, Y3
+	VEXTRACTF128 $0x01, Y3, X1
+	VADDPS       X1, X3, X3
+	VPSHUFD      $0x4e, X3, X1
+	VADDPS       X1, X3, X3
+	VPSHUFD      $0xb1, X3, X1
+	VADDPS       X1, X3, X3
+	VMOVSS       X3, 4(SI)
+	ADDQ         $0x00000008, SI
+	ADDQ         CX, AX
 	DECQ         DX
 	JNZ          row
 
@@ -121,66 +113,429 @@ done:
 	VZEROUPPER
 	RET
 
-// func softmaxBackwardAVX2(s *float32, dp *float32, ld uintptr, rows int, n int, c float32, lse *float32, delta *float32, scale float32)
+DATA attentionc2fc0000<>+0(SB)/4, $0xc2fc0000
+DATA attentionc2fc0000<>+4(SB)/4, $0xc2fc0000
+DATA attentionc2fc0000<>+8(SB)/4, $0xc2fc0000
+DATA attentionc2fc0000<>+12(SB)/4, $0xc2fc0000
+DATA attentionc2fc0000<>+16(SB)/4, $0xc2fc0000
+DATA attentionc2fc0000<>+20(SB)/4, $0xc2fc0000
+DATA attentionc2fc0000<>+24(SB)/4, $0xc2fc0000
+DATA attentionc2fc0000<>+28(SB)/4, $0xc2fc0000
+GLOBL attentionc2fc0000<>(SB), RODATA|NOPTR, $32
+
+DATA attention3f800000<>+0(SB)/4, $0x3f800000
+DATA attention3f800000<>+4(SB)/4, $0x3f800000
+DATA attention3f800000<>+8(SB)/4, $0x3f800000
+DATA attention3f800000<>+12(SB)/4, $0x3f800000
+DATA attention3f800000<>+16(SB)/4, $0x3f800000
+DATA attention3f800000<>+20(SB)/4, $0x3f800000
+DATA attention3f800000<>+24(SB)/4, $0x3f800000
+DATA attention3f800000<>+28(SB)/4, $0x3f800000
+GLOBL attention3f800000<>(SB), RODATA|NOPTR, $32
+
+DATA attention3f317215<>+0(SB)/4, $0x3f317215
+DATA attention3f317215<>+4(SB)/4, $0x3f317215
+DATA attention3f317215<>+8(SB)/4, $0x3f317215
+DATA attention3f317215<>+12(SB)/4, $0x3f317215
+DATA attention3f317215<>+16(SB)/4, $0x3f317215
+DATA attention3f317215<>+20(SB)/4, $0x3f317215
+DATA attention3f317215<>+24(SB)/4, $0x3f317215
+DATA attention3f317215<>+28(SB)/4, $0x3f317215
+GLOBL attention3f317215<>(SB), RODATA|NOPTR, $32
+
+DATA attention3e75fcde<>+0(SB)/4, $0x3e75fcde
+DATA attention3e75fcde<>+4(SB)/4, $0x3e75fcde
+DATA attention3e75fcde<>+8(SB)/4, $0x3e75fcde
+DATA attention3e75fcde<>+12(SB)/4, $0x3e75fcde
+DATA attention3e75fcde<>+16(SB)/4, $0x3e75fcde
+DATA attention3e75fcde<>+20(SB)/4, $0x3e75fcde
+DATA attention3e75fcde<>+24(SB)/4, $0x3e75fcde
+DATA attention3e75fcde<>+28(SB)/4, $0x3e75fcde
+GLOBL attention3e75fcde<>(SB), RODATA|NOPTR, $32
+
+DATA attention3d635ba9<>+0(SB)/4, $0x3d635ba9
+DATA attention3d635ba9<>+4(SB)/4, $0x3d635ba9
+DATA attention3d635ba9<>+8(SB)/4, $0x3d635ba9
+DATA attention3d635ba9<>+12(SB)/4, $0x3d635ba9
+DATA attention3d635ba9<>+16(SB)/4, $0x3d635ba9
+DATA attention3d635ba9<>+20(SB)/4, $0x3d635ba9
+DATA attention3d635ba9<>+24(SB)/4, $0x3d635ba9
+DATA attention3d635ba9<>+28(SB)/4, $0x3d635ba9
+GLOBL attention3d635ba9<>(SB), RODATA|NOPTR, $32
+
+DATA attention3c1e7544<>+0(SB)/4, $0x3c1e7544
+DATA attention3c1e7544<>+4(SB)/4, $0x3c1e7544
+DATA attention3c1e7544<>+8(SB)/4, $0x3c1e7544
+DATA attention3c1e7544<>+12(SB)/4, $0x3c1e7544
+DATA attention3c1e7544<>+16(SB)/4, $0x3c1e7544
+DATA attention3c1e7544<>+20(SB)/4, $0x3c1e7544
+DATA attention3c1e7544<>+24(SB)/4, $0x3c1e7544
+DATA attention3c1e7544<>+28(SB)/4, $0x3c1e7544
+GLOBL attention3c1e7544<>(SB), RODATA|NOPTR, $32
+
+DATA attention3aaddd0a<>+0(SB)/4, $0x3aaddd0a
+DATA attention3aaddd0a<>+4(SB)/4, $0x3aaddd0a
+DATA attention3aaddd0a<>+8(SB)/4, $0x3aaddd0a
+DATA attention3aaddd0a<>+12(SB)/4, $0x3aaddd0a
+DATA attention3aaddd0a<>+16(SB)/4, $0x3aaddd0a
+DATA attention3aaddd0a<>+20(SB)/4, $0x3aaddd0a
+DATA attention3aaddd0a<>+24(SB)/4, $0x3aaddd0a
+DATA attention3aaddd0a<>+28(SB)/4, $0x3aaddd0a
+GLOBL attention3aaddd0a<>(SB), RODATA|NOPTR, $32
+
+DATA attentionff800000<>+0(SB)/4, $0xff800000
+DATA attentionff800000<>+4(SB)/4, $0xff800000
+DATA attentionff800000<>+8(SB)/4, $0xff800000
+DATA attentionff800000<>+12(SB)/4, $0xff800000
+DATA attentionff800000<>+16(SB)/4, $0xff800000
+DATA attentionff800000<>+20(SB)/4, $0xff800000
+DATA attentionff800000<>+24(SB)/4, $0xff800000
+DATA attentionff800000<>+28(SB)/4, $0xff800000
+GLOBL attentionff800000<>(SB), RODATA|NOPTR, $32
+
+// func softmaxDropoutAVX2(s *float32, lds uintptr, rows int, n int, c float32, stat *float32, words *uint32, threshold uint32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·softmaxDropoutAVX2(SB), NOSPLIT, $0-60
+	MOVQ         s+0(FP), AX
+	MOVQ         lds+8(FP), CX
+	MOVQ         rows+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         stat+40(FP), SI
+	VBROADCASTSS c+32(FP), Y0
+	MOVQ         words+48(FP), DI
+	VBROADCASTSS threshold+56(FP), Y1
+	TESTQ        DX, DX
+	JZ           done
+	VBROADCASTSS attentionff800000<>+0(SB), Y5
+	VBROADCASTSS attentionff800000<>+0(SB), Y7
+	XORQ         R8, R8
+
+first:
+	VMOVUPS (AX)(R8*4), Y2
+	VMAXPS  Y5, Y2, Y5
+	VMOVUPS 32(AX)(R8*4), Y2
+	VMAXPS  Y7, Y2, Y7
+	ADDQ    $0x00000010, R8
+	CMPQ    R8, BX
+	JL      first
+
+row:
+	MOVQ AX, R9
+	CMPQ DX, $0x00000001
+	JE   last
+	ADDQ CX, R9
+
+last:
+	VMAXPS       Y7, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X2
+	VMAXPS       X2, X5, X5
+	VPSHUFD      $0x4e, X5, X2
+	VMAXPS       X2, X5, X5
+	VPSHUFD      $0xb1, X5, X2
+	VMAXPS       X2, X5, X5
+	VMULSS       X0, X5, X5
+	VMAXSS       (SI), X5, X5
+	VMOVSS       X5, (SI)
+	VBROADCASTSS X5, Y4
+	VBROADCASTSS attentionff800000<>+0(SB), Y5
+	VXORPS       Y6, Y6, Y6
+	VBROADCASTSS attentionff800000<>+0(SB), Y7
+	VXORPS       Y8, Y8, Y8
+	VPBROADCASTD (DI), Y2
+	VPADDD       attentionRamp<>+0(SB), Y2, Y2
+	VPBROADCASTD 4(DI), Y3
+	ADDQ         $0x00000008, DI
+	XORQ         R8, R8
+
+column:
+	VMOVUPS      (AX)(R8*4), Y9
+	VFMSUB132PS  Y0, Y4, Y9
+	VMOVUPS      attentionc2fc0000<>+0(SB), Y11
+	VMAXPS       Y9, Y11, Y9
+	VROUNDPS     $0x08, Y9, Y10
+	VSUBPS       Y10, Y9, Y9
+	VMOVAPS      attention3aaddd0a<>+0(SB), Y11
+	VFMADD213PS  attention3c1e7544<>+0(SB), Y9, Y11
+	VFMADD213PS  attention3d635ba9<>+0(SB), Y9, Y11
+	VFMADD213PS  attention3e75fcde<>+0(SB), Y9, Y11
+	VFMADD213PS  attention3f317215<>+0(SB), Y9, Y11
+	VFMADD213PS  attention3f800000<>+0(SB), Y9, Y11
+	VCVTPS2DQ    Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VPADDD       attention3f800000<>+0(SB), Y10, Y10
+	VMULPS       Y10, Y11, Y9
+	VADDPS       Y9, Y6, Y6
+	VMOVAPS      Y2, Y10
+	VPADDD       attentionf1bbcdc8<>+0(SB), Y2, Y2
+	VPSRLD       $0x10, Y10, Y11
+	VPXOR        Y11, Y10, Y10
+	VPMULLD      attention7feb352d<>+0(SB), Y10, Y10
+	VPSRLD       $0x0f, Y10, Y11
+	VPXOR        Y11, Y10, Y10
+	VPMULLD      attention846ca68b<>+0(SB), Y10, Y10
+	VPSRLD       $0x10, Y10, Y11
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y3, Y10, Y10
+	VPSRLD       $0x10, Y10, Y11
+	VPXOR        Y11, Y10, Y10
+	VPMULLD      attention7feb352d<>+0(SB), Y10, Y10
+	VPSRLD       $0x0f, Y10, Y11
+	VPXOR        Y11, Y10, Y10
+	VPMULLD      attention846ca68b<>+0(SB), Y10, Y10
+	VPSRLD       $0x10, Y10, Y11
+	VPXOR        Y11, Y10, Y10
+	VPMAXUD      Y1, Y10, Y11
+	VPCMPEQD     Y11, Y10, Y10
+	VANDPS       Y9, Y10, Y9
+	VMOVUPS      Y9, (AX)(R8*4)
+	VMOVUPS      32(AX)(R8*4), Y9
+	VFMSUB132PS  Y0, Y4, Y9
+	VMOVUPS      attentionc2fc0000<>+0(SB), Y11
+	VMAXPS       Y9, Y11, Y9
+	VROUNDPS     $0x08, Y9, Y10
+	VSUBPS       Y10, Y9, Y9
+	VMOVAPS      attention3aaddd0a<>+0(SB), Y11
+	VFMADD213PS  attention3c1e7544<>+0(SB), Y9, Y11
+	VFMADD213PS  attention3d635ba9<>+0(SB), Y9, Y11
+	VFMADD213PS  attention3e75fcde<>+0(SB), Y9, Y11
+	VFMADD213PS  attention3f317215<>+0(SB), Y9, Y11
+	VFMADD213PS  attention3f800000<>+0(SB), Y9, Y11
+	VCVTPS2DQ    Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VPADDD       attention3f800000<>+0(SB), Y10, Y10
+	VMULPS       Y10, Y11, Y9
+	VADDPS       Y9, Y8, Y8
+	VMOVAPS      Y2, Y10
+	VPADDD       attentionf1bbcdc8<>+0(SB), Y2, Y2
+	VPSRLD       $0x10, Y10, Y11
+	VPXOR        Y11, Y10, Y10
+	VPMULLD      attention7feb352d<>+0(SB), Y10, Y10
+	VPSRLD       $0x0f, Y10, Y11
+	VPXOR        Y11, Y10, Y10
+	VPMULLD      attention846ca68b<>+0(SB), Y10, Y10
+	VPSRLD       $0x10, Y10, Y11
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y3, Y10, Y10
+	VPSRLD       $0x10, Y10, Y11
+	VPXOR        Y11, Y10, Y10
+	VPMULLD      attention7feb352d<>+0(SB), Y10, Y10
+	VPSRLD       $0x0f, Y10, Y11
+	VPXOR        Y11, Y10, Y10
+	VPMULLD      attention846ca68b<>+0(SB), Y10, Y10
+	VPSRLD       $0x10, Y10, Y11
+	VPXOR        Y11, Y10, Y10
+	VPMAXUD      Y1, Y10, Y11
+	VPCMPEQD     Y11, Y10, Y10
+	VANDPS       Y9, Y10, Y9
+	VMOVUPS      Y9, 32(AX)(R8*4)
+	VMOVUPS      (R9)(R8*4), Y9
+	VMAXPS       Y5, Y9, Y5
+	VMOVUPS      32(R9)(R8*4), Y9
+	VMAXPS       Y7, Y9, Y7
+	ADDQ         $0x00000010, R8
+	CMPQ         R8, BX
+	JL           column
+	VADDPS       Y8, Y6, Y6
+	VEXTRACTF128 $0x01, Y6, X2
+	VADDPS       X2, X6, X6
+	VPSHUFD      $0x4e, X6, X2
+	VADDPS       X2, X6, X6
+	VPSHUFD      $0xb1, X6, X2
+	VADDPS       X2, X6, X6
+	VMOVSS       X6, 4(SI)
+	ADDQ         $0x00000008, SI
+	ADDQ         CX, AX
+	DECQ         DX
+	JNZ          row
+
+done:
+	VZEROUPPER
+	RET
+
+DATA attention7feb352d<>+0(SB)/4, $0x7feb352d
+DATA attention7feb352d<>+4(SB)/4, $0x7feb352d
+DATA attention7feb352d<>+8(SB)/4, $0x7feb352d
+DATA attention7feb352d<>+12(SB)/4, $0x7feb352d
+DATA attention7feb352d<>+16(SB)/4, $0x7feb352d
+DATA attention7feb352d<>+20(SB)/4, $0x7feb352d
+DATA attention7feb352d<>+24(SB)/4, $0x7feb352d
+DATA attention7feb352d<>+28(SB)/4, $0x7feb352d
+GLOBL attention7feb352d<>(SB), RODATA|NOPTR, $32
+
+DATA attention846ca68b<>+0(SB)/4, $0x846ca68b
+DATA attention846ca68b<>+4(SB)/4, $0x846ca68b
+DATA attention846ca68b<>+8(SB)/4, $0x846ca68b
+DATA attention846ca68b<>+12(SB)/4, $0x846ca68b
+DATA attention846ca68b<>+16(SB)/4, $0x846ca68b
+DATA attention846ca68b<>+20(SB)/4, $0x846ca68b
+DATA attention846ca68b<>+24(SB)/4, $0x846ca68b
+DATA attention846ca68b<>+28(SB)/4, $0x846ca68b
+GLOBL attention846ca68b<>(SB), RODATA|NOPTR, $32
+
+DATA attentionf1bbcdc8<>+0(SB)/4, $0xf1bbcdc8
+DATA attentionf1bbcdc8<>+4(SB)/4, $0xf1bbcdc8
+DATA attentionf1bbcdc8<>+8(SB)/4, $0xf1bbcdc8
+DATA attentionf1bbcdc8<>+12(SB)/4, $0xf1bbcdc8
+DATA attentionf1bbcdc8<>+16(SB)/4, $0xf1bbcdc8
+DATA attentionf1bbcdc8<>+20(SB)/4, $0xf1bbcdc8
+DATA attentionf1bbcdc8<>+24(SB)/4, $0xf1bbcdc8
+DATA attentionf1bbcdc8<>+28(SB)/4, $0xf1bbcdc8
+GLOBL attentionf1bbcdc8<>(SB), RODATA|NOPTR, $32
+
+DATA attentionRamp<>+0(SB)/4, $0x00000000
+DATA attentionRamp<>+4(SB)/4, $0x9e3779b9
+DATA attentionRamp<>+8(SB)/4, $0x3c6ef372
+DATA attentionRamp<>+12(SB)/4, $0xdaa66d2b
+DATA attentionRamp<>+16(SB)/4, $0x78dde6e4
+DATA attentionRamp<>+20(SB)/4, $0x1715609d
+DATA attentionRamp<>+24(SB)/4, $0xb54cda56
+DATA attentionRamp<>+28(SB)/4, $0x5384540f
+DATA attentionRamp<>+32(SB)/4, $0xf1bbcdc8
+DATA attentionRamp<>+36(SB)/4, $0x8ff34781
+DATA attentionRamp<>+40(SB)/4, $0x2e2ac13a
+DATA attentionRamp<>+44(SB)/4, $0xcc623af3
+DATA attentionRamp<>+48(SB)/4, $0x6a99b4ac
+DATA attentionRamp<>+52(SB)/4, $0x08d12e65
+DATA attentionRamp<>+56(SB)/4, $0xa708a81e
+DATA attentionRamp<>+60(SB)/4, $0x454021d7
+GLOBL attentionRamp<>(SB), RODATA|NOPTR, $64
+
+// func softmaxBackwardAVX2(s *float32, dp *float32, ld uintptr, rows int, n int, c float32, m *float32, delta *float32, scale float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·softmaxBackwardAVX2(SB), NOSPLIT, $0-68
-	MOVQ         s+0(FP), DI
-	MOVQ         dp+8(FP), SI
+	MOVQ         s+0(FP), AX
+	MOVQ         dp+8(FP), CX
 	MOVQ         ld+16(FP), DX
-	MOVQ         rows+24(FP), CX
-	MOVQ         n+32(FP), R8
-	MOVQ         lse+48(FP), R9
-	MOVQ         delta+56(FP), R10
-	VBROADCASTSS attentionConstants<>+0(SB), Y8
-	VBROADCASTSS attentionConstants<>+16(SB), Y9
-	VBROADCASTSS attentionConstants<>+20(SB), Y10
-	VBROADCASTSS attentionConstants<>+24(SB), Y11
-	VBROADCASTSS attentionConstants<>+28(SB), Y12
-	VBROADCASTSS attentionConstants<>+32(SB), Y13
-	VBROADCASTSS attentionConstants<>+36(SB), Y14
-	VPBROADCASTD attentionConstants<>+12(SB), Y15
-	VBROADCASTSS c+40(FP), Y7
-	VBROADCASTSS scale+64(FP), Y5
-	TESTQ        CX, CX
+	MOVQ         rows+24(FP), BX
+	MOVQ         n+32(FP), SI
+	MOVQ         m+48(FP), DI
+	MOVQ         delta+56(FP), R8
+	VBROADCASTSS c+40(FP), Y0
+	VBROADCASTSS scale+64(FP), Y1
+	TESTQ        BX, BX
 	JZ           done
 
 row:
-	VMOVSS       (R9), X6
-	VMULSS       attentionConstants<>+4(SB), X6, X6
-	VBROADCASTSS X6, Y6
-	VBROADCASTSS (R10), Y4
-	XORQ         R11, R11
+	VBROADCASTSS (DI), Y2
+	VBROADCASTSS (R8), Y3
+	XORQ         R9, R9
 
 column:
-	VMOVUPS     (DI)(R11*4), Y0
-	VFMSUB132PS Y7, Y6, Y0
-	VMAXPS      Y0, Y8, Y0
-	VROUNDPS    $0x08, Y0, Y1
-	VSUBPS      Y1, Y0, Y0
-	VMOVAPS     Y14, Y2
-	VFMADD213PS Y13, Y0, Y2
-	VFMADD213PS Y12, Y0, Y2
-	VFMADD213PS Y11, Y0, Y2
-	VFMADD213PS Y10, Y0, Y2
-	VFMADD213PS Y9, Y0, Y2
-	VCVTPS2DQ   Y1, Y1
-	VPADDD      Y15, Y1, Y1
-	VPSLLD      $0x17, Y1, Y1
-	VMULPS      Y1, Y2, Y0
-	VMOVUPS     Y0, (DI)(R11*4)
-	VMOVUPS     (SI)(R11*4), Y1
-	VSUBPS      Y4, Y1, Y1
-	VMULPS      Y5, Y0, Y0
-	VMULPS      Y0, Y1, Y1
-	VMOVUPS     Y1, (SI)(R11*4)
-	ADDQ        $0x00000008, R11
-	CMPQ        R11, R8
+	VMOVUPS     (AX)(R9*4), Y4
+	VFMSUB132PS Y0, Y2, Y4
+	VMOVUPS     attentionc2fc0000<>+0(SB), Y6
+	VMAXPS      Y4, Y6, Y4
+	VROUNDPS    $0x08, Y4, Y5
+	VSUBPS      Y5, Y4, Y4
+	VMOVAPS     attention3aaddd0a<>+0(SB), Y6
+	VFMADD213PS attention3c1e7544<>+0(SB), Y4, Y6
+	VFMADD213PS attention3d635ba9<>+0(SB), Y4, Y6
+	VFMADD213PS attention3e75fcde<>+0(SB), Y4, Y6
+	VFMADD213PS attention3f317215<>+0(SB), Y4, Y6
+	VFMADD213PS attention3f800000<>+0(SB), Y4, Y6
+	VCVTPS2DQ   Y5, Y5
+	VPSLLD      $0x17, Y5, Y5
+	VPADDD      attention3f800000<>+0(SB), Y5, Y5
+	VMULPS      Y5, Y6, Y4
+	VMOVUPS     (CX)(R9*4), Y5
+	VMOVUPS     Y4, (AX)(R9*4)
+	VSUBPS      Y3, Y5, Y5
+	VMULPS      Y1, Y4, Y4
+	VMULPS      Y4, Y5, Y5
+	VMOVUPS     Y5, (CX)(R9*4)
+	ADDQ        $0x00000008, R9
+	CMPQ        R9, SI
 	JL          column
-	ADDQ        $0x00000004, R9
-	ADDQ        $0x00000004, R10
-	ADDQ        DX, DI
-	ADDQ        DX, SI
-	DECQ        CX
+	ADDQ        $0x00000004, DI
+	ADDQ        $0x00000004, R8
+	ADDQ        DX, AX
+	ADDQ        DX, CX
+	DECQ        BX
+	JNZ         row
+
+done:
+	VZEROUPPER
+	RET
+
+// func softmaxBackwardDropoutAVX2(s *float32, dp *float32, ld uintptr, rows int, n int, c float32, m *float32, delta *float32, scale float32, words *uint32, threshold uint32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·softmaxBackwardDropoutAVX2(SB), NOSPLIT, $0-84
+	MOVQ         s+0(FP), AX
+	MOVQ         dp+8(FP), CX
+	MOVQ         ld+16(FP), DX
+	MOVQ         rows+24(FP), BX
+	MOVQ         n+32(FP), SI
+	MOVQ         m+48(FP), DI
+	MOVQ         delta+56(FP), R8
+	VBROADCASTSS c+40(FP), Y0
+	VBROADCASTSS scale+64(FP), Y1
+	MOVQ         words+72(FP), R9
+	VBROADCASTSS threshold+80(FP), Y2
+	TESTQ        BX, BX
+	JZ           done
+
+row:
+	VBROADCASTSS (DI), Y5
+	VBROADCASTSS (R8), Y6
+	VPBROADCASTD (R9), Y3
+	VPADDD       attentionRamp<>+0(SB), Y3, Y3
+	VPBROADCASTD 4(R9), Y4
+	ADDQ         $0x00000008, R9
+	XORQ         R10, R10
+
+column:
+	VMOVUPS     (AX)(R10*4), Y7
+	VFMSUB132PS Y0, Y5, Y7
+	VMOVUPS     attentionc2fc0000<>+0(SB), Y9
+	VMAXPS      Y7, Y9, Y7
+	VROUNDPS    $0x08, Y7, Y8
+	VSUBPS      Y8, Y7, Y7
+	VMOVAPS     attention3aaddd0a<>+0(SB), Y9
+	VFMADD213PS attention3c1e7544<>+0(SB), Y7, Y9
+	VFMADD213PS attention3d635ba9<>+0(SB), Y7, Y9
+	VFMADD213PS attention3e75fcde<>+0(SB), Y7, Y9
+	VFMADD213PS attention3f317215<>+0(SB), Y7, Y9
+	VFMADD213PS attention3f800000<>+0(SB), Y7, Y9
+	VCVTPS2DQ   Y8, Y8
+	VPSLLD      $0x17, Y8, Y8
+	VPADDD      attention3f800000<>+0(SB), Y8, Y8
+	VMULPS      Y8, Y9, Y7
+	VMOVAPS     Y3, Y8
+	VPADDD      attentionf1bbcdc8<>+0(SB), Y3, Y3
+	VPSRLD      $0x10, Y8, Y9
+	VPXOR       Y9, Y8, Y8
+	VPMULLD     attention7feb352d<>+0(SB), Y8, Y8
+	VPSRLD      $0x0f, Y8, Y9
+	VPXOR       Y9, Y8, Y8
+	VPMULLD     attention846ca68b<>+0(SB), Y8, Y8
+	VPSRLD      $0x10, Y8, Y9
+	VPXOR       Y9, Y8, Y8
+	VPXOR       Y4, Y8, Y8
+	VPSRLD      $0x10, Y8, Y9
+	VPXOR       Y9, Y8, Y8
+	VPMULLD     attention7feb352d<>+0(SB), Y8, Y8
+	VPSRLD      $0x0f, Y8, Y9
+	VPXOR       Y9, Y8, Y8
+	VPMULLD     attention846ca68b<>+0(SB), Y8, Y8
+	VPSRLD      $0x10, Y8, Y9
+	VPXOR       Y9, Y8, Y8
+	VPMAXUD     Y2, Y8, Y9
+	VPCMPEQD    Y9, Y8, Y8
+	VANDPS      Y7, Y8, Y9
+	VANDPS      (CX)(R10*4), Y8, Y8
+	VMOVUPS     Y9, (AX)(R10*4)
+	VSUBPS      Y6, Y8, Y8
+	VMULPS      Y1, Y7, Y7
+	VMULPS      Y7, Y8, Y8
+	VMOVUPS     Y8, (CX)(R10*4)
+	ADDQ        $0x00000008, R10
+	CMPQ        R10, SI
+	JL          column
+	ADDQ        $0x00000004, DI
+	ADDQ        $0x00000004, R8
+	ADDQ        DX, AX
+	ADDQ        DX, CX
+	DECQ        BX
 	JNZ         row
 
 done:
@@ -188,82 +543,87 @@ done:
 	RET
 
 // func softmaxAVX512(s *float32, lds uintptr, rows int, n int, c float32, stat *float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, AVX512VL
 TEXT ·softmaxAVX512(SB), NOSPLIT, $0-48
-	MOVQ         s+0(FP), DI
-	MOVQ         lds+8(FP), SI
+	MOVQ         s+0(FP), AX
+	MOVQ         lds+8(FP), CX
 	MOVQ         rows+16(FP), DX
-	MOVQ         n+24(FP), CX
-	MOVQ         stat+40(FP), R8
-	VBROADCASTSS attentionConstants<>+0(SB), Z8
-	VBROADCASTSS attentionConstants<>+16(SB), Z9
-	VBROADCASTSS attentionConstants<>+20(SB), Z10
-	VBROADCASTSS attentionConstants<>+24(SB), Z11
-	VBROADCASTSS attentionConstants<>+28(SB), Z12
-	VBROADCASTSS attentionConstants<>+32(SB), Z13
-	VBROADCASTSS attentionConstants<>+36(SB), Z14
-	VBROADCASTSS c+32(FP), Z7
+	MOVQ         n+24(FP), BX
+	MOVQ         stat+40(FP), SI
+	VBROADCASTSS c+32(FP), Z0
+	VBROADCASTSS attentionc2fc0000<>+0(SB), Z1
+	VBROADCASTSS attention3f800000<>+0(SB), Z2
+	VBROADCASTSS attention3f317215<>+0(SB), Z3
+	VBROADCASTSS attention3e75fcde<>+0(SB), Z4
+	VBROADCASTSS attention3d635ba9<>+0(SB), Z5
+	VBROADCASTSS attention3c1e7544<>+0(SB), Z6
+	VBROADCASTSS attention3aaddd0a<>+0(SB), Z7
 	TESTQ        DX, DX
 	JZ           done
+	VBROADCASTSS attentionff800000<>+0(SB), Z9
+	XORQ         DI, DI
+
+first:
+	VMOVUPS (AX)(DI*4), Z8
+	VMAXPS  Z9, Z8, Z9
+	ADDQ    $0x00000010, DI
+	CMPQ    DI, BX
+	JL      first
 
 row:
-	VBROADCASTSS attentionConstants<>+8(SB), Z0
-	VMOVAPS      Z0, Z1
-	MOVQ         DI, R9
-	MOVQ         CX, R10
+	MOVQ AX, R8
+	CMPQ DX, $0x00000001
+	JE   last
+	ADDQ CX, R8
 
-max:
-	VMOVUPS       (R9), Z2
-	VMAXPS        Z0, Z2, Z0
-	ADDQ          $0x00000040, R9
-	SUBQ          $0x00000010, R10
-	JNZ           max
-	VEXTRACTF64X4 $0x01, Z0, Y1
-	VMAXPS        Y1, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X1
-	VMAXPS        X1, X0, X0
-	VPSHUFD       $0x4e, X0, X1
-	VMAXPS        X1, X0, X0
-	VPSHUFD       $0xb1, X0, X1
-	VMAXPS        X1, X0, X0
-	VMULSS        X7, X0, X0
-	VMAXSS        (R8), X0, X0
-	VMOVSS        X0, (R8)
-	VBROADCASTSS  (R8), Z6
-	VPXORD        Z4, Z4, Z4
-	VPXORD        Z5, Z5, Z5
-	MOVQ          DI, R9
-	MOVQ          CX, R10
+last:
+	VEXTRACTF64X4 $0x01, Z9, Y8
+	VMAXPS        Y8, Y9, Y9
+	VEXTRACTF32X4 $0x01, Y9, X8
+	VMAXPS        X8, X9, X9
+	VPSHUFD       $0x4e, X9, X8
+	VMAXPS        X8, X9, X9
+	VPSHUFD       $0xb1, X9, X8
+	VMAXPS        X8, X9, X9
+	VMULSS        X0, X9, X9
+	VMAXSS        (SI), X9, X9
+	VMOVSS        X9, (SI)
+	VBROADCASTSS  X9, Z8
+	VBROADCASTSS  attentionff800000<>+0(SB), Z9
+	VPXORD        Z10, Z10, Z10
+	XORQ          DI, DI
 
-exp:
-	VMOVUPS       (R9), Z0
-	VFMSUB132PS   Z7, Z6, Z0
-	VMAXPS        Z0, Z8, Z0
-	VRNDSCALEPS   $0x08, Z0, Z1
-	VSUBPS        Z1, Z0, Z0
-	VMOVAPS       Z14, Z2
-	VFMADD213PS   Z13, Z0, Z2
-	VFMADD213PS   Z12, Z0, Z2
-	VFMADD213PS   Z11, Z0, Z2
-	VFMADD213PS   Z10, Z0, Z2
-	VFMADD213PS   Z9, Z0, Z2
-	VSCALEFPS     Z1, Z2, Z0
-	VADDPS        Z0, Z4, Z4
-	VMOVUPS       Z0, (R9)
-	ADDQ          $0x00000040, R9
-	SUBQ          $0x00000010, R10
-	JNZ           exp
-	VEXTRACTF64X4 $0x01, Z4, Y5
-	VADDPS        Y5, Y4, Y4
-	VEXTRACTF128  $0x01, Y4, X5
-	VADDPS        X5, X4, X4
-	VPSHUFD       $0x4e, X4, X5
-	VADDPS        X5, X4, X4
-	VPSHUFD       $0xb1, X4, X5
-	VADDPS        X5, X4, X4
-	VMOVSS        X4, 4(R8)
-	ADDQ          $0x00000008, R8
-	ADDQ          SI, DI
+column:
+	VMOVUPS       (AX)(DI*4), Z11
+	VFMSUB132PS   Z0, Z8, Z11
+	VMAXPS        Z11, Z1, Z11
+	VRNDSCALEPS   $0x08, Z11, Z12
+	VSUBPS        Z12, Z11, Z11
+	VMOVAPS       Z7, Z13
+	VFMADD213PS   Z6, Z11, Z13
+	VFMADD213PS   Z5, Z11, Z13
+	VFMADD213PS   Z4, Z11, Z13
+	VFMADD213PS   Z3, Z11, Z13
+	VFMADD213PS   Z2, Z11, Z13
+	VSCALEFPS     Z12, Z13, Z11
+	VADDPS        Z11, Z10, Z10
+	VMOVUPS       Z11, (AX)(DI*4)
+	VMOVUPS       (R8)(DI*4), Z11
+	VMAXPS        Z9, Z11, Z9
+	ADDQ          $0x00000010, DI
+	CMPQ          DI, BX
+	JL            column
+	VEXTRACTF64X4 $0x01, Z10, Y8
+	VADDPS        Y8, Y10, Y10
+	VEXTRACTF32X4 $0x01, Y10, X8
+	VADDPS        X8, X10, X10
+	VPSHUFD       $0x4e, X10, X8
+	VADDPS        X8, X10, X10
+	VPSHUFD       $0xb1, X10, X8
+	VADDPS        X8, X10, X10
+	VMOVSS        X10, 4(SI)
+	ADDQ          $0x00000008, SI
+	ADDQ          CX, AX
 	DECQ          DX
 	JNZ           row
 
@@ -271,62 +631,277 @@ done:
 	VZEROUPPER
 	RET
 
-// func softmaxBackwardAVX512(s *float32, dp *float32, ld uintptr, rows int, n int, c float32, lse *float32, delta *float32, scale float32)
+// func softmaxDropoutAVX512(s *float32, lds uintptr, rows int, n int, c float32, stat *float32, words *uint32, threshold uint32)
+// Requires: AVX, AVX512F, AVX512VL
+TEXT ·softmaxDropoutAVX512(SB), NOSPLIT, $0-60
+	MOVQ         s+0(FP), AX
+	MOVQ         lds+8(FP), CX
+	MOVQ         rows+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         stat+40(FP), SI
+	VBROADCASTSS c+32(FP), Z0
+	VBROADCASTSS attentionc2fc0000<>+0(SB), Z1
+	VBROADCASTSS attention3f800000<>+0(SB), Z2
+	VBROADCASTSS attention3f317215<>+0(SB), Z3
+	VBROADCASTSS attention3e75fcde<>+0(SB), Z4
+	VBROADCASTSS attention3d635ba9<>+0(SB), Z5
+	VBROADCASTSS attention3c1e7544<>+0(SB), Z6
+	VBROADCASTSS attention3aaddd0a<>+0(SB), Z7
+	MOVQ         words+48(FP), DI
+	VBROADCASTSS threshold+56(FP), Z8
+	VBROADCASTSS attention7feb352d<>+0(SB), Z11
+	VBROADCASTSS attention846ca68b<>+0(SB), Z12
+	VBROADCASTSS attentione3779b90<>+0(SB), Z13
+	TESTQ        DX, DX
+	JZ           done
+	VBROADCASTSS attentionff800000<>+0(SB), Z15
+	XORQ         R8, R8
+
+first:
+	VMOVUPS (AX)(R8*4), Z9
+	VMAXPS  Z15, Z9, Z15
+	ADDQ    $0x00000010, R8
+	CMPQ    R8, BX
+	JL      first
+
+row:
+	MOVQ AX, R9
+	CMPQ DX, $0x00000001
+	JE   last
+	ADDQ CX, R9
+
+last:
+	VEXTRACTF64X4 $0x01, Z15, Y9
+	VMAXPS        Y9, Y15, Y15
+	VEXTRACTF32X4 $0x01, Y15, X9
+	VMAXPS        X9, X15, X15
+	VPSHUFD       $0x4e, X15, X9
+	VMAXPS        X9, X15, X15
+	VPSHUFD       $0xb1, X15, X9
+	VMAXPS        X9, X15, X15
+	VMULSS        X0, X15, X15
+	VMAXSS        (SI), X15, X15
+	VMOVSS        X15, (SI)
+	VBROADCASTSS  X15, Z14
+	VBROADCASTSS  attentionff800000<>+0(SB), Z15
+	VPXORD        Z16, Z16, Z16
+	VPBROADCASTD  (DI), Z9
+	VPADDD        attentionRamp<>+0(SB), Z9, Z9
+	VPBROADCASTD  4(DI), Z10
+	ADDQ          $0x00000008, DI
+	XORQ          R8, R8
+
+column:
+	VMOVUPS       (AX)(R8*4), Z17
+	VFMSUB132PS   Z0, Z14, Z17
+	VMAXPS        Z17, Z1, Z17
+	VRNDSCALEPS   $0x08, Z17, Z18
+	VSUBPS        Z18, Z17, Z17
+	VMOVAPS       Z7, Z19
+	VFMADD213PS   Z6, Z17, Z19
+	VFMADD213PS   Z5, Z17, Z19
+	VFMADD213PS   Z4, Z17, Z19
+	VFMADD213PS   Z3, Z17, Z19
+	VFMADD213PS   Z2, Z17, Z19
+	VSCALEFPS     Z18, Z19, Z17
+	VADDPS        Z17, Z16, Z16
+	VMOVAPS       Z9, Z18
+	VPADDD        Z13, Z9, Z9
+	VPSRLD        $0x10, Z18, Z19
+	VPXORD        Z19, Z18, Z18
+	VPMULLD       Z11, Z18, Z18
+	VPSRLD        $0x0f, Z18, Z19
+	VPXORD        Z19, Z18, Z18
+	VPMULLD       Z12, Z18, Z18
+	VPSRLD        $0x10, Z18, Z19
+	VPTERNLOGD    $0x96, Z10, Z19, Z18
+	VPSRLD        $0x10, Z18, Z19
+	VPXORD        Z19, Z18, Z18
+	VPMULLD       Z11, Z18, Z18
+	VPSRLD        $0x0f, Z18, Z19
+	VPXORD        Z19, Z18, Z18
+	VPMULLD       Z12, Z18, Z18
+	VPSRLD        $0x10, Z18, Z19
+	VPXORD        Z19, Z18, Z18
+	VPCMPUD       $0x05, Z8, Z18, K1
+	VMOVAPS.Z     Z17, K1, Z17
+	VMOVUPS       Z17, (AX)(R8*4)
+	VMOVUPS       (R9)(R8*4), Z17
+	VMAXPS        Z15, Z17, Z15
+	ADDQ          $0x00000010, R8
+	CMPQ          R8, BX
+	JL            column
+	VEXTRACTF64X4 $0x01, Z16, Y9
+	VADDPS        Y9, Y16, Y16
+	VEXTRACTF32X4 $0x01, Y16, X9
+	VADDPS        X9, X16, X16
+	VPSHUFD       $0x4e, X16, X9
+	VADDPS        X9, X16, X16
+	VPSHUFD       $0xb1, X16, X9
+	VADDPS        X9, X16, X16
+	VMOVSS        X16, 4(SI)
+	ADDQ          $0x00000008, SI
+	ADDQ          CX, AX
+	DECQ          DX
+	JNZ           row
+
+done:
+	VZEROUPPER
+	RET
+
+DATA attentione3779b90<>+0(SB)/4, $0xe3779b90
+DATA attentione3779b90<>+4(SB)/4, $0xe3779b90
+DATA attentione3779b90<>+8(SB)/4, $0xe3779b90
+DATA attentione3779b90<>+12(SB)/4, $0xe3779b90
+DATA attentione3779b90<>+16(SB)/4, $0xe3779b90
+DATA attentione3779b90<>+20(SB)/4, $0xe3779b90
+DATA attentione3779b90<>+24(SB)/4, $0xe3779b90
+DATA attentione3779b90<>+28(SB)/4, $0xe3779b90
+GLOBL attentione3779b90<>(SB), RODATA|NOPTR, $32
+
+// func softmaxBackwardAVX512(s *float32, dp *float32, ld uintptr, rows int, n int, c float32, m *float32, delta *float32, scale float32)
 // Requires: AVX, AVX512F
 TEXT ·softmaxBackwardAVX512(SB), NOSPLIT, $0-68
-	MOVQ         s+0(FP), DI
-	MOVQ         dp+8(FP), SI
+	MOVQ         s+0(FP), AX
+	MOVQ         dp+8(FP), CX
 	MOVQ         ld+16(FP), DX
-	MOVQ         rows+24(FP), CX
-	MOVQ         n+32(FP), R8
-	MOVQ         lse+48(FP), R9
-	MOVQ         delta+56(FP), R10
-	VBROADCASTSS attentionConstants<>+0(SB), Z8
-	VBROADCASTSS attentionConstants<>+16(SB), Z9
-	VBROADCASTSS attentionConstants<>+20(SB), Z10
-	VBROADCASTSS attentionConstants<>+24(SB), Z11
-	VBROADCASTSS attentionConstants<>+28(SB), Z12
-	VBROADCASTSS attentionConstants<>+32(SB), Z13
-	VBROADCASTSS attentionConstants<>+36(SB), Z14
-	VBROADCASTSS c+40(FP), Z7
-	VBROADCASTSS scale+64(FP), Z5
-	TESTQ        CX, CX
+	MOVQ         rows+24(FP), BX
+	MOVQ         n+32(FP), SI
+	MOVQ         m+48(FP), DI
+	MOVQ         delta+56(FP), R8
+	VBROADCASTSS c+40(FP), Z0
+	VBROADCASTSS scale+64(FP), Z1
+	VBROADCASTSS attentionc2fc0000<>+0(SB), Z2
+	VBROADCASTSS attention3f800000<>+0(SB), Z3
+	VBROADCASTSS attention3f317215<>+0(SB), Z4
+	VBROADCASTSS attention3e75fcde<>+0(SB), Z5
+	VBROADCASTSS attention3d635ba9<>+0(SB), Z6
+	VBROADCASTSS attention3c1e7544<>+0(SB), Z7
+	VBROADCASTSS attention3aaddd0a<>+0(SB), Z8
+	TESTQ        BX, BX
 	JZ           done
 
 row:
-	VMOVSS       (R9), X6
-	VMULSS       attentionConstants<>+4(SB), X6, X6
-	VBROADCASTSS X6, Z6
-	VBROADCASTSS (R10), Z4
-	XORQ         R11, R11
+	VBROADCASTSS (DI), Z9
+	VBROADCASTSS (R8), Z10
+	XORQ         R9, R9
 
 column:
-	VMOVUPS     (DI)(R11*4), Z0
-	VFMSUB132PS Z7, Z6, Z0
-	VMAXPS      Z0, Z8, Z0
-	VRNDSCALEPS $0x08, Z0, Z1
-	VSUBPS      Z1, Z0, Z0
-	VMOVAPS     Z14, Z2
-	VFMADD213PS Z13, Z0, Z2
-	VFMADD213PS Z12, Z0, Z2
-	VFMADD213PS Z11, Z0, Z2
-	VFMADD213PS Z10, Z0, Z2
-	VFMADD213PS Z9, Z0, Z2
-	VSCALEFPS   Z1, Z2, Z0
-	VMOVUPS     Z0, (DI)(R11*4)
-	VMOVUPS     (SI)(R11*4), Z1
-	VSUBPS      Z4, Z1, Z1
-	VMULPS      Z5, Z0, Z0
-	VMULPS      Z0, Z1, Z1
-	VMOVUPS     Z1, (SI)(R11*4)
-	ADDQ        $0x00000010, R11
-	CMPQ        R11, R8
+	VMOVUPS     (AX)(R9*4), Z11
+	VFMSUB132PS Z0, Z9, Z11
+	VMAXPS      Z11, Z2, Z11
+	VRNDSCALEPS $0x08, Z11, Z12
+	VSUBPS      Z12, Z11, Z11
+	VMOVAPS     Z8, Z13
+	VFMADD213PS Z7, Z11, Z13
+	VFMADD213PS Z6, Z11, Z13
+	VFMADD213PS Z5, Z11, Z13
+	VFMADD213PS Z4, Z11, Z13
+	VFMADD213PS Z3, Z11, Z13
+	VSCALEFPS   Z12, Z13, Z11
+	VMOVUPS     (CX)(R9*4), Z12
+	VMOVUPS     Z11, (AX)(R9*4)
+	VSUBPS      Z10, Z12, Z12
+	VMULPS      Z1, Z11, Z11
+	VMULPS      Z11, Z12, Z12
+	VMOVUPS     Z12, (CX)(R9*4)
+	ADDQ        $0x00000010, R9
+	CMPQ        R9, SI
 	JL          column
-	ADDQ        $0x00000004, R9
-	ADDQ        $0x00000004, R10
-	ADDQ        DX, DI
-	ADDQ        DX, SI
-	DECQ        CX
+	ADDQ        $0x00000004, DI
+	ADDQ        $0x00000004, R8
+	ADDQ        DX, AX
+	ADDQ        DX, CX
+	DECQ        BX
+	JNZ         row
+
+done:
+	VZEROUPPER
+	RET
+
+// func softmaxBackwardDropoutAVX512(s *float32, dp *float32, ld uintptr, rows int, n int, c float32, m *float32, delta *float32, scale float32, words *uint32, threshold uint32)
+// Requires: AVX, AVX512F
+TEXT ·softmaxBackwardDropoutAVX512(SB), NOSPLIT, $0-84
+	MOVQ         s+0(FP), AX
+	MOVQ         dp+8(FP), CX
+	MOVQ         ld+16(FP), DX
+	MOVQ         rows+24(FP), BX
+	MOVQ         n+32(FP), SI
+	MOVQ         m+48(FP), DI
+	MOVQ         delta+56(FP), R8
+	VBROADCASTSS c+40(FP), Z0
+	VBROADCASTSS scale+64(FP), Z1
+	VBROADCASTSS attentionc2fc0000<>+0(SB), Z2
+	VBROADCASTSS attention3f800000<>+0(SB), Z3
+	VBROADCASTSS attention3f317215<>+0(SB), Z4
+	VBROADCASTSS attention3e75fcde<>+0(SB), Z5
+	VBROADCASTSS attention3d635ba9<>+0(SB), Z6
+	VBROADCASTSS attention3c1e7544<>+0(SB), Z7
+	VBROADCASTSS attention3aaddd0a<>+0(SB), Z8
+	MOVQ         words+72(FP), R9
+	VBROADCASTSS threshold+80(FP), Z9
+	VBROADCASTSS attention7feb352d<>+0(SB), Z12
+	VBROADCASTSS attention846ca68b<>+0(SB), Z13
+	VBROADCASTSS attentione3779b90<>+0(SB), Z14
+	TESTQ        BX, BX
+	JZ           done
+
+row:
+	VBROADCASTSS (DI), Z15
+	VBROADCASTSS (R8), Z16
+	VPBROADCASTD (R9), Z10
+	VPADDD       attentionRamp<>+0(SB), Z10, Z10
+	VPBROADCASTD 4(R9), Z11
+	ADDQ         $0x00000008, R9
+	XORQ         R10, R10
+
+column:
+	VMOVUPS     (AX)(R10*4), Z17
+	VFMSUB132PS Z0, Z15, Z17
+	VMAXPS      Z17, Z2, Z17
+	VRNDSCALEPS $0x08, Z17, Z18
+	VSUBPS      Z18, Z17, Z17
+	VMOVAPS     Z8, Z19
+	VFMADD213PS Z7, Z17, Z19
+	VFMADD213PS Z6, Z17, Z19
+	VFMADD213PS Z5, Z17, Z19
+	VFMADD213PS Z4, Z17, Z19
+	VFMADD213PS Z3, Z17, Z19
+	VSCALEFPS   Z18, Z19, Z17
+	VMOVAPS     Z10, Z18
+	VPADDD      Z14, Z10, Z10
+	VPSRLD      $0x10, Z18, Z19
+	VPXORD      Z19, Z18, Z18
+	VPMULLD     Z12, Z18, Z18
+	VPSRLD      $0x0f, Z18, Z19
+	VPXORD      Z19, Z18, Z18
+	VPMULLD     Z13, Z18, Z18
+	VPSRLD      $0x10, Z18, Z19
+	VPTERNLOGD  $0x96, Z11, Z19, Z18
+	VPSRLD      $0x10, Z18, Z19
+	VPXORD      Z19, Z18, Z18
+	VPMULLD     Z12, Z18, Z18
+	VPSRLD      $0x0f, Z18, Z19
+	VPXORD      Z19, Z18, Z18
+	VPMULLD     Z13, Z18, Z18
+	VPSRLD      $0x10, Z18, Z19
+	VPXORD      Z19, Z18, Z18
+	VPCMPUD     $0x05, Z9, Z18, K1
+	VMOVAPS.Z   Z17, K1, Z19
+	VMOVUPS.Z   (CX)(R10*4), K1, Z18
+	VMOVUPS     Z19, (AX)(R10*4)
+	VSUBPS      Z16, Z18, Z18
+	VMULPS      Z1, Z17, Z17
+	VMULPS      Z17, Z18, Z18
+	VMOVUPS     Z18, (CX)(R10*4)
+	ADDQ        $0x00000010, R10
+	CMPQ        R10, SI
+	JL          column
+	ADDQ        $0x00000004, DI
+	ADDQ        $0x00000004, R8
+	ADDQ        DX, AX
+	ADDQ        DX, CX
+	DECQ        BX
 	JNZ         row
 
 done:
@@ -336,26 +911,26 @@ done:
 // func scaleRowsAVX2(x *float32, ld uintptr, rows int, n int, f *float32)
 // Requires: AVX
 TEXT ·scaleRowsAVX2(SB), NOSPLIT, $0-40
-	MOVQ  x+0(FP), DI
-	MOVQ  ld+8(FP), SI
+	MOVQ  x+0(FP), AX
+	MOVQ  ld+8(FP), CX
 	MOVQ  rows+16(FP), DX
-	MOVQ  n+24(FP), CX
-	MOVQ  f+32(FP), R8
+	MOVQ  n+24(FP), BX
+	MOVQ  f+32(FP), SI
 	TESTQ DX, DX
 	JZ    done
 
 row:
-	VBROADCASTSS (R8), Y0
-	XORQ         R9, R9
+	VBROADCASTSS (SI), Y0
+	XORQ         DI, DI
 
 column:
-	VMULPS  (DI)(R9*4), Y0, Y1
-	VMOVUPS Y1, (DI)(R9*4)
-	ADDQ    $0x00000008, R9
-	CMPQ    R9, CX
+	VMULPS  (AX)(DI*4), Y0, Y1
+	VMOVUPS Y1, (AX)(DI*4)
+	ADDQ    $0x00000008, DI
+	CMPQ    DI, BX
 	JL      column
-	ADDQ    $0x00000004, R8
-	ADDQ    SI, DI
+	ADDQ    $0x00000004, SI
+	ADDQ    CX, AX
 	DECQ    DX
 	JNZ     row
 
@@ -367,13 +942,13 @@ done:
 // Requires: AVX, FMA3
 TEXT ·rowDotsAVX2(SB), NOSPLIT, $0-56
 	MOVQ  dot+0(FP), AX
-	MOVQ  x+8(FP), DI
-	MOVQ  ldx+16(FP), SI
-	MOVQ  y+24(FP), DX
-	MOVQ  ldy+32(FP), BX
-	MOVQ  rows+40(FP), CX
+	MOVQ  x+8(FP), CX
+	MOVQ  ldx+16(FP), DX
+	MOVQ  y+24(FP), BX
+	MOVQ  ldy+32(FP), SI
+	MOVQ  rows+40(FP), DI
 	MOVQ  n+48(FP), R8
-	TESTQ CX, CX
+	TESTQ DI, DI
 	JZ    done
 
 row:
@@ -381,8 +956,8 @@ row:
 	XORQ   R9, R9
 
 column:
-	VMOVUPS      (DI)(R9*4), Y1
-	VFMADD231PS  (DX)(R9*4), Y1, Y0
+	VMOVUPS      (CX)(R9*4), Y1
+	VFMADD231PS  (BX)(R9*4), Y1, Y0
 	ADDQ         $0x00000008, R9
 	CMPQ         R9, R8
 	JL           column
@@ -394,9 +969,9 @@ column:
 	VADDPS       X1, X0, X0
 	VMOVSS       X0, (AX)
 	ADDQ         $0x00000004, AX
-	ADDQ         SI, DI
-	ADDQ         BX, DX
-	DECQ         CX
+	ADDQ         DX, CX
+	ADDQ         SI, BX
+	DECQ         DI
 	JNZ          row
 
 done:

@@ -4,28 +4,38 @@ package kernel
 
 import "unsafe"
 
-func softmaxRows(s []float32, lds, rows, n int, c float32, stat []float32) {
-	switch isa {
-	case AVX512:
-		softmaxAVX512(unsafe.SliceData(s), uintptr(lds)*4, rows, n, c, unsafe.SliceData(stat))
-	case AVX2:
-		softmaxAVX2(unsafe.SliceData(s), uintptr(lds)*4, rows, n, c, unsafe.SliceData(stat))
+func softmaxRows(s []float32, lds, rows, n int, c float32, stat []float32, drop rowMask) {
+	x, ld, st := unsafe.SliceData(s), uintptr(lds)*4, unsafe.SliceData(stat)
+	words := unsafe.SliceData(drop.words)
+	switch {
+	case isa == Portable:
+		softmaxRowsGo(s, lds, rows, n, c, stat, drop)
+	case isa == AVX512 && words == nil:
+		softmaxAVX512(x, ld, rows, n, c, st)
+	case isa == AVX512:
+		softmaxDropoutAVX512(x, ld, rows, n, c, st, words, drop.threshold)
+	case words == nil:
+		softmaxAVX2(x, ld, rows, n, c, st)
 	default:
-		softmaxRowsGo(s, lds, rows, n, c, stat)
+		softmaxDropoutAVX2(x, ld, rows, n, c, st, words, drop.threshold)
 	}
 }
 
-func softmaxBackwardRows(s, dp []float32, ld, rows, n int, c float32, lse, delta []float32,
-	scale float32) {
-	switch isa {
-	case AVX512:
-		softmaxBackwardAVX512(unsafe.SliceData(s), unsafe.SliceData(dp), uintptr(ld)*4, rows, n,
-			c, unsafe.SliceData(lse), unsafe.SliceData(delta), scale)
-	case AVX2:
-		softmaxBackwardAVX2(unsafe.SliceData(s), unsafe.SliceData(dp), uintptr(ld)*4, rows, n,
-			c, unsafe.SliceData(lse), unsafe.SliceData(delta), scale)
+func softmaxBackwardRows(s, dp []float32, ld, rows, n int, c float32, m, delta []float32,
+	scale float32, drop rowMask) {
+	x, dx, lds := unsafe.SliceData(s), unsafe.SliceData(dp), uintptr(ld)*4
+	pm, pd, words := unsafe.SliceData(m), unsafe.SliceData(delta), unsafe.SliceData(drop.words)
+	switch {
+	case isa == Portable:
+		softmaxBackwardRowsGo(s, dp, ld, rows, n, c, m, delta, scale, drop)
+	case isa == AVX512 && words == nil:
+		softmaxBackwardAVX512(x, dx, lds, rows, n, c, pm, pd, scale)
+	case isa == AVX512:
+		softmaxBackwardDropoutAVX512(x, dx, lds, rows, n, c, pm, pd, scale, words, drop.threshold)
+	case words == nil:
+		softmaxBackwardAVX2(x, dx, lds, rows, n, c, pm, pd, scale)
 	default:
-		softmaxBackwardRowsGo(s, dp, ld, rows, n, c, lse, delta, scale)
+		softmaxBackwardDropoutAVX2(x, dx, lds, rows, n, c, pm, pd, scale, words, drop.threshold)
 	}
 }
 

@@ -1,5 +1,7 @@
 package kernel
 
+import "math"
+
 // backwardTile is the queries of a backward tile, before it is cut to whole
 // tiles of the micro-kernel.
 const backwardTile = 112
@@ -15,6 +17,8 @@ type attentionBackward struct {
 // delta = Σ dOut·out,
 //
 //	dv = Σ_i p·dOut,  ds = p·(dp − delta)·scale,  dq = Σ_j ds·k,  dk = Σ_i ds·q
+//
+// With dropout, dp and the p of dv are the dropped ones.
 func (t *Attention) Backward(a *AttentionBackwardArgs) {
 	if a.B == 0 || a.Nq == 0 || a.Heads == 0 || a.HeadDim == 0 {
 		return
@@ -32,6 +36,8 @@ func (t *Attention) Backward(a *AttentionBackwardArgs) {
 		w.q, w.do = grow(w.q, c.tile*wide), grow(w.do, c.tile*wide)
 		w.s = grow(w.s, c.tile*paddedKeys(c.keyBlock))
 		w.dp = grow(w.dp, c.tile*paddedKeys(c.keyBlock))
+		w.factor = grow(w.factor, c.tile)
+		w.growMask(a.DropP, c.tile)
 	}
 	if c.parts > 1 {
 		t.sums = grow(t.sums, c.units*2*a.Nk*a.HeadDim)
@@ -104,27 +110,38 @@ func (f *attentionBackward) tile(w *attentionWorker, b, h, q, rows int,
 	do := a.DOut[b*a.DOutBatch+q*a.DOutStride+h*d:]
 	dq := a.DQ[b*a.DQBatch+q*a.DQStride+h*d:]
 	row := (b*a.Heads+h)*a.Nq + q
-	lse, delta := a.LSE[row:][:rows], a.Delta[row:][:rows]
+	delta := a.Delta[row:][:rows]
 	rowDots(delta, do, a.DOutStride, a.Out[b*a.OutBatch+q*a.OutStride+h*d:], a.OutStride, rows, d)
 	c.packRows(w.q, x, a.QStride, rows, d)
 	c.packRows(w.do, do, a.DOutStride, rows, d)
+	exponent := w.keep(a, row, delta)
 	lds := paddedKeys(c.keyBlock)
 	for j := 0; j < a.Nk; j += c.keyBlock {
 		n := min(c.keyBlock, a.Nk-j)
 		c.scores(&w.call, w.s, lds, x, a.QStride, rows, w.k[j*d:], n, d, false)
 		c.scores(&w.call, w.dp, lds, do, a.DOutStride, rows, w.v[j*d:], n, d, false)
-		if a.DropP > 0 {
-			a.dropRows(w.dp, lds, rows, n, a.maskRow(b, h, q), j)
-		}
-		softmaxBackwardRows(w.s, w.dp, lds, rows, roundUp(n, 16), c.exponent, lse, delta, a.Scale)
-		if a.DropP > 0 {
-			a.dropRows(w.s, lds, rows, n, a.maskRow(b, h, q), j)
-		}
+		softmaxBackwardRows(w.s, w.dp, lds, rows, roundUp(n, 16), c.exponent, exponent, delta,
+			a.Scale, w.mask(&a.AttentionArgs, b, h, q, rows, j))
 		c.addRows(&w.call, dv[j*lddv:], lddv, w.s, lds, true, n, w.do, rows, d, add)
 		c.addRows(&w.call, dk[j*lddk:], lddk, w.dp, lds, true, n, w.q, rows, d, add)
 		c.addRows(&w.call, dq, a.DQStride, w.dp, lds, false, rows,
 			w.kRows[j*roundUp(d, c.nr):], n, d, j > 0)
 	}
+}
+
+// keep returns the exponents of 2 that p is divided by, for the rows of delta
+// from row: lse·log₂e. With dropout, p and dp of what is kept grow by 1/(1 − P):
+// it makes the exponents smaller by that, and multiplies delta by 1 − P, so that
+//
+//	p/(1−P)·(dp − delta·(1−P)) = p·(dp/(1−P) − delta)
+func (w *attentionWorker) keep(a *AttentionBackwardArgs, row int, delta []float32) []float32 {
+	lse, exponent := a.LSE[row:][:len(delta)], w.factor[:len(delta)]
+	shift, kept := math.Log2(1-a.DropP), float32(1-a.DropP)
+	for r, v := range lse {
+		exponent[r] = float32(float64(v)*log2E + shift)
+		delta[r] *= kept
+	}
+	return exponent
 }
 
 // attentionReduction adds dk and dv of the parts of a head, in order.

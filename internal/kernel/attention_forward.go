@@ -31,6 +31,7 @@ func (t *Attention) Forward(a *AttentionArgs) {
 		w.stat = grow(w.stat, 2*c.tile)
 		w.factor = grow(w.factor, c.tile)
 		w.sum = grow(w.sum, c.tile)
+		w.growMask(a.DropP, c.tile)
 	}
 	t.pool.Run(f, c.tasks)
 	f.args = AttentionArgs{}
@@ -72,7 +73,8 @@ func (f *attentionForward) pack(w *attentionWorker, b, h int) {
 //
 //	m′ = max(m, max s), l = l·e^(m−m′) + Σ e^(s−m′), out = out·e^(m−m′) + e^(s−m′)·v
 //
-// and in the end out /= l, lse = m + log l.
+// and in the end out /= l, lse = m + log l. With dropout p, the summands of out
+// that are dropped are 0, and in the end out /= 1 − p.
 func (f *attentionForward) tile(w *attentionWorker, b, h, q, rows int) {
 	a, c, d := &f.args, &f.cut, f.args.HeadDim
 	out := a.Out[b*a.OutBatch+q*a.OutStride+h*d:]
@@ -91,10 +93,8 @@ func (f *attentionForward) tile(w *attentionWorker, b, h, q, rows int) {
 				w.factor[r] = w.stat[2*r]
 			}
 		}
-		softmaxRows(w.s, lds, rows, roundUp(n, 16), c.exponent, w.stat)
-		if a.DropP > 0 {
-			a.dropRows(w.s, lds, rows, n, a.maskRow(b, h, q), j)
-		}
+		softmaxRows(w.s, lds, rows, roundUp(n, 16), c.exponent, w.stat,
+			w.mask(a, b, h, q, rows, j))
 		if j > 0 {
 			for r := range rows {
 				w.factor[r] = float32(math.Exp2(float64(w.factor[r]) - float64(w.stat[2*r])))
@@ -110,8 +110,9 @@ func (f *attentionForward) tile(w *attentionWorker, b, h, q, rows int) {
 			w.v[j*roundUp(d, c.nr):], n, d, j > 0)
 	}
 	factor, sum := w.factor[:rows], w.sum[:rows]
+	keep := float32(1 / (1 - a.DropP))
 	for r, v := range sum {
-		factor[r] = 1 / v
+		factor[r] = keep / v
 	}
 	scaleRows(out, a.OutStride, rows, d, factor)
 	if a.LSE == nil {

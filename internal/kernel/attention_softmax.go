@@ -1,6 +1,10 @@
 package kernel
 
-import "math"
+import (
+	"math"
+
+	"avjepa/internal/rng"
+)
 
 const log2E = 1.4426950408889634
 
@@ -9,10 +13,23 @@ var minusInf = float32(math.Inf(-1))
 // exp2Min bounds exponents from below, so that no result is denormal.
 const exp2Min = -126
 
+// rowMask says which probabilities of a tile's rows are dropped: those whose
+// rng.RowBits are below threshold. words holds the two words of each row, as
+// seen from the tile's first column; none when nothing is dropped.
+type rowMask struct {
+	words     []uint32
+	threshold uint32
+}
+
+// dropped reports whether the mask drops column j of row r.
+func (m rowMask) dropped(r, j int) bool {
+	return m.words != nil && rng.RowBits(m.words[2*r], m.words[2*r+1], uint32(j)) < m.threshold
+}
+
 // softmaxRowsGo sets every s of a row to 2^(s·c − m), with m the larger of
 // stat[2r] and the greatest s·c of row r, and stat[2r], stat[2r+1] to m and the
-// sum of the row.
-func softmaxRowsGo(s []float32, lds, rows, n int, c float32, stat []float32) {
+// sum of the row; and then every s that drop drops to 0.
+func softmaxRowsGo(s []float32, lds, rows, n int, c float32, stat []float32, drop rowMask) {
 	for r := range rows {
 		row := s[r*lds:][:n]
 		top := minusInf
@@ -29,21 +46,28 @@ func softmaxRowsGo(s []float32, lds, rows, n int, c float32, stat []float32) {
 		for j, v := range row {
 			row[j] = exp2Go(v*c - m)
 			sum += row[j]
+			if drop.dropped(r, j) {
+				row[j] = 0
+			}
 		}
 		stat[2*r], stat[2*r+1] = m, sum
 	}
 }
 
-// softmaxBackwardRowsGo sets every s to p = 2^(s·c − lse[r]·log₂e) and every dp
-// to p·(dp − delta[r])·scale.
-func softmaxBackwardRowsGo(s, dp []float32, ld, rows, n int, c float32, lse, delta []float32,
-	scale float32) {
+// softmaxBackwardRowsGo sets every s to p = 2^(s·c − m[r]) and every dp to
+// p·(dp − delta[r])·scale, with 0 for dp, and in the end for s, of what drop
+// drops.
+func softmaxBackwardRowsGo(s, dp []float32, ld, rows, n int, c float32, m, delta []float32,
+	scale float32, drop rowMask) {
 	for r := range rows {
 		row, drow := s[r*ld:][:n], dp[r*ld:][:n]
-		m := lse[r] * log2E
 		for j, v := range row {
-			row[j] = exp2Go(v*c - m)
-			drow[j] = row[j] * scale * (drow[j] - delta[r])
+			p, d := exp2Go(v*c-m[r]), drow[j]
+			row[j] = p
+			if drop.dropped(r, j) {
+				row[j], d = 0, 0
+			}
+			drow[j] = p * scale * (d - delta[r])
 		}
 	}
 }
