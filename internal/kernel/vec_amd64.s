@@ -1573,7 +1573,6 @@ lnbSumsEnd:
 	VPERMILPS    $0xb1, Y4, Y3
 	VADDPS       Y3, Y4, Y4
 	VBROADCASTSS inv+56(FP), Y3
-	VMULPS       Y3, Y1, Y3
 	VMULPS       Y3, Y2, Y2
 	VMULPS       Y3, Y4, Y4
 	VMULPS       Y1, Y4, Y4
@@ -1589,31 +1588,35 @@ lnbSumsEnd:
 lnbSetBlocks:
 	VMOVUPS      (BX)(CX*4), Y3
 	VMULPS       (DI)(CX*4), Y3, Y3
-	VFMSUB213PS  Y2, Y1, Y3
+	VSUBPS       Y2, Y3, Y3
 	VMOVUPS      (SI)(CX*4), Y5
 	VSUBPS       Y0, Y5, Y5
 	VFNMADD231PS Y4, Y5, Y3
+	VMULPS       Y1, Y3, Y3
 	VMOVUPS      Y3, (AX)(CX*4)
 	VMOVUPS      32(BX)(CX*4), Y3
 	VMULPS       32(DI)(CX*4), Y3, Y3
-	VFMSUB213PS  Y2, Y1, Y3
+	VSUBPS       Y2, Y3, Y3
 	VMOVUPS      32(SI)(CX*4), Y5
 	VSUBPS       Y0, Y5, Y5
 	VFNMADD231PS Y4, Y5, Y3
+	VMULPS       Y1, Y3, Y3
 	VMOVUPS      Y3, 32(AX)(CX*4)
 	VMOVUPS      64(BX)(CX*4), Y3
 	VMULPS       64(DI)(CX*4), Y3, Y3
-	VFMSUB213PS  Y2, Y1, Y3
+	VSUBPS       Y2, Y3, Y3
 	VMOVUPS      64(SI)(CX*4), Y5
 	VSUBPS       Y0, Y5, Y5
 	VFNMADD231PS Y4, Y5, Y3
+	VMULPS       Y1, Y3, Y3
 	VMOVUPS      Y3, 64(AX)(CX*4)
 	VMOVUPS      96(BX)(CX*4), Y3
 	VMULPS       96(DI)(CX*4), Y3, Y3
-	VFMSUB213PS  Y2, Y1, Y3
+	VSUBPS       Y2, Y3, Y3
 	VMOVUPS      96(SI)(CX*4), Y5
 	VSUBPS       Y0, Y5, Y5
 	VFNMADD231PS Y4, Y5, Y3
+	VMULPS       Y1, Y3, Y3
 	VMOVUPS      Y3, 96(AX)(CX*4)
 	ADDQ         $0x00000020, CX
 	CMPQ         CX, DX
@@ -1628,10 +1631,11 @@ lnbSetBlocksEnd:
 lnbSetRegisters:
 	VMOVUPS      (BX)(CX*4), Y3
 	VMULPS       (DI)(CX*4), Y3, Y3
-	VFMSUB213PS  Y2, Y1, Y3
+	VSUBPS       Y2, Y3, Y3
 	VMOVUPS      (SI)(CX*4), Y5
 	VSUBPS       Y0, Y5, Y5
 	VFNMADD231PS Y4, Y5, Y3
+	VMULPS       Y1, Y3, Y3
 	VMOVUPS      Y3, (AX)(CX*4)
 	ADDQ         $0x00000008, CX
 	CMPQ         CX, DX
@@ -1647,10 +1651,11 @@ lnbSetRegistersEnd:
 	VMASKMOVPS   (BX)(CX*4), Y3, Y5
 	VMASKMOVPS   (DI)(CX*4), Y3, Y6
 	VMULPS       Y6, Y5, Y5
-	VFMSUB213PS  Y2, Y1, Y5
-	VMASKMOVPS   (SI)(CX*4), Y3, Y1
-	VSUBPS       Y0, Y1, Y1
-	VFNMADD231PS Y4, Y1, Y5
+	VSUBPS       Y2, Y5, Y5
+	VMASKMOVPS   (SI)(CX*4), Y3, Y2
+	VSUBPS       Y0, Y2, Y2
+	VFNMADD231PS Y4, Y2, Y5
+	VMULPS       Y1, Y5, Y5
 	VMASKMOVPS   Y5, Y3, (AX)(CX*4)
 
 lnbSetEnd:
@@ -1667,34 +1672,38 @@ adding:
 lnbAddBlocks:
 	VMOVUPS      (BX)(CX*4), Y3
 	VMULPS       (DI)(CX*4), Y3, Y3
-	VFMSUB213PS  Y2, Y1, Y3
+	VSUBPS       Y2, Y3, Y3
 	VMOVUPS      (SI)(CX*4), Y5
 	VSUBPS       Y0, Y5, Y5
 	VFNMADD231PS Y4, Y5, Y3
+	VMULPS       Y1, Y3, Y3
 	VADDPS       (AX)(CX*4), Y3, Y3
 	VMOVUPS      Y3, (AX)(CX*4)
 	VMOVUPS      32(BX)(CX*4), Y3
 	VMULPS       32(DI)(CX*4), Y3, Y3
-	VFMSUB213PS  Y2, Y1, Y3
+	VSUBPS       Y2, Y3, Y3
 	VMOVUPS      32(SI)(CX*4), Y5
 	VSUBPS       Y0, Y5, Y5
 	VFNMADD231PS Y4, Y5, Y3
+	VMULPS       Y1, Y3, Y3
 	VADDPS       32(AX)(CX*4), Y3, Y3
 	VMOVUPS      Y3, 32(AX)(CX*4)
 	VMOVUPS      64(BX)(CX*4), Y3
 	VMULPS       64(DI)(CX*4), Y3, Y3
-	VFMSUB213PS  Y2, Y1, Y3
+	VSUBPS       Y2, Y3, Y3
 	VMOVUPS      64(SI)(CX*4), Y5
 	VSUBPS       Y0, Y5, Y5
 	VFNMADD231PS Y4, Y5, Y3
+	VMULPS       Y1, Y3, Y3
 	VADDPS       64(AX)(CX*4), Y3, Y3
 	VMOVUPS      Y3, 64(AX)(CX*4)
 	VMOVUPS      96(BX)(CX*4), Y3
 	VMULPS       96(DI)(CX*4), Y3, Y3
-	VFMSUB213PS  Y2, Y1, Y3
+	VSUBPS       Y2, Y3, Y3
 	VMOVUPS      96(SI)(CX*4), Y5
 	VSUBPS       Y0, Y5, Y5
 	VFNMADD231PS Y4, Y5, Y3
+	VMULPS       Y1, Y3, Y3
 	VADDPS       96(AX)(CX*4), Y3, Y3
 	VMOVUPS      Y3, 96(AX)(CX*4)
 	ADDQ         $0x00000020, CX
@@ -1710,10 +1719,11 @@ lnbAddBlocksEnd:
 lnbAddRegisters:
 	VMOVUPS      (BX)(CX*4), Y3
 	VMULPS       (DI)(CX*4), Y3, Y3
-	VFMSUB213PS  Y2, Y1, Y3
+	VSUBPS       Y2, Y3, Y3
 	VMOVUPS      (SI)(CX*4), Y5
 	VSUBPS       Y0, Y5, Y5
 	VFNMADD231PS Y4, Y5, Y3
+	VMULPS       Y1, Y3, Y3
 	VADDPS       (AX)(CX*4), Y3, Y3
 	VMOVUPS      Y3, (AX)(CX*4)
 	ADDQ         $0x00000008, CX
@@ -1730,10 +1740,11 @@ lnbAddRegistersEnd:
 	VMASKMOVPS   (BX)(CX*4), Y3, Y5
 	VMASKMOVPS   (DI)(CX*4), Y3, Y6
 	VMULPS       Y6, Y5, Y5
-	VFMSUB213PS  Y2, Y1, Y5
-	VMASKMOVPS   (SI)(CX*4), Y3, Y1
-	VSUBPS       Y0, Y1, Y1
-	VFNMADD231PS Y4, Y1, Y5
+	VSUBPS       Y2, Y5, Y5
+	VMASKMOVPS   (SI)(CX*4), Y3, Y2
+	VSUBPS       Y0, Y2, Y2
+	VFNMADD231PS Y4, Y2, Y5
+	VMULPS       Y1, Y5, Y5
 	VMASKMOVPS   (AX)(CX*4), Y3, Y0
 	VADDPS       Y0, Y5, Y5
 	VMASKMOVPS   Y5, Y3, (AX)(CX*4)
@@ -2786,7 +2797,6 @@ lnbSumsEnd:
 	VADDPS        Y4, Y3, Y3
 	VBROADCASTSS  X3, Z3
 	VBROADCASTSS  inv+56(FP), Z4
-	VMULPS        Z4, Z1, Z4
 	VMULPS        Z4, Z2, Z2
 	VMULPS        Z4, Z3, Z3
 	VMULPS        Z1, Z3, Z3
@@ -2802,31 +2812,35 @@ lnbSumsEnd:
 lnbSetBlocks:
 	VMOVUPS      (BX)(CX*4), Z4
 	VMULPS       (DI)(CX*4), Z4, Z4
-	VFMSUB213PS  Z2, Z1, Z4
+	VSUBPS       Z2, Z4, Z4
 	VMOVUPS      (SI)(CX*4), Z5
 	VSUBPS       Z0, Z5, Z5
 	VFNMADD231PS Z3, Z5, Z4
+	VMULPS       Z1, Z4, Z4
 	VMOVUPS      Z4, (AX)(CX*4)
 	VMOVUPS      64(BX)(CX*4), Z4
 	VMULPS       64(DI)(CX*4), Z4, Z4
-	VFMSUB213PS  Z2, Z1, Z4
+	VSUBPS       Z2, Z4, Z4
 	VMOVUPS      64(SI)(CX*4), Z5
 	VSUBPS       Z0, Z5, Z5
 	VFNMADD231PS Z3, Z5, Z4
+	VMULPS       Z1, Z4, Z4
 	VMOVUPS      Z4, 64(AX)(CX*4)
 	VMOVUPS      128(BX)(CX*4), Z4
 	VMULPS       128(DI)(CX*4), Z4, Z4
-	VFMSUB213PS  Z2, Z1, Z4
+	VSUBPS       Z2, Z4, Z4
 	VMOVUPS      128(SI)(CX*4), Z5
 	VSUBPS       Z0, Z5, Z5
 	VFNMADD231PS Z3, Z5, Z4
+	VMULPS       Z1, Z4, Z4
 	VMOVUPS      Z4, 128(AX)(CX*4)
 	VMOVUPS      192(BX)(CX*4), Z4
 	VMULPS       192(DI)(CX*4), Z4, Z4
-	VFMSUB213PS  Z2, Z1, Z4
+	VSUBPS       Z2, Z4, Z4
 	VMOVUPS      192(SI)(CX*4), Z5
 	VSUBPS       Z0, Z5, Z5
 	VFNMADD231PS Z3, Z5, Z4
+	VMULPS       Z1, Z4, Z4
 	VMOVUPS      Z4, 192(AX)(CX*4)
 	ADDQ         $0x00000040, CX
 	CMPQ         CX, DX
@@ -2841,10 +2855,11 @@ lnbSetBlocksEnd:
 lnbSetRegisters:
 	VMOVUPS      (BX)(CX*4), Z4
 	VMULPS       (DI)(CX*4), Z4, Z4
-	VFMSUB213PS  Z2, Z1, Z4
+	VSUBPS       Z2, Z4, Z4
 	VMOVUPS      (SI)(CX*4), Z5
 	VSUBPS       Z0, Z5, Z5
 	VFNMADD231PS Z3, Z5, Z4
+	VMULPS       Z1, Z4, Z4
 	VMOVUPS      Z4, (AX)(CX*4)
 	ADDQ         $0x00000010, CX
 	CMPQ         CX, DX
@@ -2860,10 +2875,11 @@ lnbSetRegistersEnd:
 	VMOVUPS.Z    (BX)(CX*4), K1, Z4
 	VMOVUPS.Z    (DI)(CX*4), K1, Z5
 	VMULPS       Z5, Z4, Z4
-	VFMSUB213PS  Z2, Z1, Z4
-	VMOVUPS.Z    (SI)(CX*4), K1, Z1
-	VSUBPS       Z0, Z1, Z1
-	VFNMADD231PS Z3, Z1, Z4
+	VSUBPS       Z2, Z4, Z4
+	VMOVUPS.Z    (SI)(CX*4), K1, Z2
+	VSUBPS       Z0, Z2, Z2
+	VFNMADD231PS Z3, Z2, Z4
+	VMULPS       Z1, Z4, Z4
 	VMOVUPS      Z4, K1, (AX)(CX*4)
 
 lnbSetEnd:
@@ -2880,34 +2896,38 @@ adding:
 lnbAddBlocks:
 	VMOVUPS      (BX)(CX*4), Z4
 	VMULPS       (DI)(CX*4), Z4, Z4
-	VFMSUB213PS  Z2, Z1, Z4
+	VSUBPS       Z2, Z4, Z4
 	VMOVUPS      (SI)(CX*4), Z5
 	VSUBPS       Z0, Z5, Z5
 	VFNMADD231PS Z3, Z5, Z4
+	VMULPS       Z1, Z4, Z4
 	VADDPS       (AX)(CX*4), Z4, Z4
 	VMOVUPS      Z4, (AX)(CX*4)
 	VMOVUPS      64(BX)(CX*4), Z4
 	VMULPS       64(DI)(CX*4), Z4, Z4
-	VFMSUB213PS  Z2, Z1, Z4
+	VSUBPS       Z2, Z4, Z4
 	VMOVUPS      64(SI)(CX*4), Z5
 	VSUBPS       Z0, Z5, Z5
 	VFNMADD231PS Z3, Z5, Z4
+	VMULPS       Z1, Z4, Z4
 	VADDPS       64(AX)(CX*4), Z4, Z4
 	VMOVUPS      Z4, 64(AX)(CX*4)
 	VMOVUPS      128(BX)(CX*4), Z4
 	VMULPS       128(DI)(CX*4), Z4, Z4
-	VFMSUB213PS  Z2, Z1, Z4
+	VSUBPS       Z2, Z4, Z4
 	VMOVUPS      128(SI)(CX*4), Z5
 	VSUBPS       Z0, Z5, Z5
 	VFNMADD231PS Z3, Z5, Z4
+	VMULPS       Z1, Z4, Z4
 	VADDPS       128(AX)(CX*4), Z4, Z4
 	VMOVUPS      Z4, 128(AX)(CX*4)
 	VMOVUPS      192(BX)(CX*4), Z4
 	VMULPS       192(DI)(CX*4), Z4, Z4
-	VFMSUB213PS  Z2, Z1, Z4
+	VSUBPS       Z2, Z4, Z4
 	VMOVUPS      192(SI)(CX*4), Z5
 	VSUBPS       Z0, Z5, Z5
 	VFNMADD231PS Z3, Z5, Z4
+	VMULPS       Z1, Z4, Z4
 	VADDPS       192(AX)(CX*4), Z4, Z4
 	VMOVUPS      Z4, 192(AX)(CX*4)
 	ADDQ         $0x00000040, CX
@@ -2923,10 +2943,11 @@ lnbAddBlocksEnd:
 lnbAddRegisters:
 	VMOVUPS      (BX)(CX*4), Z4
 	VMULPS       (DI)(CX*4), Z4, Z4
-	VFMSUB213PS  Z2, Z1, Z4
+	VSUBPS       Z2, Z4, Z4
 	VMOVUPS      (SI)(CX*4), Z5
 	VSUBPS       Z0, Z5, Z5
 	VFNMADD231PS Z3, Z5, Z4
+	VMULPS       Z1, Z4, Z4
 	VADDPS       (AX)(CX*4), Z4, Z4
 	VMOVUPS      Z4, (AX)(CX*4)
 	ADDQ         $0x00000010, CX
@@ -2943,10 +2964,11 @@ lnbAddRegistersEnd:
 	VMOVUPS.Z    (BX)(CX*4), K1, Z4
 	VMOVUPS.Z    (DI)(CX*4), K1, Z5
 	VMULPS       Z5, Z4, Z4
-	VFMSUB213PS  Z2, Z1, Z4
-	VMOVUPS.Z    (SI)(CX*4), K1, Z1
-	VSUBPS       Z0, Z1, Z1
-	VFNMADD231PS Z3, Z1, Z4
+	VSUBPS       Z2, Z4, Z4
+	VMOVUPS.Z    (SI)(CX*4), K1, Z2
+	VSUBPS       Z0, Z2, Z2
+	VFNMADD231PS Z3, Z2, Z4
+	VMULPS       Z1, Z4, Z4
 	VMOVUPS.Z    (AX)(CX*4), K1, Z0
 	VADDPS       Z0, Z4, Z4
 	VMOVUPS      Z4, K1, (AX)(CX*4)

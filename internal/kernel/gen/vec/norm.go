@@ -70,9 +70,9 @@ func (s *set) layerNormBackward() {
 		VADDPS(v, sg[u], sg[u])
 		VFMADD231PS(v, xh, sgx[u])
 	})
-	// dx = g·rstd − c1 − (x − mean)·c2, c1 = rstd·mean(g), c2 = rstd²·mean(g·x̂).
+	// dx = rstd·((g − c1) − (x − mean)·c2), c1 = mean(g), c2 = rstd·mean(g·x̂): in
+	// this order a single column gives 0, as it must.
 	c1, c2, inv := s.total(sg), s.total(sgx), s.spread("inv")
-	VMULPS(inv, rstd, inv)
 	VMULPS(inv, c1, c1)
 	VMULPS(inv, c2, c2)
 	VMULPS(rstd, c2, c2)
@@ -81,10 +81,11 @@ func (s *set) layerNormBackward() {
 		s.each(label, n, 4, func(i GPVirtual, u int) {
 			v := s.load(s.at(dy, i, u))
 			VMULPS(s.operand(s.at(gain, i, u)), v, v)
-			VFMSUB213PS(c1, rstd, v)
+			VSUBPS(c1, v, v)
 			d := s.load(s.at(x, i, u))
 			VSUBPS(mean, d, d)
 			VFNMADD231PS(c2, d, v)
+			VMULPS(rstd, v, v)
 			if add {
 				VADDPS(s.operand(s.at(dx, i, u)), v, v)
 			}
