@@ -25,6 +25,11 @@ test: deps ## run all tests
 test-portable: ## run the numeric tests without assembly
 	$(GO) test -tags noasm ./internal/kernel/ ./internal/engine/... ./internal/jepa/
 
+.PHONY: test-arm64
+test-arm64: ## run the numeric tests as arm64 programs, in an emulator
+	@scripts/qemu.sh
+	@scripts/test-arm64.sh
+
 .PHONY: check
 check: ## gofmt, go vet, staticcheck
 	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo "run gofmt -w on the files above"; exit 1; }
