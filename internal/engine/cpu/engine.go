@@ -31,6 +31,7 @@ type Engine struct {
 	product    kernel.GemmArgs
 	attend     kernel.AttentionArgs
 	attendBack kernel.AttentionBackwardArgs
+	quantized  quantized
 }
 
 // tasks holds one value of every task, so that starting one allocates nothing.

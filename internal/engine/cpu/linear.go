@@ -8,6 +8,9 @@ import (
 // Linear sets y = act(x·Wᵀ + bias) + residual.
 func (e *Engine) Linear(a engine.LinearArgs) {
 	a.Check()
+	if e.quantized.linear(&a) {
+		return
+	}
 	x, y, pre, res := mat(a.X), mat(a.Y), mat(a.Pre), mat(a.Residual)
 	g := &e.product
 	*g = kernel.GemmArgs{

@@ -42,6 +42,7 @@ func (b *buffer) Free() {
 	}
 	release(b.mem)
 	b.mem = nil
+	b.e.quantized.forget(b)
 	delete(b.e.buffers, b)
 }
 

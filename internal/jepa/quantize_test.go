@@ -1,0 +1,75 @@
+package jepa
+
+import (
+	"math"
+	"testing"
+
+	"avjepa/internal/engine/cpu"
+	"avjepa/internal/engine/ref"
+	"avjepa/internal/golden"
+	"avjepa/internal/kernel"
+	"avjepa/internal/vit"
+)
+
+// TestQuantize: the published weights in bytes give nearly the same embeddings,
+// and not the very same.
+func TestQuantize(t *testing.T) {
+	if !kernel.HasInt8() {
+		t.Skip("this processor has no AVX-512 VNNI, so the engine has no 8-bit products")
+	}
+	e, err := cpu.New(cpu.Config{Threads: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	g := golden.Open(t, "encoder.safetensors")
+	m, err := NewEmbedder(e, goldenConfig(), 1, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Params.Import(goldenModel(t, ref.New(), false).Params.Export()); err != nil {
+		t.Fatal(err)
+	}
+	group := vit.Group{Views: 2,
+		Video: golden.Upload(t, e, g.Array("video").Data, 2, 3, 4, 32, 32),
+		Audio: golden.Upload(t, e, g.Array("audio").Data, 2, 32, 48)}
+	var out [2][3][]float32
+	for i := range out {
+		if i == 1 {
+			if err := m.Quantize(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		x := m.Embed(group)
+		out[i] = [3][]float32{golden.Download(e, x.CLS), golden.Download(e, x.Projected),
+			golden.Download(e, x.Patches)}
+	}
+	for k, name := range []string{"CLS", "projection", "mean patch"} {
+		var xy, xx, yy float64
+		for i, x := range out[0][k] {
+			y := float64(out[1][k][i])
+			xy, xx, yy = xy+float64(x)*y, xx+float64(x)*float64(x), yy+y*y
+		}
+		if far := 1 - xy/math.Sqrt(xx*yy); !(far > 1e-8 && far <= 1e-3) {
+			t.Errorf("%s: 1 − cosine is %.2g, want rounding to bytes, at most 1e-3", name, far)
+		}
+	}
+}
+
+// TestQuantizeRefused by a model that trains and by an engine that cannot.
+func TestQuantizeRefused(t *testing.T) {
+	m, err := New(ref.New(), goldenConfig(), 1, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Quantize(); err == nil {
+		t.Error("a model that trains was quantised")
+	}
+	m, err = NewEmbedder(ref.New(), goldenConfig(), 1, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Quantize(); err == nil {
+		t.Error("the reference engine claims to have 8-bit products")
+	}
+}
