@@ -4,43 +4,72 @@ import "math"
 
 // ECF computes empirical characteristic functions at evenly spaced knots.
 //
-// The knots are multiples of one step, so each value costs one sine and cosine,
-// of step·x, and a complex rotation per multiple; on a symmetric grid the
-// negative knots are the conjugates of the positive ones and cost nothing.
+// The knots are multiples of one step, or odd multiples of half a step when
+// there is an even number of them around 0. So each value costs one sine and
+// cosine, and a complex rotation per knot; negative knots are the conjugates of
+// the positive ones and cost nothing.
 type ECF struct {
 	first, step float64
 	count       int
-	multiples   int // of the step from 0 up; 0: no knot lies at 0, no fast path
-	mid         int // index of the knot at 0
+	half        bool
+	angles      int // knots ≥ 0
+	up, down    int // index of the first knot ≥ 0, and of the one opposite to it
+	odd         int // 1 if no knot lies at 0, else 0
+	unit        float64
 	consts      ecfConsts
 }
 
 // ecfConsts is what the assembly reads, by the order of the fields.
 type ecfConsts struct {
-	StepHi, StepLo float32 // their sum is the step
-	TurnsPerX      float32 // step/(π/2): quarter turns per unit of x
+	UnitHi, UnitLo float32 // their sum is unit, of which the knots are multiples
+	TurnsPerX      float32 // unit/(π/2): quarter turns per unit of x
 }
 
 const (
-	maxMultiples = 64     // bounds the accumulators on the stack
-	maxAngle     = 8192.0 // the reduction of larger angles would lose digits
+	maxAngles = 64     // bounds the accumulators on the stack
+	maxAngle  = 8192.0 // the reduction of larger angles would lose digits
 )
 
 // NewECF returns the plan for count ≥ 2 knots on [−max, max], or on [0, max]
 // with half.
 func NewECF(max float64, count int, half bool) ECF {
-	f := ECF{first: -max, step: 2 * max / float64(count-1), count: count, mid: (count - 1) / 2}
+	f := ECF{first: -max, step: 2 * max / float64(count-1), count: count, half: half,
+		angles: (count + 1) / 2, up: count / 2, down: (count - 1) / 2, odd: 1 - count%2}
 	if half {
-		f.first, f.step, f.mid = 0, max/float64(count-1), 0
+		f.first, f.step = 0, max/float64(count-1)
+		f.angles, f.up, f.odd = count, 0, 0
 	}
-	if half || count%2 == 1 {
-		f.multiples = count - f.mid
+	f.unit = f.step
+	if f.odd == 1 {
+		f.unit = f.step / 2
 	}
-	f.consts.StepHi = float32(f.step)
-	f.consts.StepLo = float32(f.step - float64(f.consts.StepHi))
-	f.consts.TurnsPerX = float32(f.step * 2 / math.Pi)
+	f.consts.UnitHi = float32(f.unit)
+	f.consts.UnitLo = float32(f.unit - float64(f.consts.UnitHi))
+	f.consts.TurnsPerX = float32(f.unit * 2 / math.Pi)
 	return f
 }
+
+// opposite returns the indices of the knots of angle k and minus that, and
+// whether the latter is another.
+func (f *ECF) opposite(k int) (up, down int, two bool) {
+	up, down = f.up+k, f.down-k
+	return up, down, !f.half && up != down
+}
+
+// widths returns how many directions the assembly may take at once.
+func (f *ECF) widths(rows int) []int {
+	switch {
+	case rows == 0 || f.angles > maxAngles:
+		return nil
+	case isa == AVX512:
+		return registerLanes[:]
+	case isa == AVX2:
+		return registerLanes[1:]
+	}
+	return nil
+}
+
+var registerLanes = [...]int{2 * lanes, lanes}
 
 // Forward sets e to the means over rows of cos(t·x) and sin(t·x).
 //
@@ -48,10 +77,10 @@ func NewECF(max float64, count int, half bool) ECF {
 //	x  (rows, dirs)   rows ld apart
 func (f *ECF) Forward(e, x []float32, rows, dirs, ld int) {
 	m := 0
-	if isa >= AVX2 && f.multiples > 0 && f.multiples <= maxMultiples && rows > 0 {
-		for ; m+lanes <= dirs; m += lanes {
-			if !f.forwardLanes(e[m*f.count*2:], x[m:], rows, ld) {
-				f.forward(e[m*f.count*2:], x[m:], rows, lanes, ld)
+	for _, w := range f.widths(rows) {
+		for ; m+w <= dirs; m += w {
+			if !f.forwardLanes(e[m*f.count*2:], x[m:], rows, ld, w) {
+				f.forward(e[m*f.count*2:], x[m:], rows, w, ld)
 			}
 		}
 	}
@@ -80,29 +109,32 @@ func (f *ECF) forward(e, x []float32, rows, dirs, ld int) {
 	ScaleRow(e, 1/float32(rows))
 }
 
-// forwardLanes handles one register of directions; it reports false, having set
-// nothing of use, when an angle is too large for its reduction.
-func (f *ECF) forwardLanes(e, x []float32, rows, ld int) bool {
-	var sums [2 * maxMultiples * lanes]float32
-	var largest [lanes]float32
-	_ = x[(rows-1)*ld+lanes-1]
-	ecfForwardAVX2(&sums[0], &x[0], rows, ld, f.multiples, &f.consts.StepHi,
-		&largest[0])
+// forwardLanes handles one register of w directions; it reports false, having
+// set nothing of use, when an angle is too large for its reduction.
+func (f *ECF) forwardLanes(e, x []float32, rows, ld, w int) bool {
+	var sums [2 * maxAngles * 2 * lanes]float32
+	var largest [2 * lanes]float32
+	_ = x[(rows-1)*ld+w-1]
+	if w == lanes {
+		ecfForwardAVX2(&sums[0], &x[0], rows, ld, f.angles, f.odd, &f.consts.UnitHi, &largest[0])
+	} else {
+		ecfForwardAVX512(&sums[0], &x[0], rows, ld, f.angles, f.odd, &f.consts.UnitHi, &largest[0])
+	}
 	if f.tooLarge(&largest) {
 		return false
 	}
 	q2 := 2 * f.count
-	_ = e[lanes*q2-1]
+	_ = e[w*q2-1]
 	inv := 1 / float32(rows)
-	for k := 0; k < f.multiples; k++ {
-		c, s := sums[2*k*lanes:][:lanes], sums[(2*k+1)*lanes:][:lanes]
-		up, down := 2*(f.mid+k), 2*(f.mid-k)
-		for l := 0; l < lanes; l++ {
+	for k := 0; k < f.angles; k++ {
+		c, s := sums[2*k*w:][:w], sums[(2*k+1)*w:][:w]
+		up, down, two := f.opposite(k)
+		for l := range c {
 			el := e[l*q2:][:q2]
 			cv, sv := c[l]*inv, s[l]*inv
-			el[up], el[up+1] = cv, sv
-			if f.mid > 0 && k > 0 {
-				el[down], el[down+1] = cv, -sv
+			el[2*up], el[2*up+1] = cv, sv
+			if two {
+				el[2*down], el[2*down+1] = cv, -sv
 			}
 		}
 	}
@@ -115,10 +147,10 @@ func (f *ECF) forwardLanes(e, x []float32, rows, ld int) bool {
 //	de     (dirs, Q, 2)  dC and dS
 func (f *ECF) Backward(dx, de, x []float32, rows, dirs, ld int) {
 	m := 0
-	if isa >= AVX2 && f.multiples > 0 && f.multiples <= maxMultiples && rows > 0 {
-		for ; m+lanes <= dirs; m += lanes {
-			if !f.backwardLanes(dx[m:], de[m*f.count*2:], x[m:], rows, ld) {
-				f.backward(dx[m:], de[m*f.count*2:], x[m:], rows, lanes, ld)
+	for _, w := range f.widths(rows) {
+		for ; m+w <= dirs; m += w {
+			if !f.backwardLanes(dx[m:], de[m*f.count*2:], x[m:], rows, ld, w) {
+				f.backward(dx[m:], de[m*f.count*2:], x[m:], rows, w, ld)
 			}
 		}
 	}
@@ -150,34 +182,39 @@ func (f *ECF) backward(dx, de, x []float32, rows, dirs, ld int) {
 // backwardLanes is to Backward what forwardLanes is to Forward. Knots t and −t
 // share a sine and a cosine, so their gradients are joined first:
 // A = t·(dC₊ + dC₋)/rows and B = t·(dS₊ − dS₋)/rows.
-func (f *ECF) backwardLanes(dx, de, x []float32, rows, ld int) bool {
-	var coef [2 * maxMultiples * lanes]float32
-	var largest [lanes]float32
+func (f *ECF) backwardLanes(dx, de, x []float32, rows, ld, w int) bool {
+	var coef [2 * maxAngles * 2 * lanes]float32
+	var largest [2 * lanes]float32
 	q2 := 2 * f.count
-	_ = de[lanes*q2-1]
-	for k := 0; k < f.multiples; k++ {
-		a, b := coef[2*k*lanes:][:lanes], coef[(2*k+1)*lanes:][:lanes]
-		t := float32(float64(k) * f.step / float64(rows))
-		up, down := 2*(f.mid+k), 2*(f.mid-k)
-		for l := 0; l < lanes; l++ {
+	_ = de[w*q2-1]
+	for k := 0; k < f.angles; k++ {
+		b, a := coef[2*k*w:][:w], coef[(2*k+1)*w:][:w]
+		up, down, two := f.opposite(k)
+		t := float32((f.first + float64(up)*f.step) / float64(rows))
+		for l := range b {
 			dl := de[l*q2:][:q2]
-			dc, ds := dl[up], dl[up+1]
-			if f.mid > 0 && k > 0 {
-				dc += dl[down]
-				ds -= dl[down+1]
+			dc, ds := dl[2*up], dl[2*up+1]
+			if two {
+				dc += dl[2*down]
+				ds -= dl[2*down+1]
 			}
-			a[l], b[l] = t*dc, t*ds
+			b[l], a[l] = t*ds, t*dc
 		}
 	}
-	_, _ = x[(rows-1)*ld+lanes-1], dx[(rows-1)*ld+lanes-1]
-	ecfBackwardAVX2(&dx[0], &x[0], &coef[0], rows, ld, f.multiples, &f.consts.StepHi,
-		&largest[0])
+	_, _ = x[(rows-1)*ld+w-1], dx[(rows-1)*ld+w-1]
+	if w == lanes {
+		ecfBackwardAVX2(&dx[0], &x[0], &coef[0], rows, ld, f.angles, f.odd, &f.consts.UnitHi,
+			&largest[0])
+	} else {
+		ecfBackwardAVX512(&dx[0], &x[0], &coef[0], rows, ld, f.angles, f.odd, &f.consts.UnitHi,
+			&largest[0])
+	}
 	return !f.tooLarge(&largest)
 }
 
-func (f *ECF) tooLarge(x *[lanes]float32) bool {
+func (f *ECF) tooLarge(x *[2 * lanes]float32) bool {
 	for _, v := range x {
-		if float64(v)*f.step > maxAngle {
+		if float64(v)*f.unit > maxAngle {
 			return true
 		}
 	}

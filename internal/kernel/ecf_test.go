@@ -26,13 +26,15 @@ func (k knots) at(q int) float64 {
 func TestECF(t *testing.T) {
 	eachISA(t, func(t *testing.T) {
 		for _, k := range testKnots {
-			for _, dirs := range []int{1, 7, 8, 9, 24} {
-				for _, rows := range []int{1, 2, 3, 8} {
+			for _, dirs := range []int{1, 7, 8, 9, 24, 33} {
+				for _, rows := range []int{1, 2, 3, 7, 8} {
 					checkECF(t, k, rows, dirs, 2)
 				}
 			}
 		}
-		checkECF(t, testKnots[0], 4, 8, 100) // angles of some hundred turns
+		for _, k := range testKnots[:3] {
+			checkECF(t, k, 7, 24, 100) // angles of some hundred turns
+		}
 	})
 }
 
@@ -80,30 +82,37 @@ func checkECF(t *testing.T, k knots, rows, dirs int, scale float32) {
 // TestECFOddValues sends NaN, Inf and huge numbers through single lanes.
 func TestECFOddValues(t *testing.T) {
 	eachISA(t, func(t *testing.T) {
-		f := NewECF(5, 17, false)
-		for _, odd := range []float32{float32(math.NaN()), float32(math.Inf(-1)), 1e9} {
-			x := make([]float32, 3*8)
-			de := make([]float32, 8*34)
-			for i := range de {
-				de[i] = 1
-			}
-			x[1*8+3] = odd
-			e, dx := make([]float32, 8*34), make([]float32, 3*8)
-			f.Forward(e, x, 3, 8, 8)
-			f.Backward(dx, de, x, 3, 8, 8)
-			nan := odd != 1e9
-			for i, v := range e {
-				if (v != v) != (nan && i/34 == 3) || math.Abs(float64(v)) > 1.0001 {
-					t.Fatalf("%v: direction %d, value %d is %v", odd, i/34, i%34, v)
-				}
-			}
-			for i, v := range dx {
-				if (v != v) != (nan && i == 11) {
-					t.Fatalf("%v: gradient %d is %v", odd, i, v)
-				}
+		for _, k := range testKnots[:3] {
+			for _, odd := range []float32{float32(math.NaN()), float32(math.Inf(-1)), 1e9} {
+				checkECFOdd(t, k, odd)
 			}
 		}
 	})
+}
+
+func checkECFOdd(t *testing.T, k knots, odd float32) {
+	t.Helper()
+	const rows, dirs, at, row = 5, 24, 19, 1
+	f := NewECF(k.max, k.count, k.half)
+	x, de := make([]float32, rows*dirs), make([]float32, dirs*k.count*2)
+	for i := range de {
+		de[i] = 1
+	}
+	x[row*dirs+at] = odd
+	e, dx := make([]float32, len(de)), make([]float32, len(x))
+	f.Forward(e, x, rows, dirs, dirs)
+	f.Backward(dx, de, x, rows, dirs, dirs)
+	nan := odd != 1e9
+	for i, v := range e {
+		if (v != v) != (nan && i/(2*k.count) == at) || math.Abs(float64(v)) > 1.0001 {
+			t.Fatalf("%v, %v: direction %d, value %d is %v", k, odd, i/(2*k.count), i%(2*k.count), v)
+		}
+	}
+	for i, v := range dx {
+		if (v != v) != (nan && i == row*dirs+at) {
+			t.Fatalf("%v, %v: gradient %d is %v", k, odd, i, v)
+		}
+	}
 }
 
 func BenchmarkECF(b *testing.B) {
@@ -111,22 +120,24 @@ func BenchmarkECF(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 1))
 	x, _ := guardedVec(r, rows*dirs, 0)
 	dx := make([]float32, rows*dirs)
-	e := make([]float32, dirs*34)
-	f := NewECF(5, 17, false)
 	per := func(b *testing.B) {
 		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/(rows*dirs),
 			"ns/row·direction")
 	}
-	b.Run("forward", func(b *testing.B) {
-		for range b.N {
-			f.Forward(e, x, rows, dirs, dirs)
-		}
-		per(b)
-	})
-	b.Run("backward", func(b *testing.B) {
-		for range b.N {
-			f.Backward(dx, e, x, rows, dirs, dirs)
-		}
-		per(b)
-	})
+	for _, k := range testKnots[:3] {
+		f := NewECF(k.max, k.count, k.half)
+		e := make([]float32, 2*dirs*k.count)
+		b.Run(fmt.Sprint("forward ", k), func(b *testing.B) {
+			for range b.N {
+				f.Forward(e, x, rows, dirs, dirs)
+			}
+			per(b)
+		})
+		b.Run(fmt.Sprint("backward ", k), func(b *testing.B) {
+			for range b.N {
+				f.Backward(dx, e, x, rows, dirs, dirs)
+			}
+			per(b)
+		})
+	}
 }

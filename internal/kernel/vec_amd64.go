@@ -99,6 +99,16 @@ func normColumnsAVX2(y *float32, x *float32, mean *float32, a *float32, b *float
 //go:noescape
 func normColumnsBackwardAVX2(dx *float32, dy *float32, x *float32, mean *float32, a *float32, m *float32, s *float32, n int)
 
+// ecfForwardAVX2 adds cos and sin of every angle to sums (angles, 2, lanes).
+//
+//go:noescape
+func ecfForwardAVX2(sums *float32, x *float32, rows int, ld int, angles int, odd int, consts *float32, largest *float32)
+
+// ecfBackwardAVX2 sets dx = Σ_k cos·B − sin·A, coef holding B and A (angles, 2, lanes).
+//
+//go:noescape
+func ecfBackwardAVX2(dx *float32, x *float32, coef *float32, rows int, ld int, angles int, odd int, consts *float32, largest *float32)
+
 // dropoutAVX512 sets y = x·scale where the hash reaches threshold, else 0.
 //
 //go:noescape
@@ -144,17 +154,17 @@ func normColumnsAVX512(y *float32, x *float32, mean *float32, a *float32, b *flo
 //go:noescape
 func normColumnsBackwardAVX512(dx *float32, dy *float32, x *float32, mean *float32, a *float32, m *float32, s *float32, n int)
 
+// ecfForwardAVX512 adds cos and sin of every angle to sums (angles, 2, lanes).
+//
+//go:noescape
+func ecfForwardAVX512(sums *float32, x *float32, rows int, ld int, angles int, odd int, consts *float32, largest *float32)
+
+// ecfBackwardAVX512 sets dx = Σ_k cos·B − sin·A, coef holding B and A (angles, 2, lanes).
+//
+//go:noescape
+func ecfBackwardAVX512(dx *float32, x *float32, coef *float32, rows int, ld int, angles int, odd int, consts *float32, largest *float32)
+
 // adamwAVX2 takes one step; step is an AdamWStep.
 //
 //go:noescape
 func adamwAVX2(p *float32, grad *float32, m *float32, v *float32, n int, step *float32)
-
-// ecfForwardAVX2 adds cos and sin of k·step·x to sums (multiples, 2, 8).
-//
-//go:noescape
-func ecfForwardAVX2(sums *float32, x *float32, rows int, ld int, multiples int, consts *float32, largest *float32)
-
-// ecfBackwardAVX2 sets dx = Σ_k cos·B − sin·A, coef holding A and B (multiples, 2, 8).
-//
-//go:noescape
-func ecfBackwardAVX2(dx *float32, x *float32, coef *float32, rows int, ld int, multiples int, consts *float32, largest *float32)

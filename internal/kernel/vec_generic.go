@@ -55,11 +55,19 @@ func layerNormBackwardAVX512(dx, dgain, dbias, dy, x, gain *float32, n int,
 	inv, mean, rstd float32, add int) {
 	panic(noAssembly)
 }
-func ecfForwardAVX2(sums, x *float32, rows, ld, multiples int,
+func ecfForwardAVX2(sums, x *float32, rows, ld, angles, odd int,
 	consts, largest *float32) {
 	panic(noAssembly)
 }
-func ecfBackwardAVX2(dx, x, coef *float32, rows, ld, multiples int,
+func ecfBackwardAVX2(dx, x, coef *float32, rows, ld, angles, odd int,
+	consts, largest *float32) {
+	panic(noAssembly)
+}
+func ecfForwardAVX512(sums, x *float32, rows, ld, angles, odd int,
+	consts, largest *float32) {
+	panic(noAssembly)
+}
+func ecfBackwardAVX512(dx, x, coef *float32, rows, ld, angles, odd int,
 	consts, largest *float32) {
 	panic(noAssembly)
 }

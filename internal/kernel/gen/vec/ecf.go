@@ -5,13 +5,16 @@ import (
 	. "github.com/mmcloughlin/avo/operand"
 )
 
-// angle holds what a row needs while it goes through the multiples k of its
-// angle: (c, s) = (cos, sin) of the angle, (ck, sk) those of k times it.
-type angle struct{ c, s, ck, sk VecVirtual }
+// turn holds what a row needs while it goes through its angles first + k·step:
+// (c, s) = (cos, sin) of the step, (ck, sk) those of angle k.
+type turn struct {
+	set          *set
+	c, s, ck, sk VecVirtual
+}
 
-// step replaces k by k + 1.
-func (a *angle) step() {
-	t := YMM()
+// next replaces k by k + 1.
+func (a *turn) next() {
+	t := a.set.vec()
 	VMULPS(a.s, a.ck, t)
 	VFMADD231PS(a.c, a.sk, t)
 	VMULPS(a.s, a.sk, a.sk)
@@ -21,143 +24,156 @@ func (a *angle) step() {
 	VMOVAPS(t, a.sk)
 }
 
-// newAngle returns the angle step·x at k = 0, and raises largest to |x|. The
-// angle is reduced to a quarter turn with π/2 in three parts: the first has so
-// few digits that its multiples are exact, so step·x − k·π/2 is rounded once.
-// At k = 0 it holds 1 + 0·x and 0·x, which is NaN for a NaN.
-func newAngle(x, stepHi, stepLo, turns, largest VecVirtual) angle {
-	k, r, r2, q, t := YMM(), YMM(), YMM(), YMM(), YMM()
-	VANDPS(splatBits(0x7FFFFFFF), x, t)
-	VMAXPS(largest, t, largest)
-	VMULPS(turns, x, k)
-	VROUNDPS(U8(roundNearest), k, k)
-	VMULPS(splat(1.5703125), k, r)
-	VFMSUB231PS(stepHi, x, r) // r = x·stepHi − r
-	VFMADD231PS(stepLo, x, r)
-	VFNMADD231PS(splat(4.837512969970703125e-4), k, r)
-	VFNMADD231PS(splat(7.549789948768648e-8), k, r)
+// ecfWriter writes a kernel over the angles of one register of directions, all
+// of whose rows it goes through.
+type ecfWriter struct {
+	*set
+	x, rows, ld, consts, odd GPVirtual
+	largest                  VecVirtual
+}
+
+func (s *set) newECFWriter() *ecfWriter {
+	w := &ecfWriter{set: s, x: pointer("x"), rows: integer("rows"), ld: integer("ld"),
+		consts: pointer("consts"), odd: integer("odd"), largest: s.zero()}
+	SHLQ(U8(2), w.ld)
+	return w
+}
+
+// newTurn returns the angles of the next row at k = 0, and raises largest to |x|.
+//
+// With unit the fraction of a turn that consts stand for, the angles are k·unit·x,
+// and if odd is set (2k + 1)·unit·x. The angle unit·x is reduced to a quarter
+// turn with π/2 in three parts: the first has so few digits that its multiples
+// are exact, so unit·x − k·π/2 is rounded once. At k = 0 an even angle holds
+// 1 + 0·x and 0·x, which is NaN for a NaN.
+func (w *ecfWriter) newTurn(label string) turn {
+	k, r, r2, q, t := w.vec(), w.vec(), w.vec(), w.vec(), w.vec()
+	x := w.load(Mem{Base: w.x})
+	ADDQ(w.ld, w.x)
+	VANDPS(w.constant(0x7FFFFFFF), x, t)
+	VMAXPS(w.largest, t, w.largest)
+	VMULPS(w.broadcast(Mem{Base: w.consts, Disp: 8}), x, k)
+	w.round(k)
+	VMULPS(w.number(1.5703125), k, r)
+	VFMSUB231PS(w.broadcast(Mem{Base: w.consts}), x, r) // r = x·hi − r
+	VFMADD231PS(w.broadcast(Mem{Base: w.consts, Disp: 4}), x, r)
+	VFNMADD231PS(w.number(4.837512969970703125e-4), k, r)
+	VFNMADD231PS(w.number(7.549789948768648e-8), k, r)
 	VCVTPS2DQ(k, q)
 	VMULPS(r, r, r2)
-	s := horner(r2, -1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1)
+	s := w.horner(r2, -1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1)
 	VMULPS(r2, s, s)
 	VFMADD213PS(r, r, s)
-	c := horner(r2, 2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2, -0.5, 1)
+	c := w.horner(r2, 2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2, -0.5, 1)
 	// An odd quarter turn swaps sine and cosine; bit 1 of q is the sine's sign,
 	// bit 1 of q + 1 the cosine's.
+	a := turn{w.set, w.vec(), w.vec(), w.vec(), w.vec()}
 	VPSLLD(U8(31), q, t)
-	a := angle{YMM(), YMM(), YMM(), YMM()}
-	VBLENDVPS(t, c, s, a.s)
-	VBLENDVPS(t, s, c, a.c)
+	w.blend(t, c, s, a.s)
+	w.blend(t, s, c, a.c)
 	VPSRLD(U8(1), q, t)
 	VPSLLD(U8(31), t, t)
 	VXORPS(t, a.s, a.s)
-	VPADDD(splatBits(1), q, t)
+	VPADDD(w.constant(1), q, t)
 	VPSRLD(U8(1), t, t)
 	VPSLLD(U8(31), t, t)
 	VXORPS(t, a.c, a.c)
-	VMULPS(splat(0), x, a.sk)
-	VADDPS(splat(1), a.sk, a.ck)
+	VMULPS(w.number(0), x, a.sk)
+	VADDPS(w.number(1), a.sk, a.ck)
+
+	TESTQ(w.odd, w.odd)
+	JZ(LabelRef(label))
+	VMOVAPS(a.c, a.ck)
+	VMOVAPS(a.s, a.sk)
+	VADDPS(a.s, a.s, t)
+	VMULPS(t, a.c, a.s)
+	VMULPS(t, a.sk, a.c)
+	VSUBPS(a.c, w.numberIn(1), a.c)
+	Label(label)
 	return a
 }
 
-// ecf writes both directions for eight directions and all rows.
-func ecf() {
-	begin("ecfForwardAVX2",
-		"func(sums, x *float32, rows, ld, multiples int, consts, largest *float32)",
-		"ecfForwardAVX2 adds cos and sin of k·step·x to sums (multiples, 2, 8).")
-	sums, x, rows, ld := pointer("sums"), pointer("x"), integer("rows"), integer("ld")
-	SHLQ(U8(2), ld)
-	hi, lo, turns := ecfConsts()
-	largest := zero()
-	byRows(rows, func(name string, count int) {
-		a := make([]angle, count)
+// eachRows runs body for as many rows at once as there are registers for, whose
+// chains of rotations overlap, then for the others.
+func (w *ecfWriter) eachRows(body func(label string, a []turn)) {
+	many := 2
+	if w.set == avx512 {
+		many = 4
+	}
+	for _, count := range []int{many, 1} {
+		label := "rows" + string(rune('0'+count))
+		Label(label)
+		CMPQ(w.rows, U32(count))
+		JLT(LabelRef(label + "End"))
+		a := make([]turn, count)
 		for i := range a {
-			v := YMM()
-			VMOVUPS(Mem{Base: x}, v)
-			ADDQ(ld, x)
-			a[i] = newAngle(v, hi, lo, turns, largest)
+			a[i] = w.newTurn(label + "Turn" + string(rune('0'+i)))
 		}
-		at, k := GP64(), integer("multiples")
+		body(label, a)
+		SUBQ(U32(count), w.rows)
+		JMP(LabelRef(label))
+		Label(label + "End")
+	}
+	VMOVUPS(w.largest, Mem{Base: pointer("largest")})
+	end()
+}
+
+// ecf writes both directions for a register of directions and all rows.
+func (s *set) ecf() {
+	s.begin("ecfForward",
+		"func(sums, x *float32, rows, ld, angles, odd int, consts, largest *float32)",
+		" adds cos and sin of every angle to sums (angles, 2, lanes).")
+	sums := pointer("sums")
+	w := s.newECFWriter()
+	w.eachRows(func(label string, a []turn) {
+		at, k := GP64(), integer("angles")
 		MOVQ(sums, at)
-		Label(name + "Multiple")
-		c, s := YMM(), YMM()
-		VADDPS(Mem{Base: at}, a[0].ck, c)
-		VADDPS(Mem{Base: at, Disp: 4 * lanes}, a[0].sk, s)
-		for i := 1; i < count; i++ {
+		Label(label + "Angle")
+		c, sn := w.load(Mem{Base: at}), w.load(Mem{Base: at, Disp: 4 * w.lanes})
+		for i := range a {
 			VADDPS(a[i].ck, c, c)
-			VADDPS(a[i].sk, s, s)
+			VADDPS(a[i].sk, sn, sn)
 		}
 		VMOVUPS(c, Mem{Base: at})
-		VMOVUPS(s, Mem{Base: at, Disp: 4 * lanes})
+		VMOVUPS(sn, Mem{Base: at, Disp: 4 * w.lanes})
 		for i := range a {
-			a[i].step()
+			a[i].next()
 		}
-		ADDQ(U32(8*lanes), at)
+		ADDQ(U32(8*w.lanes), at)
 		DECQ(k)
-		JNE(LabelRef(name + "Multiple"))
+		JNE(LabelRef(label + "Angle"))
 	})
-	VMOVUPS(largest, Mem{Base: pointer("largest")})
-	end()
 
-	begin("ecfBackwardAVX2",
-		"func(dx, x, coef *float32, rows, ld, multiples int, consts, largest *float32)",
-		"ecfBackwardAVX2 sets dx = Σ_k cos·B − sin·A, coef holding A and B (multiples, 2, 8).")
+	s.begin("ecfBackward",
+		"func(dx, x, coef *float32, rows, ld, angles, odd int, consts, largest *float32)",
+		" sets dx = Σ_k cos·B − sin·A, coef holding B and A (angles, 2, lanes).")
 	dx, coef := pointer("dx"), pointer("coef")
-	x, rows, ld = pointer("x"), integer("rows"), integer("ld")
-	SHLQ(U8(2), ld)
-	hi, lo, turns = ecfConsts()
-	largest = zero()
-	byRows(rows, func(name string, count int) {
-		a := make([]angle, count)
-		sums := make([]VecVirtual, count)
+	w = s.newECFWriter()
+	// The sum is the real part of Σ (B + iA)·exp(i·angle): up to a factor a polynomial in
+	// exp(i·step): Horner's rule, from the last coefficient down.
+	w.eachRows(func(label string, a []turn) {
+		re, im := w.zeros(len(a)), w.zeros(len(a))
+		at, k := GP64(), integer("angles")
+		IMUL3Q(I32(8*w.lanes), k, at)
+		ADDQ(coef, at)
+		Label(label + "Angle")
+		SUBQ(U32(8*w.lanes), at)
 		for i := range a {
-			v := YMM()
-			VMOVUPS(Mem{Base: x}, v)
-			ADDQ(ld, x)
-			a[i] = newAngle(v, hi, lo, turns, largest)
-			sums[i] = zero()
+			t := w.vec()
+			VMOVAPS(re[i], t)
+			VFMADD213PS(Mem{Base: at}, a[i].c, t)
+			VFNMADD231PS(im[i], a[i].s, t)
+			VFMADD213PS(Mem{Base: at, Disp: 4 * w.lanes}, a[i].c, im[i])
+			VFMADD231PS(re[i], a[i].s, im[i])
+			VMOVAPS(t, re[i])
 		}
-		at, k := GP64(), integer("multiples")
-		MOVQ(coef, at)
-		Label(name + "Multiple")
-		for i := range a {
-			VFNMADD231PS(Mem{Base: at}, a[i].sk, sums[i])
-			VFMADD231PS(Mem{Base: at, Disp: 4 * lanes}, a[i].ck, sums[i])
-			a[i].step()
-		}
-		ADDQ(U32(8*lanes), at)
 		DECQ(k)
-		JNE(LabelRef(name + "Multiple"))
+		JNE(LabelRef(label + "Angle"))
 		for i := range a {
-			VMOVUPS(sums[i], Mem{Base: dx})
-			ADDQ(ld, dx)
+			VMULPS(a[i].ck, re[i], re[i])
+			VFNMADD231PS(a[i].sk, im[i], re[i])
+			VMOVUPS(re[i], Mem{Base: dx})
+			ADDQ(w.ld, dx)
 		}
 	})
-	VMOVUPS(largest, Mem{Base: pointer("largest")})
-	end()
-}
-
-// byRows runs body for pairs of rows, whose chains of rotations overlap, then
-// for the last one.
-func byRows(rows GPVirtual, body func(name string, count int)) {
-	for _, count := range []int{2, 1} {
-		name := "rows" + string(rune('0'+count))
-		Label(name)
-		CMPQ(rows, U32(count))
-		JLT(LabelRef(name + "End"))
-		body(name, count)
-		SUBQ(U32(count), rows)
-		JMP(LabelRef(name))
-		Label(name + "End")
-	}
-}
-
-// ecfConsts broadcasts the fields of kernel's ecfConsts.
-func ecfConsts() (hi, lo, turns VecVirtual) {
-	p := pointer("consts")
-	hi, lo, turns = YMM(), YMM(), YMM()
-	VBROADCASTSS(Mem{Base: p}, hi)
-	VBROADCASTSS(Mem{Base: p, Disp: 4}, lo)
-	VBROADCASTSS(Mem{Base: p, Disp: 8}, turns)
-	return hi, lo, turns
 }

@@ -20,9 +20,9 @@ func main() {
 		s.layerNorm()
 		s.layerNormBackward()
 		s.columns()
+		s.ecf()
 	}
 	adamw()
-	ecf()
 	Generate()
 	header.Correct()
 }
