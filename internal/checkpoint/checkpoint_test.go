@@ -5,7 +5,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -15,6 +17,8 @@ func TestRoundTrip(t *testing.T) {
 	want := []float32{1, -2.5, float32(math.Inf(1)), 0, 5, 6}
 	w.AddFloat32("b.weight", []int{2, 3}, want)
 	w.AddInt64("n", nil, []int64{-9})
+	w.AddRead("late", []int{2, 2}, func(dst []float32) error { copy(dst, want[2:]); return nil })
+	w.AddRead("later", []int{3}, func(dst []float32) error { copy(dst, want); return nil })
 	if err := w.WriteFile(path); err != nil {
 		t.Fatal(err)
 	}
@@ -30,6 +34,15 @@ func TestRoundTrip(t *testing.T) {
 		if a.Data[i] != want[i] {
 			t.Errorf("element %d is %v, want %v", i, a.Data[i], want[i])
 		}
+	}
+	for name, want := range map[string][]float32{"late": want[2:], "later": want[:3]} {
+		if a, err := f.Float32(name); err != nil || !slices.Equal(a.Data, want) {
+			t.Errorf("%s is %v, %v, want %v", name, a.Data, err, want)
+		}
+	}
+	w.AddRead("broken", nil, func([]float32) error { return os.ErrDeadlineExceeded })
+	if err := w.WriteFile(path); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("error %v of an array that cannot be read", err)
 	}
 	if n, err := f.Int64("n"); err != nil || n[0] != -9 {
 		t.Errorf("n = %v, %v", n, err)

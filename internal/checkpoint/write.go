@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 
 	"avjepa/internal/durable"
 )
 
 // Writer collects named arrays and writes them as one file. It keeps references
-// to the slices it is given, not copies.
+// to the slices it is given, not copies; those of AddRead are read one after the
+// other while the file is written.
 type Writer struct {
 	metadata map[string]string
 	names    []string
@@ -21,8 +23,10 @@ type Writer struct {
 
 type item struct {
 	entry
-	f32 []float32
-	i64 []int64
+	elems int
+	f32   []float32
+	read  func(dst []float32) error // in place of f32
+	i64   []int64
 }
 
 // New returns a Writer whose file will carry the given metadata.
@@ -33,6 +37,16 @@ func New(metadata map[string]string) *Writer {
 // AddFloat32 adds an F32 tensor; the length of data must be that of the shape.
 func (w *Writer) AddFloat32(name string, shape []int, data []float32) {
 	w.add(name, shape, item{entry: entry{DType: "F32"}, f32: data}, len(data))
+}
+
+// AddRead adds an F32 tensor that read sets dst to, as long as the shape says,
+// when its turn comes. An error of read ends the writing.
+func (w *Writer) AddRead(name string, shape []int, read func(dst []float32) error) {
+	n := 1
+	for _, d := range shape {
+		n *= d
+	}
+	w.add(name, shape, item{entry: entry{DType: "F32"}, read: read}, n)
 }
 
 // AddInt64 adds an I64 tensor.
@@ -50,6 +64,7 @@ func (w *Writer) add(name string, shape []int, it item, elems int) {
 	if _, twice := w.items[name]; twice || n != elems {
 		panic(fmt.Sprintf("checkpoint: tensor %q twice, or %d values for shape %v", name, elems, shape))
 	}
+	it.elems = elems
 	w.names = append(w.names, name)
 	w.items[name] = it
 }
@@ -63,7 +78,7 @@ func (w *Writer) WriteTo(out io.Writer) (int64, error) {
 	var off int64
 	for _, name := range w.names {
 		it := w.items[name]
-		size := int64(4*len(it.f32) + 8*len(it.i64))
+		size := int64(it.elems) * dtypeSize[it.DType]
 		it.Offsets = [2]int64{off, off + size}
 		off += size
 		header[name] = it.entry
@@ -80,8 +95,16 @@ func (w *Writer) WriteTo(out io.Writer) (int64, error) {
 	binary.LittleEndian.PutUint64(word[:], uint64(len(js)))
 	bw.Write(word[:])
 	bw.Write(js)
+	var values []float32 // of one array after the other
 	for _, name := range w.names {
 		it := w.items[name]
+		if it.read != nil {
+			values = slices.Grow(values[:0], it.elems)[:it.elems]
+			if err := it.read(values); err != nil {
+				return 0, err
+			}
+			it.f32 = values
+		}
 		for _, v := range it.f32 {
 			binary.LittleEndian.PutUint32(word[:4], math.Float32bits(v))
 			bw.Write(word[:4])

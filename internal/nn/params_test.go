@@ -53,7 +53,7 @@ func TestQueryKeyValueAreOneMatrix(t *testing.T) {
 		for _, part := range []string{"query", "key", "value"} {
 			want = append(want, all["blocks.0.attention."+part+"."+what].Data...)
 		}
-		got := ps.download(whole.Value)
+		got := Arrays([]Stored{ps.stored("", whole.Value)})[""]
 		if got.Shape.Dim(0) != 18 || whole.Grad.Shape() != whole.Value.Shape() {
 			t.Fatalf("%s: %v and gradient %v", what, got.Shape, whole.Grad.Shape())
 		}

@@ -8,21 +8,46 @@ import (
 	"avjepa/internal/tensor"
 )
 
-// Export returns the values of all parameters, buffers and counters (as
-// scalars) by name.
-func (ps *Params) Export() map[string]tensor.Array {
-	out := map[string]tensor.Array{}
+// Stored is an array as a checkpoint holds it, still in the engine's memory.
+type Stored struct {
+	Name  string
+	Shape tensor.Shape
+	Read  func(dst []float32) // sets dst, as long as the shape says
+}
+
+// Stored returns the values of all parameters, buffers and counters (as scalars).
+func (ps *Params) Stored() []Stored {
+	var all []Stored
 	for _, p := range ps.params {
-		out[p.Name] = ps.download(p.Value)
+		all = append(all, ps.stored(p.Name, p.Value))
 	}
 	for _, b := range ps.buffers {
-		out[b.Name] = ps.download(b.Value)
+		all = append(all, ps.stored(b.Name, b.Value))
 	}
 	for _, c := range ps.counters {
-		out[c.Name] = tensor.From([]float32{float32(c.N)})
+		all = append(all, Stored{c.Name, tensor.Of(),
+			func(dst []float32) { dst[0] = float32(c.N) }})
+	}
+	return all
+}
+
+func (ps *Params) stored(name string, t engine.Tensor) Stored {
+	return Stored{name, t.Shape(), func(dst []float32) { ps.engine.Download(dst, t) }}
+}
+
+// Arrays reads all of them, by name.
+func Arrays(all []Stored) map[string]tensor.Array {
+	out := map[string]tensor.Array{}
+	for _, s := range all {
+		a := tensor.Array{Shape: s.Shape, Data: make([]float32, s.Shape.Elems())}
+		s.Read(a.Data)
+		out[s.Name] = a
 	}
 	return out
 }
+
+// Export returns what Stored does, read.
+func (ps *Params) Export() map[string]tensor.Array { return Arrays(ps.Stored()) }
 
 // Import sets values by name. Every parameter and buffer must be there with the
 // registered shape; counters may be absent and names that are not registered
@@ -87,17 +112,17 @@ func (m misfits) join() error {
 	return errors.Join(m...)
 }
 
-// ExportBlock returns the parts of another block of the same layout, such as a
-// moment of the optimiser, by prefix + parameter name.
-func (ps *Params) ExportBlock(block engine.Tensor, prefix string) map[string]tensor.Array {
-	out := map[string]tensor.Array{}
+// StoredBlock returns the parts of another block of the same layout, such as a
+// moment of the optimiser, named prefix + parameter name.
+func (ps *Params) StoredBlock(block engine.Tensor, prefix string) []Stored {
+	var all []Stored
 	for _, p := range ps.params {
-		out[prefix+p.Name] = ps.download(ps.view(block, p.offset, p.Shape))
+		all = append(all, ps.stored(prefix+p.Name, ps.view(block, p.offset, p.Shape)))
 	}
-	return out
+	return all
 }
 
-// ImportBlock is the reverse of ExportBlock. On an error, that of Fits, nothing
+// ImportBlock sets what StoredBlock reads. On an error, that of Fits, nothing
 // is changed.
 func (ps *Params) ImportBlock(block engine.Tensor, prefix string,
 	arrays map[string]tensor.Array) error {
@@ -108,10 +133,4 @@ func (ps *Params) ImportBlock(block engine.Tensor, prefix string,
 		ps.engine.Upload(ps.view(block, p.offset, p.Shape), arrays[prefix+p.Name].Data)
 	}
 	return nil
-}
-
-func (ps *Params) download(t engine.Tensor) tensor.Array {
-	a := tensor.Array{Shape: t.Shape(), Data: make([]float32, t.Elems())}
-	ps.engine.Download(a.Data, t)
-	return a
 }

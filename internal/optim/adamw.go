@@ -9,7 +9,6 @@ package optim
 import (
 	"errors"
 	"fmt"
-	"maps"
 
 	"avjepa/internal/engine"
 	"avjepa/internal/nn"
@@ -127,11 +126,9 @@ const (
 	prefixV = "adamw.v."
 )
 
-// Export returns both moments by name. Taken is the caller's to save.
-func (o *AdamW) Export() map[string]tensor.Array {
-	out := o.params.ExportBlock(o.m, prefixM)
-	maps.Copy(out, o.params.ExportBlock(o.v, prefixV))
-	return out
+// Stored returns both moments. Taken is the caller's to save.
+func (o *AdamW) Stored() []nn.Stored {
+	return append(o.params.StoredBlock(o.m, prefixM), o.params.StoredBlock(o.v, prefixV)...)
 }
 
 // Fits returns an error that lists every moment that is not there in the shape of

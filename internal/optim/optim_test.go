@@ -148,7 +148,7 @@ func TestResumedOptimizerStepsAlike(t *testing.T) {
 	if err := ps2.Import(ps.Export()); err != nil {
 		t.Fatal(err)
 	}
-	if err := o2.Import(o.Export(), o.Taken); err != nil {
+	if err := o2.Import(nn.Arrays(o.Stored()), o.Taken); err != nil {
 		t.Fatal(err)
 	}
 	o.Step(0.1, engine.Tensor{})

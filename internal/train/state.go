@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -8,6 +9,7 @@ import (
 
 	"avjepa/internal/checkpoint"
 	"avjepa/internal/jepa"
+	"avjepa/internal/nn"
 	"avjepa/internal/optim"
 	"avjepa/internal/tensor"
 )
@@ -35,32 +37,29 @@ func Save(path string, model *jepa.Model, opt *optim.AdamW, s State) error {
 		"format": format, "step": strconv.Itoa(s.Step), "seed": strconv.FormatUint(s.Seed, 10),
 		"config": s.Config, "data": s.Data,
 	})
-	var broken error
-	add := func(arrays map[string]tensor.Array) {
-		names := make([]string, 0, len(arrays))
-		for n := range arrays {
-			names = append(names, n)
-		}
-		slices.Sort(names) // so that equal states give equal files
-		for _, n := range names {
-			w.AddFloat32(n, arrays[n].Shape.Dims(), arrays[n].Data)
-			if broken == nil && !finite(arrays[n].Data) {
-				broken = fmt.Errorf("train: %w after step %d: %s is not finite, so no checkpoint "+
-					"was written", ErrNotFinite, s.Step, n)
-			}
+	add := func(all []nn.Stored) {
+		slices.SortFunc(all, func(a, b nn.Stored) int { // so that equal states give equal files
+			return cmp.Compare(a.Name, b.Name)
+		})
+		for _, x := range all {
+			w.AddRead(x.Name, x.Shape.Dims(), func(dst []float32) error {
+				if x.Read(dst); !finite(dst) {
+					return fmt.Errorf("train: %w after step %d: %s is not finite, so no checkpoint "+
+						"was written", ErrNotFinite, s.Step, x.Name)
+				}
+				return nil
+			})
 		}
 	}
-	add(model.Params.Export())
+	add(model.Params.Stored())
 	if opt != nil {
-		add(opt.Export())
+		add(opt.Stored())
 	}
-	if broken != nil {
-		return broken
-	}
-	if err := w.WriteFile(path); err != nil {
+	err := w.WriteFile(path)
+	if err != nil && !errors.Is(err, ErrNotFinite) {
 		return fmt.Errorf("train: checkpoint: %w", err)
 	}
-	return nil
+	return err
 }
 
 // finite reports whether x has neither NaN nor infinities.
