@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"slices"
 
 	"avjepa/internal/durable"
 )
@@ -95,11 +94,17 @@ func (w *Writer) WriteTo(out io.Writer) (int64, error) {
 	binary.LittleEndian.PutUint64(word[:], uint64(len(js)))
 	bw.Write(word[:])
 	bw.Write(js)
-	var values []float32 // of one array after the other
+	most := 0
+	for _, it := range w.items {
+		if it.read != nil {
+			most = max(most, it.elems)
+		}
+	}
+	buffer := make([]float32, most) // of one array after the other
 	for _, name := range w.names {
 		it := w.items[name]
 		if it.read != nil {
-			values = slices.Grow(values[:0], it.elems)[:it.elems]
+			values := buffer[:it.elems]
 			if err := it.read(values); err != nil {
 				return 0, err
 			}
