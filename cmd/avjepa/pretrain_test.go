@@ -26,6 +26,19 @@ func TestDryRunWritesNothing(t *testing.T) {
 	if x := number(t, m, "run_seconds"); !(x > 0) {
 		t.Errorf("%v s for the run", x)
 	}
+	parts := pretrain(t, runs, "--steps", "7", "--dry-run", "--json", "--set", "train.micro_batch=4",
+		"--set", "train.recompute=blocks").wants(t, 0).object(t)
+	for _, path := range []string{"activation_bytes", "total_bytes"} {
+		if a, b := number(t, parts, path), number(t, m, path); !(a < b) {
+			t.Errorf("%s is %v in parts, %v at once", path, a, b)
+		}
+	}
+	if a, b := number(t, parts, "step_flops"), number(t, m, "step_flops"); a != b {
+		t.Errorf("step_flops are %v in parts, %v at once", a, b)
+	}
+	if a, b := number(t, parts, "again_flops"), number(t, m, "again_flops"); !(a > 0 && b == 0) {
+		t.Errorf("again_flops are %v in parts, %v at once", a, b)
+	}
 	text := pretrain(t, runs, "--dry-run").wants(t, 0).stdout
 	if !strings.Contains(text, "memory in all") {
 		t.Errorf("no memory in\n%s", text)
