@@ -62,8 +62,24 @@ func BenchmarkOps(b *testing.B) {
 			const n = 16 << 20
 			a := engine.AdamWArgs{Param: b.tensor(n), Grad: b.tensor(n), M: b.tensor(n),
 				V: b.tensor(n), LR: 1e-3, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Step: 3}
-			b.e.GELU(a.V, a.V)
+			for i, v := range vec(a.V) {
+				vec(a.V)[i] = v * v
+			}
 			b.best(n, 28*n, "element", func() { b.e.AdamW(a) })
+		})
+	})
+	b.Run("SquaredNorm", func(b *testing.B) {
+		withEngine(b, "16M", func(b *bench) {
+			const n = 16 << 20
+			x, sq := b.tensor(n), b.tensor(1)
+			b.best(n, 4*n, "element", func() { b.e.SquaredNorm(sq, x) })
+		})
+	})
+	b.Run("Fill", func(b *testing.B) {
+		withEngine(b, "16M", func(b *bench) {
+			const n = 16 << 20
+			x := b.tensor(n)
+			b.best(n, 4*n, "element", func() { b.e.Fill(x, 0) })
 		})
 	})
 	b.Run("patchify", benchPatchify)

@@ -40,49 +40,53 @@ func (e *Engine) PredictionLoss(a engine.PredictionLossArgs) {
 		n *= float64(k)
 	}
 	t := &e.predictionTask
+	work := e.floats((3 + 2*b) * k)
 	*t = predictionTask{z: mat(a.Z), c: mat(a.C), dz: mat(a.DZ), views: v, clips: b, g: a.G,
-		scale: float32(2 * a.Weight / n), sums: e.partials(b), work: e.floats(b * k)}
+		share: -1 / float32(a.G), sums: e.partials(b), zeros: work[:k], ones: work[k : 2*k],
+		scale: work[2*k : 3*k], work: work[3*k:]}
+	clear(t.zeros)
+	fill(t.ones, 1)
+	fill(t.scale, float32(2*a.Weight/n))
 	e.pool.Run(t, b)
 	vec(a.Loss)[0] = float32(sum(t.sums) / n)
 }
 
 type predictionTask struct {
-	z, c, dz        matrix
-	views, clips, g int
-	scale           float32
-	sums            []float64 // (B): squared distances
-	work            []float32 // (B, K)
+	z, c, dz           matrix
+	views, clips, g    int
+	share              float32   // −1/G
+	sums               []float64 // (B): squared distances
+	zeros, ones, scale []float32 // (K) each; scale 2·weight/n
+	work               []float32 // (B, 2, K)
 }
 
 // Run adds for clip i, with n the divisor of the mean,
 //
-//	dz_v += 2·weight/n · [z_v − c + (v < G)·Σ_u(c − z_u)/G]
+//	dz_v += 2·weight/n · [z_v − c − (v < G)·Σ_u(z_u − c)/G]
 func (t *predictionTask) Run(_, i int) {
 	c := t.c.row(i)
-	away := t.work[i*len(c):][:len(c)] // Σ_u (c − z_u)
+	k := len(c)
+	away, d := t.work[2*i*k:][:k], t.work[(2*i+1)*k:][:k] // Σ_u (z_u − c); one z_v − c
 	clear(away)
-	var s float64
+	t.sums[i] = 0
 	for v := range t.views {
-		z := t.z.row(v*t.clips + i)
-		for k, ck := range c {
-			d := ck - z[k]
-			away[k] += d
-			s += float64(d) * float64(d)
-		}
+		kernel.NormColumnsRow(d, t.z.row(v*t.clips+i), c, t.ones, t.zeros)
+		kernel.Axpy(away, d, 1)
+		t.sums[i] += kernel.SumSquares(d)
 	}
-	t.sums[i] = s
 	if t.dz.data == nil {
 		return
 	}
-	share := t.scale / float32(t.g)
+	// From here on away is scale·share·Σ_u (z_u − c).
+	kernel.NormColumnsRow(away, away, t.zeros, t.scale, t.zeros)
+	kernel.ScaleRow(away, t.share)
 	for v := range t.views {
-		z, dz := t.z.row(v*t.clips+i), t.dz.row(v*t.clips+i)
-		for k, ck := range c {
-			dz[k] += t.scale * (z[k] - ck)
+		shift := away
+		if v >= t.g {
+			shift = t.zeros
 		}
-		if v < t.g {
-			kernel.Axpy(dz, away, share)
-		}
+		kernel.NormColumnsRow(d, t.z.row(v*t.clips+i), c, t.scale, shift)
+		kernel.Axpy(t.dz.row(v*t.clips+i), d, 1)
 	}
 }
 
