@@ -50,7 +50,8 @@ step and 7 GB.`,
 	f.StringSliceVar(&o.presets, "presets", []string{"tiny", "small"},
 		"encoder sizes: "+strings.Join(vit.SizeNames(), ", "))
 	f.IntSliceVar(&o.tokens, "tokens", []int{397}, "tokens of a view: 397, 1969")
-	f.StringSliceVar(&o.modes, "modes", []string{benchForward, benchStep}, "forward, step")
+	f.StringSliceVar(&o.modes, "modes", []string{benchForward, benchStep},
+		strings.Join(benchModes, ", "))
 	f.IntVar(&o.clips, "clips", benchClips, "clips of a step")
 	f.IntVar(&o.repeat, "repeat", 3, "fewest timed passes of a case, after one that is not timed")
 	f.IntVar(&o.threads, "threads", 0, "worker threads, 0 for one per core")
@@ -84,7 +85,7 @@ func runBench(ctx context.Context, o *benchOptions, out io.Writer, asJSON bool) 
 	}
 	peak := peakGFLOPS() * float64(threads)
 	if !asJSON {
-		fmt.Fprintf(out, "%s, peak %.0f GFLOP/s\n%-20s %9s %8s %6s %8s\n", device, peak,
+		fmt.Fprintf(out, "%s, peak %.0f GFLOP/s\n%-23s %9s %8s %6s %8s\n", device, peak,
 			"case", "seconds", "GFLOP/s", "peak", "MB")
 	}
 	for i, c := range cases {
@@ -96,7 +97,7 @@ func runBench(ctx context.Context, o *benchOptions, out io.Writer, asJSON bool) 
 		rate := c.flops() / seconds / 1e9
 		l := benchLine{Case: c.name(), Preset: c.preset, Tokens: c.tokens, Mode: c.mode,
 			Clips: c.clips, Seconds: seconds, GFLOPS: rate, PeakShare: rate / peak}
-		if c.mode == benchForward {
+		if c.mode != benchStep {
 			l.Clips = 1
 		}
 		if alone {
@@ -118,7 +119,7 @@ func (l benchLine) show(out io.Writer, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(out).Encode(l)
 	}
-	_, err := fmt.Fprintf(out, "%-20s %9.3f %8.1f %5.0f%% %8.0f\n",
+	_, err := fmt.Fprintf(out, "%-23s %9.3f %8.1f %5.0f%% %8.0f\n",
 		l.Case, l.Seconds, l.GFLOPS, 100*l.PeakShare, l.RSSMB)
 	if err != nil || l.Profile == nil {
 		return err
@@ -150,9 +151,9 @@ func (o *benchOptions) cases() ([]benchCase, error) {
 					strings.Join(vit.SizeNames(), ", ")))
 			}
 			for _, mode := range o.modes {
-				if mode != benchForward && mode != benchStep {
-					return nil, usageError(fmt.Errorf("--modes %q: want %s or %s", mode,
-						benchForward, benchStep))
+				if !slices.Contains(benchModes, mode) {
+					return nil, usageError(fmt.Errorf("--modes %q: want some of %s", mode,
+						strings.Join(benchModes, ", ")))
 				}
 				all = append(all, benchCase{preset, tokens, mode, o.clips})
 			}

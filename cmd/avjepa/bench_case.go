@@ -20,10 +20,14 @@ const (
 	// benchForward is Model.Embed of one view with both modalities: all tokens of
 	// all blocks, then the projector.
 	benchForward = "forward"
+	// benchInt8 is benchForward with weights and activations in bytes.
+	benchInt8 = "forward-int8"
 	// benchStep is forward, backward, clipping, AdamW and reading the losses of
 	// clips with 2 global and 2 local views each.
 	benchStep = "step"
 )
+
+var benchModes = []string{benchForward, benchInt8, benchStep}
 
 // benchClips is the batch of a step if nothing else is asked: BatchNorm needs two.
 const benchClips = 2
@@ -75,7 +79,7 @@ func (c benchCase) flops() float64 {
 	}
 	n, d := float64(c.tokens), float64(cfg.Encoder.Width)
 	view := float64(cfg.Encoder.Depth) * (24*n*d*d + 4*n*n*d)
-	if c.mode == benchForward {
+	if c.mode != benchStep {
 		return view
 	}
 	return 3 * view * float64(c.clips*cfg.Views())
@@ -87,8 +91,11 @@ func (c benchCase) prepare(e engine.Engine) (pass func(i int), err error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.mode == benchForward {
-		return benchEmbedder(e, cfg)
+	switch c.mode {
+	case benchForward:
+		return benchEmbedder(e, cfg, precisionFloat)
+	case benchInt8:
+		return benchEmbedder(e, cfg, precisionInt8)
 	}
 	return benchStepper(e, cfg, c.clips)
 }
@@ -159,11 +166,16 @@ func benchStepper(e engine.Engine, cfg jepa.Config, clips int) (func(i int), err
 	}, nil
 }
 
-// benchEmbedder returns a forward pass of one random view.
-func benchEmbedder(e engine.Engine, cfg jepa.Config) (func(i int), error) {
+// benchEmbedder returns a forward pass of one random view in the given precision.
+func benchEmbedder(e engine.Engine, cfg jepa.Config, precision string) (func(i int), error) {
 	m, err := jepa.NewEmbedder(e, cfg, 1, 1)
 	if err != nil {
 		return nil, err
+	}
+	if precision == precisionInt8 {
+		if err := m.Quantize(); err != nil {
+			return nil, kind{err, errEngine}
+		}
 	}
 	c := cfg.Encoder
 	frames, mel := tensor.Of(1, c.Frames, c.Side, c.Side, 3), tensor.Of(1, c.MelBands, c.MelFrames)

@@ -50,7 +50,8 @@ func (d *demo) probe(ctx context.Context, ev *evaluation) (*probeSummary, error)
 	}
 	defer e.Close()
 	st := d.p.stage(ctx, "probe", int64(set.Len()), "clips")
-	f, _, err := ev.run.embed(ctx, e, set, embed.Config{Windows: ev.opts.windows, Both: true},
+	f, _, err := ev.run.embed(ctx, e, set, precisionFloat,
+		embed.Config{Windows: ev.opts.windows, Both: true},
 		func(n int) { st.set(int64(n), int64(set.Len()), "") })
 	st.endWith(err)
 	if err != nil {

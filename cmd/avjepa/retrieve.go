@@ -20,7 +20,14 @@ type evalOptions struct {
 	windows                int
 	center                 bool
 	shift                  float64 // seconds
+	precision              string  // of the encoder's weights; "" is precisionFloat
 }
+
+// Precisions of an encoder's weights and activations in its matrix products.
+const (
+	precisionFloat = "float32"
+	precisionInt8  = "int8"
+)
 
 func (o *evalOptions) addFlags(c *cobra.Command) {
 	f := c.Flags()
@@ -57,7 +64,8 @@ func newRetrieveCommand(g *globals) *cobra.Command {
 		Long: `Encodes every held-out clip twice, heard only and seen only, and ranks all
 candidates by cosine. RUN is a run folder or a checkpoint file.`,
 		Example: `  avjepa retrieve runs/demo
-  avjepa retrieve runs/mine --data data/other --split test --json`,
+  avjepa retrieve runs/mine --data data/other --split test --json
+  avjepa retrieve runs/mine --precision int8`,
 		Args: takes("RUN"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p := g.progress()
@@ -73,6 +81,8 @@ candidates by cosine. RUN is a run folder or a checkpoint file.`,
 		},
 	}
 	o.addFlags(c)
+	c.Flags().StringVar(&o.precision, "precision", precisionFloat,
+		"float32, or int8: weights and activations in bytes, faster and less exact")
 	return c
 }
 
@@ -91,6 +101,12 @@ type evaluation struct {
 
 // evaluate embeds the clips and measures both directions.
 func evaluate(ctx context.Context, path string, o *evalOptions, p *progress) (*evaluation, error) {
+	switch o.precision {
+	case "", precisionFloat, precisionInt8:
+	default:
+		return nil, usageError(fmt.Errorf("--precision %q is none of %s, %s", o.precision,
+			precisionFloat, precisionInt8))
+	}
 	run, err := openRun(path)
 	if err != nil {
 		return nil, err
@@ -106,7 +122,7 @@ func evaluate(ctx context.Context, path string, o *evalOptions, p *progress) (*e
 	}
 	defer e.Close()
 	st := p.stage(ctx, "embed", int64(set.Len()), "clips")
-	f, clips, err := run.embed(ctx, e, set, embed.Config{Windows: o.windows, Both: true,
+	f, clips, err := run.embed(ctx, e, set, o.precision, embed.Config{Windows: o.windows, Both: true,
 		Shift: time.Duration(o.shift * float64(time.Second))},
 		func(n int) { st.set(int64(n), int64(set.Len()), "") })
 	st.endWith(err)
@@ -161,7 +177,11 @@ func showRetrieval(out io.Writer, ev *evaluation, asJSON bool) error {
 		return writeJSON(out, ev.metrics)
 	}
 	table(out, "lrrrr", retrievalRows(ev.metrics))
-	fmt.Fprintf(out, "\n%s embedding, windows of a clip: %d, step %d\nsplit %q of %s\n",
-		ev.opts.embedding, ev.opts.windows, ev.run.state.Step, ev.opts.split, ev.opts.data)
+	precise := ""
+	if ev.opts.precision == precisionInt8 {
+		precise = ", weights and activations in bytes"
+	}
+	fmt.Fprintf(out, "\n%s embedding, windows of a clip: %d, step %d%s\nsplit %q of %s\n",
+		ev.opts.embedding, ev.opts.windows, ev.run.state.Step, precise, ev.opts.split, ev.opts.data)
 	return nil
 }

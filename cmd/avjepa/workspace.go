@@ -109,9 +109,9 @@ func openRun(path string) (*runState, error) {
 // embedViews is how many views run at once when embedding.
 const embedViews = 64
 
-// embed embeds the clips of a set with the run's encoder.
+// embed embeds the clips of a set with the run's encoder, in the given precision.
 func (r *runState) embed(ctx context.Context, e engine.Engine, set *dataset.Set,
-	cfg embed.Config, done func(n int)) (*embed.Features, *loader.Clips, error) {
+	precision string, cfg embed.Config, done func(n int)) (*embed.Features, *loader.Clips, error) {
 	jc, err := r.cfg.JEPAConfig()
 	if err != nil {
 		return nil, nil, configError(err)
@@ -132,6 +132,11 @@ func (r *runState) embed(ctx context.Context, e engine.Engine, set *dataset.Set,
 	defer model.Free()
 	if err := train.Load(r.file, model, nil, 0); err != nil {
 		return nil, nil, kind{err, errCheckpoint}
+	}
+	if precision == precisionInt8 {
+		if err := model.Quantize(); err != nil {
+			return nil, nil, kind{fmt.Errorf("%w (--precision chooses)", err), errEngine}
+		}
 	}
 	clips, err := newClips(r.cfg, set)
 	if err != nil {
