@@ -356,11 +356,16 @@ GLOBL vec3f800000<>(SB), RODATA|NOPTR, $32
 
 // func geluAVX2(y *float32, x *float32, n int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·geluAVX2(SB), NOSPLIT, $0-24
-	MOVQ y+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ n+16(FP), DX
-	XORQ BX, BX
+TEXT ·geluAVX2(SB), NOSPLIT, $8-24
+	MOVQ     y+0(FP), AX
+	MOVQ     x+8(FP), CX
+	MOVQ     n+16(FP), DX
+	VSTMXCSR (SP)
+	MOVL     (SP), BX
+	ORL      $0x00008040, BX
+	MOVL     BX, 4(SP)
+	VLDMXCSR 4(SP)
+	XORQ     BX, BX
 
 geluTail:
 	CMPQ        BX, DX
@@ -406,6 +411,7 @@ geluTail:
 	JMP         geluTail
 
 geluEnd:
+	VLDMXCSR (SP)
 	VZEROUPPER
 	RET
 
@@ -601,12 +607,17 @@ GLOBL vec3de4c507<>(SB), RODATA|NOPTR, $32
 
 // func dgeluAVX2(dx *float32, dy *float32, x *float32, n int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·dgeluAVX2(SB), NOSPLIT, $0-32
-	MOVQ dx+0(FP), AX
-	MOVQ dy+8(FP), CX
-	MOVQ x+16(FP), DX
-	MOVQ n+24(FP), BX
-	XORQ SI, SI
+TEXT ·dgeluAVX2(SB), NOSPLIT, $8-32
+	MOVQ     dx+0(FP), AX
+	MOVQ     dy+8(FP), CX
+	MOVQ     x+16(FP), DX
+	MOVQ     n+24(FP), BX
+	VSTMXCSR (SP)
+	MOVL     (SP), SI
+	ORL      $0x00008040, SI
+	MOVL     SI, 4(SP)
+	VLDMXCSR 4(SP)
+	XORQ     SI, SI
 
 dgeluTail:
 	CMPQ        SI, BX
@@ -654,6 +665,7 @@ dgeluTail:
 	JMP         dgeluTail
 
 dgeluEnd:
+	VLDMXCSR (SP)
 	VZEROUPPER
 	RET
 
@@ -669,7 +681,7 @@ GLOBL vec3ecc422a<>(SB), RODATA|NOPTR, $32
 
 // func geluAVX512(y *float32, x *float32, n int)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·geluAVX512(SB), NOSPLIT, $0-24
+TEXT ·geluAVX512(SB), NOSPLIT, $8-24
 	MOVQ         y+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         n+16(FP), DX
@@ -694,6 +706,11 @@ TEXT ·geluAVX512(SB), NOSPLIT, $0-24
 	VBROADCASTSS vecc2fc0000<>+0(SB), Z18
 	VBROADCASTSS vec3e8f5c29<>+0(SB), Z19
 	VPBROADCASTD vec7fffffff<>+0(SB), Z20
+	VSTMXCSR     (SP)
+	MOVL         (SP), BX
+	ORL          $0x00008040, BX
+	MOVL         BX, 4(SP)
+	VLDMXCSR     4(SP)
 	XORQ         BX, BX
 
 gelu:
@@ -736,12 +753,13 @@ gelu:
 	JMP         gelu
 
 geluEnd:
+	VLDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func dgeluAVX512(dx *float32, dy *float32, x *float32, n int)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·dgeluAVX512(SB), NOSPLIT, $0-32
+TEXT ·dgeluAVX512(SB), NOSPLIT, $8-32
 	MOVQ         dx+0(FP), AX
 	MOVQ         dy+8(FP), CX
 	MOVQ         x+16(FP), DX
@@ -768,6 +786,11 @@ TEXT ·dgeluAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS vec3e8f5c29<>+0(SB), Z19
 	VPBROADCASTD vec7fffffff<>+0(SB), Z20
 	VBROADCASTSS vec3ecc422a<>+0(SB), Z21
+	VSTMXCSR     (SP)
+	MOVL         (SP), SI
+	ORL          $0x00008040, SI
+	MOVL         SI, 4(SP)
+	VLDMXCSR     4(SP)
 	XORQ         SI, SI
 
 dgelu:
@@ -812,6 +835,7 @@ dgelu:
 	JMP         dgelu
 
 dgeluEnd:
+	VLDMXCSR (SP)
 	VZEROUPPER
 	RET
 

@@ -2,7 +2,8 @@ package kernel
 
 import "math"
 
-// GELURow sets y = x·Φ(x), Φ the normal distribution function. y may be x.
+// GELURow sets y = x·Φ(x), Φ the normal distribution function. y may be x. Where
+// Φ(x) is denormal, below x = −12.9, it may count as 0.
 func GELURow(y, x []float32) {
 	n := len(x)
 	y = y[:n]
@@ -27,7 +28,7 @@ func GELURow(y, x []float32) {
 }
 
 // DGELURow sets dx = dy·(Φ(x) + x·φ(x)), φ the normal density. dx may be dy or
-// x.
+// x. Denormal results may be 0.
 func DGELURow(dx, dy, x []float32) {
 	n := len(x)
 	dx, dy = dx[:n], dy[:n]

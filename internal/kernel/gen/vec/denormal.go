@@ -10,6 +10,11 @@ import (
 // Each operation on a denormal number costs some hundred cycles otherwise, and
 // squares of small gradients are denormal.
 //
+// It is for kernels that multiply ordinary numbers into denormal ones: AdamW, and
+// the tails of GELU. Those that would meet a denormal number only when their
+// operands are hardly larger are left alone: to set the register twice takes
+// longer than half a short row.
+//
 // The rest of the program keeps gradual underflow. The register cannot leak:
 // the goroutine is not preempted inside assembly, and the kernel saves and
 // restores it around signals.

@@ -98,12 +98,14 @@ func mul(m Mem) VecVirtual {
 func gelu() {
 	begin("geluAVX2", "func(y, x *float32, n int)", "geluAVX2 sets y = x·Φ(x).")
 	y, x, n := pointer("y"), pointer("x"), integer("n")
-	each("gelu", n, 1, func(i GPVirtual, u int) {
-		v := YMM()
-		VMOVUPS(at(x, i, u), v)
-		phi, _ := normal(v)
-		VMULPS(phi, v, v)
-		VMOVUPS(v, at(y, i, u))
+	flushing(func() {
+		each("gelu", n, 1, func(i GPVirtual, u int) {
+			v := YMM()
+			VMOVUPS(at(x, i, u), v)
+			phi, _ := normal(v)
+			VMULPS(phi, v, v)
+			VMOVUPS(v, at(y, i, u))
+		})
 	})
 	end()
 
@@ -111,14 +113,16 @@ func gelu() {
 		"dgeluAVX2 sets dx = dy·(Φ(x) + x·φ(x)).")
 	dx, dy := pointer("dx"), pointer("dy")
 	x, n = pointer("x"), integer("n")
-	each("dgelu", n, 1, func(i GPVirtual, u int) {
-		v := YMM()
-		VMOVUPS(at(x, i, u), v)
-		phi, e := normal(v)
-		VMULPS(splat(float32(1/math.Sqrt(2*math.Pi))), e, e)
-		VFMADD231PS(e, v, phi)
-		VMULPS(at(dy, i, u), phi, phi)
-		VMOVUPS(phi, at(dx, i, u))
+	flushing(func() {
+		each("dgelu", n, 1, func(i GPVirtual, u int) {
+			v := YMM()
+			VMOVUPS(at(x, i, u), v)
+			phi, e := normal(v)
+			VMULPS(splat(float32(1/math.Sqrt(2*math.Pi))), e, e)
+			VFMADD231PS(e, v, phi)
+			VMULPS(at(dy, i, u), phi, phi)
+			VMOVUPS(phi, at(dx, i, u))
+		})
 	})
 	end()
 }

@@ -77,12 +77,14 @@ func gelu512() {
 	begin("geluAVX512", "func(y, x *float32, n int)", "geluAVX512 sets y = x·Φ(x).")
 	y, x, n := pointer("y"), pointer("x"), integer("n")
 	normal := newNormal512()
-	each512("gelu", n, func(i GPVirtual) {
-		v := ZMM()
-		VMOVUPS(at(x, i, 0), v)
-		phi, _ := normal(v)
-		VMULPS(phi, v, v)
-		VMOVUPS(v, at(y, i, 0))
+	flushing(func() {
+		each512("gelu", n, func(i GPVirtual) {
+			v := ZMM()
+			VMOVUPS(at(x, i, 0), v)
+			phi, _ := normal(v)
+			VMULPS(phi, v, v)
+			VMOVUPS(v, at(y, i, 0))
+		})
 	})
 	end()
 
@@ -92,14 +94,16 @@ func gelu512() {
 	x, n = pointer("x"), integer("n")
 	normal = newNormal512()
 	density := spread512(float32(1 / math.Sqrt(2*math.Pi)))[0]
-	each512("dgelu", n, func(i GPVirtual) {
-		v := ZMM()
-		VMOVUPS(at(x, i, 0), v)
-		phi, e := normal(v)
-		VMULPS(density, e, e)
-		VFMADD231PS(e, v, phi)
-		VMULPS(at(dy, i, 0), phi, phi)
-		VMOVUPS(phi, at(dx, i, 0))
+	flushing(func() {
+		each512("dgelu", n, func(i GPVirtual) {
+			v := ZMM()
+			VMOVUPS(at(x, i, 0), v)
+			phi, e := normal(v)
+			VMULPS(density, e, e)
+			VFMADD231PS(e, v, phi)
+			VMULPS(at(dy, i, 0), phi, phi)
+			VMOVUPS(phi, at(dx, i, 0))
+		})
 	})
 	end()
 }
