@@ -3375,15 +3375,13 @@ sum:
 	RET
 
 // func roundAVX512(q *uint8, x *float32, n int, inv float32, zero float32)
-// Requires: AVX, AVX512F, BMI2, SSE
+// Requires: AVX, AVX512F, BMI2
 TEXT ·roundAVX512(SB), NOSPLIT, $0-32
 	MOVQ         q+0(FP), DI
 	MOVQ         x+8(FP), SI
 	MOVQ         n+16(FP), CX
-	MOVSS        inv+24(FP), X0
-	VBROADCASTSS X0, Z0
-	MOVSS        zero+28(FP), X1
-	VBROADCASTSS X1, Z1
+	VBROADCASTSS inv+24(FP), Z0
+	VBROADCASTSS zero+28(FP), Z1
 	VPXORD       Z2, Z2, Z2
 	SUBQ         $0x00000040, CX
 	JL           rest
