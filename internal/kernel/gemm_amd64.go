@@ -13,10 +13,11 @@ package kernel
 //	d     (rows, cols) nil, or added; rows ldd bytes apart; may be c
 //	bias  (cols)       nil, or added to every row
 //
-// mask holds 16 times −1, then as many zeros.
+// mask holds 16 times −1, then as many zeros. next is nil, or the panel that the
+// following call will multiply by: it is fetched into the cache meanwhile.
 //
 //go:noescape
-func gemmAVX2(rows int, kc int, a *float32, rs uintptr, cs uintptr, pa uintptr, b *float32, c *float32, ldc uintptr, d *float32, ldd uintptr, bias *float32, cols int, mask *int32)
+func gemmAVX2(rows int, kc int, a *float32, rs uintptr, cs uintptr, pa uintptr, b *float32, c *float32, ldc uintptr, d *float32, ldd uintptr, bias *float32, cols int, mask *int32, next *float32)
 
 // gemmAVX512 sets c = a·b + bias + d for one panel of b.
 //
@@ -27,10 +28,11 @@ func gemmAVX2(rows int, kc int, a *float32, rs uintptr, cs uintptr, pa uintptr, 
 //	d     (rows, cols) nil, or added; rows ldd bytes apart; may be c
 //	bias  (cols)       nil, or added to every row
 //
-// mask holds 32 times −1, then as many zeros.
+// mask holds 32 times −1, then as many zeros. next is nil, or the panel that the
+// following call will multiply by: it is fetched into the cache meanwhile.
 //
 //go:noescape
-func gemmAVX512(rows int, kc int, a *float32, rs uintptr, cs uintptr, pa uintptr, b *float32, c *float32, ldc uintptr, d *float32, ldd uintptr, bias *float32, cols int, mask *int32)
+func gemmAVX512(rows int, kc int, a *float32, rs uintptr, cs uintptr, pa uintptr, b *float32, c *float32, ldc uintptr, d *float32, ldd uintptr, bias *float32, cols int, mask *int32, next *float32)
 
 // packTransposeAVX2 sets dst[k][r] = src[r][k] for r < 8 and k < 8n. Rows are ldd
 // and lds bytes apart. Rows of dst are written in order, so they may overlap.
@@ -38,23 +40,25 @@ func gemmAVX512(rows int, kc int, a *float32, rs uintptr, cs uintptr, pa uintptr
 //go:noescape
 func packTransposeAVX2(dst *float32, ldd uintptr, src *float32, lds uintptr, n int)
 
-// packCopy6AVX2 copies n rows of 6 floats. Rows of src are lds
-// bytes apart, those of dst follow each other.
+// packTilesAVX2 sets column c, element r of tile i to src[c][6·i + r], for
+// n columns. Columns of src are lds bytes apart, those of a tile 24, tiles of dst
+// are tile bytes apart. It fetches ahead, as far columns are on other pages.
 //
 //go:noescape
-func packCopy6AVX2(dst *float32, src *float32, lds uintptr, n int)
+func packTilesAVX2(dst *float32, tile uintptr, src *float32, lds uintptr, tiles int, n int)
+
+// packTilesAVX512 sets column c, element r of tile i to src[c][14·i + r], for
+// n columns. Columns of src are lds bytes apart, those of a tile 64, tiles of dst
+// are tile bytes apart. It fetches ahead, as far columns are on other pages.
+//
+//go:noescape
+func packTilesAVX512(dst *float32, tile uintptr, src *float32, lds uintptr, tiles int, n int)
 
 // packCopy16AVX2 copies n rows of 16 floats. Rows of src are lds
 // bytes apart, those of dst follow each other.
 //
 //go:noescape
 func packCopy16AVX2(dst *float32, src *float32, lds uintptr, n int)
-
-// packCopy14AVX512 copies n rows of 14 floats. Rows of src are lds
-// bytes apart, those of dst follow each other.
-//
-//go:noescape
-func packCopy14AVX512(dst *float32, src *float32, lds uintptr, n int)
 
 // packCopy32AVX512 copies n rows of 32 floats. Rows of src are lds
 // bytes apart, those of dst follow each other.

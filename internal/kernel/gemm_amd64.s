@@ -4,16 +4,24 @@
 
 #include "textflag.h"
 
-// func gemmAVX2(rows int, kc int, a *float32, rs uintptr, cs uintptr, pa uintptr, b *float32, c *float32, ldc uintptr, d *float32, ldd uintptr, bias *float32, cols int, mask *int32)
+// func gemmAVX2(rows int, kc int, a *float32, rs uintptr, cs uintptr, pa uintptr, b *float32, c *float32, ldc uintptr, d *float32, ldd uintptr, bias *float32, cols int, mask *int32, next *float32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemmAVX2(SB), NOSPLIT, $0-112
-	MOVQ rows+0(FP), R14
-	MOVQ a+16(FP), R11
-	MOVQ c+56(FP), R12
-	MOVQ d+72(FP), R13
-	MOVQ rs+24(FP), SI
-	MOVQ cs+32(FP), R8
-	LEAQ (SI)(SI*2), DI
+TEXT ·gemmAVX2(SB), NOSPLIT, $0-120
+	MOVQ  rows+0(FP), R14
+	MOVQ  a+16(FP), R11
+	MOVQ  c+56(FP), R12
+	MOVQ  d+72(FP), R13
+	MOVQ  rs+24(FP), SI
+	MOVQ  cs+32(FP), R8
+	LEAQ  (SI)(SI*2), DI
+	MOVQ  next+112(FP), R15
+	TESTQ R15, R15
+	JZ    start
+	MOVQ  b+48(FP), AX
+	SUBQ  AX, R15
+	MOVQ  R15, next+112(FP)
+
+start:
 	MOVQ cols+96(FP), R15
 	CMPQ R15, $0x00000008
 	JLE  narrow
@@ -51,10 +59,12 @@ wideTile:
 	ADDQ       R9, R15
 	MOVQ       b+48(FP), R9
 	MOVQ       kc+8(FP), R10
+	MOVQ       next+112(FP), R15
 	SUBQ       $0x00000004, R10
 	JL         wide6Rest
 
 wide6K:
+	PREFETCHT0   (R9)(R15*1)
 	VMOVUPS      (R9), Y12
 	VMOVUPS      32(R9), Y13
 	VBROADCASTSS (AX), Y14
@@ -315,6 +325,7 @@ wide6MaskedNoD:
 wide6End:
 	MOVQ pa+40(FP), R15
 	ADDQ R15, R11
+	ADDQ $0x00000040, next+112(FP)
 	SUBQ $0x00000006, R14
 	JMP  wideTile
 
@@ -359,10 +370,12 @@ wide5Begin:
 	ADDQ       R9, R15
 	MOVQ       b+48(FP), R9
 	MOVQ       kc+8(FP), R10
+	MOVQ       next+112(FP), R15
 	SUBQ       $0x00000004, R10
 	JL         wide5Rest
 
 wide5K:
+	PREFETCHT0   (R9)(R15*1)
 	VMOVUPS      (R9), Y12
 	VMOVUPS      32(R9), Y13
 	VBROADCASTSS (AX), Y14
@@ -615,10 +628,12 @@ wide4Begin:
 	ADDQ       R9, R15
 	MOVQ       b+48(FP), R9
 	MOVQ       kc+8(FP), R10
+	MOVQ       next+112(FP), R15
 	SUBQ       $0x00000004, R10
 	JL         wide4Rest
 
 wide4K:
+	PREFETCHT0   (R9)(R15*1)
 	VMOVUPS      (R9), Y12
 	VMOVUPS      32(R9), Y13
 	VBROADCASTSS (AX), Y14
@@ -831,10 +846,12 @@ wide3Begin:
 	ADDQ       R9, R15
 	MOVQ       b+48(FP), R9
 	MOVQ       kc+8(FP), R10
+	MOVQ       next+112(FP), R15
 	SUBQ       $0x00000004, R10
 	JL         wide3Rest
 
 wide3K:
+	PREFETCHT0   (R9)(R15*1)
 	VMOVUPS      (R9), Y12
 	VMOVUPS      32(R9), Y13
 	VBROADCASTSS (AX), Y14
@@ -1012,10 +1029,12 @@ wide2Begin:
 	ADDQ       R9, R15
 	MOVQ       b+48(FP), R9
 	MOVQ       kc+8(FP), R10
+	MOVQ       next+112(FP), R15
 	SUBQ       $0x00000004, R10
 	JL         wide2Rest
 
 wide2K:
+	PREFETCHT0   (R9)(R15*1)
 	VMOVUPS      (R9), Y12
 	VMOVUPS      32(R9), Y13
 	VBROADCASTSS (AX), Y14
@@ -1158,10 +1177,12 @@ wide1Begin:
 	ADDQ       R9, R15
 	MOVQ       b+48(FP), R9
 	MOVQ       kc+8(FP), R10
+	MOVQ       next+112(FP), R15
 	SUBQ       $0x00000004, R10
 	JL         wide1Rest
 
 wide1K:
+	PREFETCHT0   (R9)(R15*1)
 	VMOVUPS      (R9), Y12
 	VMOVUPS      32(R9), Y13
 	VBROADCASTSS (AX), Y14
@@ -1291,10 +1312,12 @@ narrowTile:
 	ADDQ       R9, R15
 	MOVQ       b+48(FP), R9
 	MOVQ       kc+8(FP), R10
+	MOVQ       next+112(FP), R15
 	SUBQ       $0x00000004, R10
 	JL         narrow6Rest
 
 narrow6K:
+	PREFETCHT0   (R9)(R15*1)
 	VMOVUPS      (R9), Y12
 	VBROADCASTSS (AX), Y14
 	VFMADD231PS  Y12, Y14, Y0
@@ -1481,6 +1504,7 @@ narrow6MaskedNoD:
 narrow6End:
 	MOVQ pa+40(FP), R15
 	ADDQ R15, R11
+	ADDQ $0x00000040, next+112(FP)
 	SUBQ $0x00000006, R14
 	JMP  narrowTile
 
@@ -1520,10 +1544,12 @@ narrow5Begin:
 	ADDQ       R9, R15
 	MOVQ       b+48(FP), R9
 	MOVQ       kc+8(FP), R10
+	MOVQ       next+112(FP), R15
 	SUBQ       $0x00000004, R10
 	JL         narrow5Rest
 
 narrow5K:
+	PREFETCHT0   (R9)(R15*1)
 	VMOVUPS      (R9), Y12
 	VBROADCASTSS (AX), Y14
 	VFMADD231PS  Y12, Y14, Y0
@@ -1709,10 +1735,12 @@ narrow4Begin:
 	ADDQ       R9, R15
 	MOVQ       b+48(FP), R9
 	MOVQ       kc+8(FP), R10
+	MOVQ       next+112(FP), R15
 	SUBQ       $0x00000004, R10
 	JL         narrow4Rest
 
 narrow4K:
+	PREFETCHT0   (R9)(R15*1)
 	VMOVUPS      (R9), Y12
 	VBROADCASTSS (AX), Y14
 	VFMADD231PS  Y12, Y14, Y0
@@ -1870,10 +1898,12 @@ narrow3Begin:
 	ADDQ       R9, R15
 	MOVQ       b+48(FP), R9
 	MOVQ       kc+8(FP), R10
+	MOVQ       next+112(FP), R15
 	SUBQ       $0x00000004, R10
 	JL         narrow3Rest
 
 narrow3K:
+	PREFETCHT0   (R9)(R15*1)
 	VMOVUPS      (R9), Y12
 	VBROADCASTSS (AX), Y14
 	VFMADD231PS  Y12, Y14, Y0
@@ -2008,10 +2038,12 @@ narrow2Begin:
 	ADDQ       R9, R15
 	MOVQ       b+48(FP), R9
 	MOVQ       kc+8(FP), R10
+	MOVQ       next+112(FP), R15
 	SUBQ       $0x00000004, R10
 	JL         narrow2Rest
 
 narrow2K:
+	PREFETCHT0   (R9)(R15*1)
 	VMOVUPS      (R9), Y12
 	VBROADCASTSS (AX), Y14
 	VFMADD231PS  Y12, Y14, Y0
@@ -2123,10 +2155,12 @@ narrow1Begin:
 	ADDQ       R9, R15
 	MOVQ       b+48(FP), R9
 	MOVQ       kc+8(FP), R10
+	MOVQ       next+112(FP), R15
 	SUBQ       $0x00000004, R10
 	JL         narrow1Rest
 
 narrow1K:
+	PREFETCHT0   (R9)(R15*1)
 	VMOVUPS      (R9), Y12
 	VBROADCASTSS (AX), Y14
 	VFMADD231PS  Y12, Y14, Y0
@@ -2209,9 +2243,9 @@ narrow1End:
 	VZEROUPPER
 	RET
 
-// func gemmAVX512(rows int, kc int, a *float32, rs uintptr, cs uintptr, pa uintptr, b *float32, c *float32, ldc uintptr, d *float32, ldd uintptr, bias *float32, cols int, mask *int32)
+// func gemmAVX512(rows int, kc int, a *float32, rs uintptr, cs uintptr, pa uintptr, b *float32, c *float32, ldc uintptr, d *float32, ldd uintptr, bias *float32, cols int, mask *int32, next *float32)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·gemmAVX512(SB), NOSPLIT, $0-112
+TEXT ·gemmAVX512(SB), NOSPLIT, $0-120
 	MOVQ  rows+0(FP), R14
 	MOVQ  a+16(FP), R11
 	MOVQ  c+56(FP), R12
@@ -2219,6 +2253,14 @@ TEXT ·gemmAVX512(SB), NOSPLIT, $0-112
 	MOVQ  rs+24(FP), SI
 	MOVQ  cs+32(FP), R8
 	LEAQ  (SI)(SI*2), DI
+	MOVQ  next+112(FP), R15
+	TESTQ R15, R15
+	JZ    start
+	MOVQ  b+48(FP), AX
+	SUBQ  AX, R15
+	MOVQ  R15, next+112(FP)
+
+start:
 	MOVQ  cols+96(FP), CX
 	MOVQ  $-1, AX
 	SHLXQ CX, AX, AX
@@ -2311,10 +2353,12 @@ wideTile:
 	ADDQ       R9, R15
 	MOVQ       b+48(FP), R9
 	MOVQ       kc+8(FP), R10
+	MOVQ       next+112(FP), R15
 	SUBQ       $0x00000002, R10
 	JL         wide14Rest
 
 wide14K:
+	PREFETCHT0   (R9)(R15*1)
 	VMOVUPS      (R9), Z28
 	VMOVUPS      64(R9), Z29
 	VBROADCASTSS (AX), Z30
@@ -2601,6 +2645,7 @@ wide14NoD:
 	ADDQ    AX, R12
 	MOVQ    pa+40(FP), R15
 	ADDQ    R15, R11
+	ADDQ    $0x00000040, next+112(FP)
 	SUBQ    $0x0000000e, R14
 	JMP     wideTile
 
@@ -2708,10 +2753,12 @@ wide13Begin:
 	ADDQ       R9, R15
 	MOVQ       b+48(FP), R9
 	MOVQ       kc+8(FP), R10
+	MOVQ       next+112(FP), R15
 	SUBQ       $0x00000002, R10
 	JL         wide13Rest
 
 wide13K:
+	PREFETCHT0   (R9)(R15*1)
 	VMOVUPS      (R9), Z28
 	VMOVUPS      64(R9), Z29
 	VBROADCASTSS (AX), Z30
@@ -3050,10 +3097,12 @@ wide12Begin:
 	ADDQ       R9, R15
 	MOVQ       b+48(FP), R9
 	MOVQ       kc+8(FP), R10
+	MOVQ       next+112(FP), R15
 	SUBQ       $0x00000002, R10
 	JL         wide12Rest
 
 wide12K:
+	PREFETCHT0   (R9)(R15*1)
 	VMOVUPS      (R9), Z28
 	VMOVUPS      64(R9), Z29
 	VBROADCASTSS (AX), Z30
@@ -3367,10 +3416,12 @@ wide11Begin:
 	ADDQ       R9, R15
 	MOVQ       b+48(FP), R9
 	MOVQ       kc+8(FP), R10
+	MOVQ       next+112(FP), R15
 	SUBQ       $0x00000002, R10
 	JL         wide11Rest
 
 wide11K:
+	PREFETCHT0   (R9)(R15*1)
 	VMOVUPS      (R9), Z28
 	VMOVUPS      64(R9), Z29
 	VBROADCASTSS (AX), Z30
@@ -3662,10 +3713,12 @@ wide10Begin:
 	ADDQ       R9, R15
 	MOVQ       b+48(FP), R9
 	MOVQ       kc+8(FP), R10
+	MOVQ       next+112(FP), R15
 	SUBQ       $0x00000002, R10
 	JL         wide10Rest
 
 wide10K:
+	PREFETCHT0   (R9)(R15*1)
 	VMOVUPS      (R9), Z28
 	VMOVUPS      64(R9), Z29
 	VBROADCASTSS (AX), Z30
@@ -3935,10 +3988,12 @@ wide9Begin:
 	ADDQ       R9, R15
 	MOVQ       b+48(FP), R9
 	MOVQ       kc+8(FP), R10
+	MOVQ       next+112(FP), R15
 	SUBQ       $0x00000002, R10
 	JL         wide9Rest
 
 wide9K:
+	PREFETCHT0   (R9)(R15*1)
 	VMOVUPS      (R9), Z28
 	VMOVUPS      64(R9), Z29
 	VBROADCASTSS (AX), Z30
@@ -4185,10 +4240,12 @@ wide8Begin:
 	ADDQ       R9, R15
 	MOVQ       b+48(FP), R9
 	MOVQ       kc+8(FP), R10
+	MOVQ       next+112(FP), R15
 	SUBQ       $0x00000002, R10
 	JL         wide8Rest
 
 wide8K:
+	PREFETCHT0   (R9)(R15*1)
 	VMOVUPS      (R9), Z28
 	VMOVUPS      64(R9), Z29
 	VBROADCASTSS (AX), Z30
@@ -4410,10 +4467,12 @@ wide7Begin:
 	ADDQ       R9, R15
 	MOVQ       b+48(FP), R9
 	MOVQ       kc+8(FP), R10
+	MOVQ       next+112(FP), R15
 	SUBQ       $0x00000002, R10
 	JL         wide7Rest
 
 wide7K:
+	PREFETCHT0   (R9)(R15*1)
 	VMOVUPS      (R9), Z28
 	VMOVUPS      64(R9), Z29
 	VBROADCASTSS (AX), Z30
@@ -4613,10 +4672,12 @@ wide6Begin:
 	ADDQ       R9, R15
 	MOVQ       b+48(FP), R9
 	MOVQ       kc+8(FP), R10
+	MOVQ       next+112(FP), R15
 	SUBQ       $0x00000002, R10
 	JL         wide6Rest
 
 wide6K:
+	PREFETCHT0   (R9)(R15*1)
 	VMOVUPS      (R9), Z28
 	VMOVUPS      64(R9), Z29
 	VBROADCASTSS (AX), Z30
@@ -4794,10 +4855,12 @@ wide5Begin:
 	ADDQ       R9, R15
 	MOVQ       b+48(FP), R9
 	MOVQ       kc+8(FP), R10
+	MOVQ       next+112(FP), R15
 	SUBQ       $0x00000002, R10
 	JL         wide5Rest
 
 wide5K:
+	PREFETCHT0   (R9)(R15*1)
 	VMOVUPS      (R9), Z28
 	VMOVUPS      64(R9), Z29
 	VBROADCASTSS (AX), Z30
@@ -4952,10 +5015,12 @@ wide4Begin:
 	ADDQ       R9, R15
 	MOVQ       b+48(FP), R9
 	MOVQ       kc+8(FP), R10
+	MOVQ       next+112(FP), R15
 	SUBQ       $0x00000002, R10
 	JL         wide4Rest
 
 wide4K:
+	PREFETCHT0   (R9)(R15*1)
 	VMOVUPS      (R9), Z28
 	VMOVUPS      64(R9), Z29
 	VBROADCASTSS (AX), Z30
@@ -5085,10 +5150,12 @@ wide3Begin:
 	ADDQ       R9, R15
 	MOVQ       b+48(FP), R9
 	MOVQ       kc+8(FP), R10
+	MOVQ       next+112(FP), R15
 	SUBQ       $0x00000002, R10
 	JL         wide3Rest
 
 wide3K:
+	PREFETCHT0   (R9)(R15*1)
 	VMOVUPS      (R9), Z28
 	VMOVUPS      64(R9), Z29
 	VBROADCASTSS (AX), Z30
@@ -5196,10 +5263,12 @@ wide2Begin:
 	ADDQ       R9, R15
 	MOVQ       b+48(FP), R9
 	MOVQ       kc+8(FP), R10
+	MOVQ       next+112(FP), R15
 	SUBQ       $0x00000002, R10
 	JL         wide2Rest
 
 wide2K:
+	PREFETCHT0   (R9)(R15*1)
 	VMOVUPS      (R9), Z28
 	VMOVUPS      64(R9), Z29
 	VBROADCASTSS (AX), Z30
@@ -5285,10 +5354,12 @@ wide1Begin:
 	ADDQ       R9, R15
 	MOVQ       b+48(FP), R9
 	MOVQ       kc+8(FP), R10
+	MOVQ       next+112(FP), R15
 	SUBQ       $0x00000002, R10
 	JL         wide1Rest
 
 wide1K:
+	PREFETCHT0   (R9)(R15*1)
 	VMOVUPS      (R9), Z28
 	VMOVUPS      64(R9), Z29
 	VBROADCASTSS (AX), Z30
@@ -5400,10 +5471,12 @@ narrowTile:
 	ADDQ       R9, R15
 	MOVQ       b+48(FP), R9
 	MOVQ       kc+8(FP), R10
+	MOVQ       next+112(FP), R15
 	SUBQ       $0x00000002, R10
 	JL         narrow14Rest
 
 narrow14K:
+	PREFETCHT0   (R9)(R15*1)
 	VMOVUPS      (R9), Z28
 	VBROADCASTSS (AX), Z30
 	VFMADD231PS  Z28, Z30, Z0
@@ -5602,6 +5675,7 @@ narrow14NoD:
 	ADDQ    AX, R12
 	MOVQ    pa+40(FP), R15
 	ADDQ    R15, R11
+	ADDQ    $0x00000040, next+112(FP)
 	SUBQ    $0x0000000e, R14
 	JMP     narrowTile
 
@@ -5683,10 +5757,12 @@ narrow13Begin:
 	ADDQ       R9, R15
 	MOVQ       b+48(FP), R9
 	MOVQ       kc+8(FP), R10
+	MOVQ       next+112(FP), R15
 	SUBQ       $0x00000002, R10
 	JL         narrow13Rest
 
 narrow13K:
+	PREFETCHT0   (R9)(R15*1)
 	VMOVUPS      (R9), Z28
 	VBROADCASTSS (AX), Z30
 	VFMADD231PS  Z28, Z30, Z0
@@ -5919,10 +5995,12 @@ narrow12Begin:
 	ADDQ       R9, R15
 	MOVQ       b+48(FP), R9
 	MOVQ       kc+8(FP), R10
+	MOVQ       next+112(FP), R15
 	SUBQ       $0x00000002, R10
 	JL         narrow12Rest
 
 narrow12K:
+	PREFETCHT0   (R9)(R15*1)
 	VMOVUPS      (R9), Z28
 	VBROADCASTSS (AX), Z30
 	VFMADD231PS  Z28, Z30, Z0
@@ -6138,10 +6216,12 @@ narrow11Begin:
 	ADDQ       R9, R15
 	MOVQ       b+48(FP), R9
 	MOVQ       kc+8(FP), R10
+	MOVQ       next+112(FP), R15
 	SUBQ       $0x00000002, R10
 	JL         narrow11Rest
 
 narrow11K:
+	PREFETCHT0   (R9)(R15*1)
 	VMOVUPS      (R9), Z28
 	VBROADCASTSS (AX), Z30
 	VFMADD231PS  Z28, Z30, Z0
@@ -6343,10 +6423,12 @@ narrow10Begin:
 	ADDQ       R9, R15
 	MOVQ       b+48(FP), R9
 	MOVQ       kc+8(FP), R10
+	MOVQ       next+112(FP), R15
 	SUBQ       $0x00000002, R10
 	JL         narrow10Rest
 
 narrow10K:
+	PREFETCHT0   (R9)(R15*1)
 	VMOVUPS      (R9), Z28
 	VBROADCASTSS (AX), Z30
 	VFMADD231PS  Z28, Z30, Z0
@@ -6534,10 +6616,12 @@ narrow9Begin:
 	ADDQ       R9, R15
 	MOVQ       b+48(FP), R9
 	MOVQ       kc+8(FP), R10
+	MOVQ       next+112(FP), R15
 	SUBQ       $0x00000002, R10
 	JL         narrow9Rest
 
 narrow9K:
+	PREFETCHT0   (R9)(R15*1)
 	VMOVUPS      (R9), Z28
 	VBROADCASTSS (AX), Z30
 	VFMADD231PS  Z28, Z30, Z0
@@ -6710,10 +6794,12 @@ narrow8Begin:
 	ADDQ       R9, R15
 	MOVQ       b+48(FP), R9
 	MOVQ       kc+8(FP), R10
+	MOVQ       next+112(FP), R15
 	SUBQ       $0x00000002, R10
 	JL         narrow8Rest
 
 narrow8K:
+	PREFETCHT0   (R9)(R15*1)
 	VMOVUPS      (R9), Z28
 	VBROADCASTSS (AX), Z30
 	VFMADD231PS  Z28, Z30, Z0
@@ -6869,10 +6955,12 @@ narrow7Begin:
 	ADDQ       R9, R15
 	MOVQ       b+48(FP), R9
 	MOVQ       kc+8(FP), R10
+	MOVQ       next+112(FP), R15
 	SUBQ       $0x00000002, R10
 	JL         narrow7Rest
 
 narrow7K:
+	PREFETCHT0   (R9)(R15*1)
 	VMOVUPS      (R9), Z28
 	VBROADCASTSS (AX), Z30
 	VFMADD231PS  Z28, Z30, Z0
@@ -7014,10 +7102,12 @@ narrow6Begin:
 	ADDQ       R9, R15
 	MOVQ       b+48(FP), R9
 	MOVQ       kc+8(FP), R10
+	MOVQ       next+112(FP), R15
 	SUBQ       $0x00000002, R10
 	JL         narrow6Rest
 
 narrow6K:
+	PREFETCHT0   (R9)(R15*1)
 	VMOVUPS      (R9), Z28
 	VBROADCASTSS (AX), Z30
 	VFMADD231PS  Z28, Z30, Z0
@@ -7145,10 +7235,12 @@ narrow5Begin:
 	ADDQ       R9, R15
 	MOVQ       b+48(FP), R9
 	MOVQ       kc+8(FP), R10
+	MOVQ       next+112(FP), R15
 	SUBQ       $0x00000002, R10
 	JL         narrow5Rest
 
 narrow5K:
+	PREFETCHT0   (R9)(R15*1)
 	VMOVUPS      (R9), Z28
 	VBROADCASTSS (AX), Z30
 	VFMADD231PS  Z28, Z30, Z0
@@ -7261,10 +7353,12 @@ narrow4Begin:
 	ADDQ       R9, R15
 	MOVQ       b+48(FP), R9
 	MOVQ       kc+8(FP), R10
+	MOVQ       next+112(FP), R15
 	SUBQ       $0x00000002, R10
 	JL         narrow4Rest
 
 narrow4K:
+	PREFETCHT0   (R9)(R15*1)
 	VMOVUPS      (R9), Z28
 	VBROADCASTSS (AX), Z30
 	VFMADD231PS  Z28, Z30, Z0
@@ -7360,10 +7454,12 @@ narrow3Begin:
 	ADDQ       R9, R15
 	MOVQ       b+48(FP), R9
 	MOVQ       kc+8(FP), R10
+	MOVQ       next+112(FP), R15
 	SUBQ       $0x00000002, R10
 	JL         narrow3Rest
 
 narrow3K:
+	PREFETCHT0   (R9)(R15*1)
 	VMOVUPS      (R9), Z28
 	VBROADCASTSS (AX), Z30
 	VFMADD231PS  Z28, Z30, Z0
@@ -7445,10 +7541,12 @@ narrow2Begin:
 	ADDQ       R9, R15
 	MOVQ       b+48(FP), R9
 	MOVQ       kc+8(FP), R10
+	MOVQ       next+112(FP), R15
 	SUBQ       $0x00000002, R10
 	JL         narrow2Rest
 
 narrow2K:
+	PREFETCHT0   (R9)(R15*1)
 	VMOVUPS      (R9), Z28
 	VBROADCASTSS (AX), Z30
 	VFMADD231PS  Z28, Z30, Z0
@@ -7516,10 +7614,12 @@ narrow1Begin:
 	ADDQ       R9, R15
 	MOVQ       b+48(FP), R9
 	MOVQ       kc+8(FP), R10
+	MOVQ       next+112(FP), R15
 	SUBQ       $0x00000002, R10
 	JL         narrow1Rest
 
 narrow1K:
+	PREFETCHT0   (R9)(R15*1)
 	VMOVUPS      (R9), Z28
 	VBROADCASTSS (AX), Z30
 	VFMADD231PS  Z28, Z30, Z0
@@ -7637,25 +7737,73 @@ done:
 	VZEROUPPER
 	RET
 
-// func packCopy6AVX2(dst *float32, src *float32, lds uintptr, n int)
-// Requires: AVX
-TEXT ·packCopy6AVX2(SB), NOSPLIT, $0-32
+// func packTilesAVX2(dst *float32, tile uintptr, src *float32, lds uintptr, tiles int, n int)
+// Requires: AVX, MMX+
+TEXT ·packTilesAVX2(SB), NOSPLIT, $0-48
 	MOVQ  dst+0(FP), DI
-	MOVQ  src+8(FP), SI
-	MOVQ  lds+16(FP), CX
-	MOVQ  n+24(FP), R8
+	MOVQ  tile+8(FP), DX
+	MOVQ  src+16(FP), SI
+	MOVQ  lds+24(FP), CX
+	MOVQ  tiles+32(FP), R9
+	MOVQ  n+40(FP), R8
 	TESTQ R8, R8
 	JZ    done
 
-loop:
-	VMOVUPS (SI), X0
-	MOVQ    16(SI), AX
-	VMOVUPS X0, (DI)
-	MOVQ    AX, 16(DI)
-	ADDQ    CX, SI
-	ADDQ    $0x00000018, DI
-	DECQ    R8
-	JNZ     loop
+column:
+	MOVQ SI, R10
+	MOVQ DI, R11
+	MOVQ R9, R12
+
+tile:
+	PREFETCHT0 (R10)(CX*8)
+	VMOVUPS    (R10), X0
+	MOVQ       16(R10), AX
+	VMOVUPS    X0, (R11)
+	MOVQ       AX, 16(R11)
+	ADDQ       $0x00000018, R10
+	ADDQ       DX, R11
+	DECQ       R12
+	JNZ        tile
+	ADDQ       CX, SI
+	ADDQ       $0x00000018, DI
+	DECQ       R8
+	JNZ        column
+
+done:
+	VZEROUPPER
+	RET
+
+// func packTilesAVX512(dst *float32, tile uintptr, src *float32, lds uintptr, tiles int, n int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·packTilesAVX512(SB), NOSPLIT, $0-48
+	MOVQ  dst+0(FP), DI
+	MOVQ  tile+8(FP), DX
+	MOVQ  src+16(FP), SI
+	MOVQ  lds+24(FP), CX
+	MOVQ  tiles+32(FP), R9
+	MOVQ  n+40(FP), R8
+	MOVL  $0x00003fff, AX
+	KMOVW AX, K1
+	TESTQ R8, R8
+	JZ    done
+
+column:
+	MOVQ SI, R10
+	MOVQ DI, R11
+	MOVQ R9, R12
+
+tile:
+	PREFETCHT0 (R10)(CX*8)
+	VMOVUPS.Z  (R10), K1, Z0
+	VMOVUPS    Z0, K1, (R11)
+	ADDQ       $0x00000038, R10
+	ADDQ       DX, R11
+	DECQ       R12
+	JNZ        tile
+	ADDQ       CX, SI
+	ADDQ       $0x00000040, DI
+	DECQ       R8
+	JNZ        column
 
 done:
 	VZEROUPPER
@@ -7681,30 +7829,6 @@ loop:
 	ADDQ       $0x00000040, DI
 	DECQ       R8
 	JNZ        loop
-
-done:
-	VZEROUPPER
-	RET
-
-// func packCopy14AVX512(dst *float32, src *float32, lds uintptr, n int)
-// Requires: AVX, AVX512F
-TEXT ·packCopy14AVX512(SB), NOSPLIT, $0-32
-	MOVQ  dst+0(FP), DI
-	MOVQ  src+8(FP), SI
-	MOVQ  lds+16(FP), CX
-	MOVQ  n+24(FP), R8
-	TESTQ R8, R8
-	JZ    done
-	MOVL  $0x00003fff, AX
-	KMOVW AX, K1
-
-loop:
-	VMOVUPS.Z (SI), K1, Z0
-	VMOVUPS   Z0, K1, (DI)
-	ADDQ      CX, SI
-	ADDQ      $0x00000038, DI
-	DECQ      R8
-	JNZ       loop
 
 done:
 	VZEROUPPER

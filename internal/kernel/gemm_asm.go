@@ -22,14 +22,14 @@ func (p *panel) mul() {
 		return
 	}
 	a, b, c := unsafe.SliceData(p.a), unsafe.SliceData(p.b), unsafe.SliceData(p.c)
-	d, bias := unsafe.SliceData(p.d), unsafe.SliceData(p.bias)
+	d, bias, next := unsafe.SliceData(p.d), unsafe.SliceData(p.bias), unsafe.SliceData(p.next)
 	rs, cs, pa := uintptr(p.rs)*4, uintptr(p.cs)*4, uintptr(p.pa)*4
 	ldc, ldd := uintptr(p.ldc)*4, uintptr(p.ldd)*4
 	if isa == AVX512 {
-		gemmAVX512(p.rows, p.kc, a, rs, cs, pa, b, c, ldc, d, ldd, bias, p.cols, nil)
+		gemmAVX512(p.rows, p.kc, a, rs, cs, pa, b, c, ldc, d, ldd, bias, p.cols, nil, next)
 		return
 	}
-	gemmAVX2(p.rows, p.kc, a, rs, cs, pa, b, c, ldc, d, ldd, bias, p.cols, &columnMask[0])
+	gemmAVX2(p.rows, p.kc, a, rs, cs, pa, b, c, ldc, d, ldd, bias, p.cols, &columnMask[0], next)
 }
 
 // transpose8 sets dst[k·ldd + r] = src[r·lds + k] for r < 8 and k below the
@@ -48,16 +48,30 @@ func transpose8(dst []float32, ldd int, src []float32, lds, n int) int {
 func copyRows(dst, src []float32, lds, n, w int) {
 	d, s, l := unsafe.SliceData(dst), unsafe.SliceData(src), uintptr(lds)*4
 	switch {
-	case isa >= AVX2 && w == 6:
-		packCopy6AVX2(d, s, l, n)
 	case isa >= AVX2 && w == 16:
 		packCopy16AVX2(d, s, l, n)
-	case isa == AVX512 && w == 14:
-		packCopy14AVX512(d, s, l, n)
 	case isa == AVX512 && w == 32:
 		packCopy32AVX512(d, s, l, n)
 	default:
 		copyRowsGo(dst, src, lds, n, w)
+	}
+}
+
+// copyTiles copies n columns of mr·tiles floats, lds apart, into tiles:
+// dst[(i·n + c)·w + r] = src[c·lds + i·mr + r] for c < n, r < mr, w = packedRows(mr).
+func copyTiles(dst []float32, mr int, src []float32, lds, tiles, n int) {
+	if tiles == 0 {
+		return
+	}
+	d, s := unsafe.SliceData(dst), unsafe.SliceData(src)
+	tile := uintptr(4 * packedRows(mr) * n)
+	switch {
+	case isa == AVX512 && mr == 14:
+		packTilesAVX512(d, tile, s, uintptr(lds)*4, tiles, n)
+	case isa == AVX2 && mr == 6:
+		packTilesAVX2(d, tile, s, uintptr(lds)*4, tiles, n)
+	default:
+		copyTilesGo(dst, mr, src, lds, tiles, n)
 	}
 }
 

@@ -12,3 +12,7 @@ func copyRows(dst, src []float32, lds, n, w int) { copyRowsGo(dst, src, lds, n, 
 // thread does a second in registers, the bound on any matrix product. It takes
 // about 20 ms.
 func PeakGFLOPS(ISA) float64 { return peakGo() }
+
+func copyTiles(dst []float32, mr int, src []float32, lds, tiles, n int) {
+	copyTilesGo(dst, mr, src, lds, tiles, n)
+}

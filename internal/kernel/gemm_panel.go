@@ -7,6 +7,7 @@ package kernel
 //	b     (kc, nr)      packed
 //	c, d  (rows, cols)  d is optional and may be c
 //	bias  (cols)        optional
+//	next  (kc, nr)      optional: the b of the call to follow, fetched ahead
 //
 // Distances are in elements. Nothing checks the bounds.
 type panel struct {
@@ -19,6 +20,7 @@ type panel struct {
 	d              []float32
 	ldd            int
 	bias           []float32
+	next           []float32
 }
 
 // tileShape returns the rows of a full tile and the columns of a panel.

@@ -1,6 +1,9 @@
 package kernel
 
-import "unsafe"
+import (
+	"math"
+	"unsafe"
+)
 
 // Bounds of the blocks a product is cut into, in elements. A panel of B
 // (gemmKC × 32) stays in the first-level cache, a block of A (gemmMC × gemmKC)
@@ -10,11 +13,15 @@ const (
 	gemmMC = 98
 	gemmNC = 512 // columns of B that a worker packs for itself
 
-	// gemmSuper bounds the shared panels of B: 8 MB.
-	gemmSuper = 2 << 20
+	// gemmSuper bounds the shared panels of B: 8 MB, and 1 MB when at most
+	// gemmFewRows rows use them, with at most gemmSuperK of K.
+	gemmSuper    = 2 << 20
+	gemmSuperFew = 1 << 18
+	gemmSuperK   = 768
+	gemmFewRows  = 1024
 	// gemmGroup is how many columns get their epilogue at a time.
 	gemmGroup = 256
-	// tasksPerWorker is how many parts a worker gets to do, if the shape allows.
+	// tasksPerWorker bounds the parts that columns are cut into for a worker.
 	tasksPerWorker = 4
 )
 
@@ -58,39 +65,15 @@ func planGemm(a *GemmArgs, threads int) gemmPlan {
 	p.mr, p.nr = tileShape(isa)
 	p.kc = evenBlock(a.K, gemmKC, 8)
 	p.dataFlow()
-
-	tasks := threads * tasksPerWorker
-	if threads == 1 {
-		tasks = 1
-	}
-	p.mc = evenBlock(a.M, gemmMC/p.mr*p.mr, p.mr)
+	p.aDirect = p.readsADirectly()
 	if a.K >= 4*gemmKC && a.M*a.N <= 1<<16 && threads > 1 && p.isSum() {
-		p.kParts = min(tasks, a.K/gemmKC)
+		p.kParts = min(threads*tasksPerWorker, a.K/gemmKC)
 		p.kPart = evenBlock(a.K, (a.K+p.kParts-1)/p.kParts, 8)
 		p.kParts = (a.K + p.kPart - 1) / p.kPart
-	} else if a.M > p.mc || a.N < 4*p.nr*tasks {
-		// Else one block of rows leaves enough columns to deal.
-		p.mc = min(p.mc, max(roundUp((a.M+tasks-1)/tasks, p.mr), 3*p.mr))
 	}
-	p.rowBlocks = (a.M + p.mc - 1) / p.mc
-	p.colBlock = a.N
-	if p.kParts <= 1 && p.rowBlocks < tasks {
-		p.colBlock = max(roundUp(a.N*p.rowBlocks/tasks, p.nr), min(4*p.nr, roundUp(a.N, p.nr)))
-	}
-	p.shared = p.kParts <= 1 && p.rowBlocks > 1
-	if p.kParts <= 1 && !p.shared {
-		p.colBlock = min(p.colBlock, gemmNC)
-	}
-	p.colBlocks = max(1, (a.N+p.colBlock-1)/p.colBlock)
-	p.superN = min(roundUp(a.N, p.nr), max(p.nr, gemmSuper/p.kc/p.nr*p.nr))
-	p.superK = max(p.kc, gemmSuper/p.superN/p.kc*p.kc)
-	if p.shared && p.superN < a.N {
-		p.colBlocks, p.colBlock = 1, p.superN
-	}
-	p.sharedElems = p.superN * roundUp(min(p.superK, max(a.K, 1)), p.kc)
-	p.aDirect = p.readsADirectly()
-
-	p.aElems = p.mc*p.kc + 16
+	p.superBlock()
+	p.deal(threads)
+	p.aElems = p.mc/p.mr*packedRows(p.mr)*p.kc + 16
 	p.bElems = 0
 	if !p.shared {
 		p.bElems = roundUp(p.colBlock, p.nr) * p.kc
@@ -100,6 +83,78 @@ func planGemm(a *GemmArgs, threads int) gemmPlan {
 		p.rowElems = gemmGroup
 	}
 	return p
+}
+
+// superBlock bounds the part of op(B) that is packed at a time. Of few rows it
+// should stay in the second-level cache, where packing has brought it; many rows
+// have the time to fetch it from further away, and pack A less often.
+func (p *gemmPlan) superBlock() {
+	a := &p.args
+	if a.M <= gemmFewRows && p.aDirect {
+		p.superK = roundUp(min(max(a.K, 1), gemmSuperK), p.kc)
+		p.superN = max(p.nr, gemmSuperFew/p.superK/p.nr*p.nr)
+		p.superN = evenBlock(a.N, p.superN, p.nr)
+	} else {
+		p.superN = min(roundUp(a.N, p.nr), max(p.nr, gemmSuper/p.kc/p.nr*p.nr))
+		p.superK = max(p.kc, gemmSuper/p.superN/p.kc*p.kc)
+	}
+	p.sharedElems = p.superN * roundUp(min(p.superK, max(a.K, 1)), p.kc)
+}
+
+// deal cuts the rows, and the columns of a part of op(B), into tasks. Of all
+// cuts it takes the one that ends first when every worker is as fast, with a
+// bonus for small tasks, since other load on the machine may slow one down.
+func (p *gemmPlan) deal(threads int) {
+	a := &p.args
+	least := math.Inf(1)
+	for tiles := gemmMC / p.mr; tiles >= 2; tiles-- {
+		mc := evenBlock(a.M, tiles*p.mr, p.mr)
+		rowBlocks := (a.M + mc - 1) / mc
+		cols, most := min(a.N, p.superN), p.superN
+		if rowBlocks == 1 {
+			cols, most = a.N, gemmNC // not shared
+		}
+		for split := 1; split <= threads*tasksPerWorker; split++ {
+			col := evenBlock(cols, min(most, roundUp((cols+split-1)/split, p.nr)), p.nr)
+			colBlocks := (cols + col - 1) / col
+			if colBlocks > 1 && col < 3*p.nr {
+				break
+			}
+			if c := p.cost(mc, rowBlocks, col, colBlocks, threads); c < least {
+				least = c
+				p.mc, p.rowBlocks, p.colBlock, p.colBlocks = mc, rowBlocks, col, colBlocks
+			}
+			if threads == 1 || p.kParts > 1 {
+				break
+			}
+		}
+		if threads == 1 {
+			break
+		}
+	}
+	p.shared = p.kParts <= 1 && p.rowBlocks > 1
+}
+
+// cost estimates the time of a cut, in that of the multiply-adds shared evenly.
+// The weights are measured: to pack a column of A takes two thirds of the time to
+// multiply it by a panel of B, to read it where it lies a tenth; to fetch a panel
+// takes a fifth of a tile's time.
+func (p *gemmPlan) cost(mc, rowBlocks, col, colBlocks, threads int) float64 {
+	tasks := rowBlocks * colBlocks
+	work := float64(mc * col)
+	cols := min(p.args.N, p.superN)
+	if rowBlocks == 1 {
+		cols = p.args.N
+	}
+	even := float64(p.args.M*cols) / float64(threads)
+	c := work * float64((tasks+threads-1)/threads) / even
+	c *= 1 + 0.2*float64(p.mr)/float64(mc)
+	perPanel := 0.1
+	if !p.aDirect {
+		perPanel = 0.67
+	}
+	c *= 1 + perPanel*float64(p.nr)/float64(col)
+	return c + 0.2*work/(even*float64(threads))
 }
 
 // isSum reports that the product is set or added to C and nothing else is done.

@@ -54,6 +54,10 @@ func (g *Gemm) block(worker, i, iHi, j, jHi int) {
 			for c := lo; c < hi; c += p.nr {
 				call.cols = min(p.nr, hi-c)
 				call.b = b[(c-j)*kc:]
+				call.next = nil
+				if after := (c - j + p.nr) * kc; after < len(b) {
+					call.next = b[after:]
+				}
 				call.c = p.t[i*p.ldt+c:]
 				if k > 0 {
 					call.d = call.c
@@ -80,7 +84,8 @@ func (p *gemmPlan) operandA(call *panel, buf []float32, i, iHi, k, kc int) {
 		call.a, call.rs, call.cs, call.pa = buf, 0, 0, 0
 	case !p.aDirect:
 		packA(buf, p.mr, a.A, a.LDA, a.TransA, i, iHi-i, a.M, k, kc)
-		call.a, call.rs, call.cs, call.pa = buf, 1, p.mr, p.mr*kc
+		w := packedRows(p.mr)
+		call.a, call.rs, call.cs, call.pa = buf, 1, w, w*kc
 	case a.TransA:
 		call.a, call.rs, call.cs, call.pa = a.A[k*a.LDA+i:], 1, a.LDA, p.mr
 	default:

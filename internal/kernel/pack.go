@@ -25,30 +25,41 @@ func packB(dst []float32, nr int, b []float32, ldb int, trans bool, k, kc, j, co
 	}
 }
 
+// packedRows returns the distance between columns of a packed tile of mr rows:
+// whole cache lines where a tile nearly fills them.
+func packedRows(mr int) int {
+	if mr == 14 {
+		return 16
+	}
+	return mr
+}
+
 // packA copies rows i…i+rows−1, columns k…k+kc−1 of op(A), into tiles of mr
-// rows: element (r, c) of a tile lies at c·mr + r, and a tile is mr·kc long.
-// Columns of A up to total exist. dst has 8 elements to spare behind the tiles.
+// rows: element (r, c) of a tile lies at c·packedRows(mr) + r, and a tile is
+// packedRows(mr)·kc long. Columns of A up to total exist. dst has 8 elements to
+// spare behind the tiles.
 func packA(dst []float32, mr int, a []float32, lda int, trans bool, i, rows, total, k, kc int) {
-	for r := 0; r < rows; r += mr {
-		tile, n := dst[r*kc:], min(mr, rows-r)
-		if trans {
-			src := a[min(k*lda+i+r, len(a)):]
-			if n == mr {
-				copyRows(tile, src, lda, kc, mr)
-				continue
+	w := packedRows(mr)
+	if trans {
+		src, whole := a[min(k*lda+i, len(a)):], rows/mr
+		copyTiles(dst, mr, src, lda, whole, kc)
+		tile, n := dst[whole*w*kc:], rows-whole*mr
+		for c := range kc {
+			for r := range n {
+				tile[c*w+r] = src[c*lda+whole*mr+r]
 			}
-			for c := range kc {
-				copy(tile[c*mr:c*mr+n], src[c*lda:])
-			}
-			continue
 		}
+		return
+	}
+	for r := 0; r < rows; r += mr {
+		tile, n := dst[r/mr*w*kc:], min(mr, rows-r)
 		// From the last eight rows to the first: a group of eight that sticks
 		// out of the tile writes what the next column, or the first group, then
 		// overwrites.
 		for g := (n - 1) / 8 * 8; g >= 0; g -= 8 {
 			row := i + r + g
 			src := a[min(row*lda+k, len(a)):]
-			transposeRows(tile[g:], mr, src, lda, min(8, n-g), kc, row+8 <= total)
+			transposeRows(tile[g:], w, src, lda, min(8, n-g), kc, row+8 <= total)
 		}
 	}
 }
@@ -72,5 +83,15 @@ func transposeRows(dst []float32, ldd int, src []float32, lds, rows, n int, spil
 func copyRowsGo(dst, src []float32, lds, n, w int) {
 	for r := range n {
 		copy(dst[r*w:r*w+w], src[r*lds:])
+	}
+}
+
+// copyTilesGo is the plain form of copyTiles.
+func copyTilesGo(dst []float32, mr int, src []float32, lds, tiles, n int) {
+	w := packedRows(mr)
+	for i := range tiles {
+		for c := range n {
+			copy(dst[(i*n+c)*w:][:mr], src[c*lds+i*mr:])
+		}
 	}
 }

@@ -44,7 +44,7 @@ func (t target) a(i int) VecPhysical { return t.vec[2*t.rows+2+i%2] }
 // number of rows that may be left, all for panels of one and of two vectors.
 func (t target) generate(name string) {
 	TEXT(name, NOSPLIT, "func(rows, kc int, a *float32, rs, cs, pa uintptr, b, c *float32, "+
-		"ldc uintptr, d *float32, ldd uintptr, bias *float32, cols int, mask *int32)")
+		"ldc uintptr, d *float32, ldd uintptr, bias *float32, cols int, mask *int32, next *float32)")
 	Doc(fmt.Sprintf("%s sets c = a·b + bias + d for one panel of b.", name),
 		"",
 		fmt.Sprintf("\ta     (rows, kc)   element (i, k) of tile t of %d rows at", t.rows),
@@ -54,7 +54,8 @@ func (t target) generate(name string) {
 		"\td     (rows, cols) nil, or added; rows ldd bytes apart; may be c",
 		"\tbias  (cols)       nil, or added to every row",
 		"",
-		fmt.Sprintf("mask holds %d times −1, then as many zeros.", 2*t.lanes))
+		fmt.Sprintf("mask holds %d times −1, then as many zeros. next is nil, or the panel that the", 2*t.lanes),
+		"following call will multiply by: it is fetched into the cache meanwhile.")
 	Pragma("noescape")
 	Load(Param("rows"), rowsLeft)
 	Load(Param("a"), aCur)
@@ -63,6 +64,13 @@ func (t target) generate(name string) {
 	Load(Param("rs"), rs)
 	Load(Param("cs"), cs)
 	LEAQ(Mem{Base: rs, Index: rs, Scale: 2}, rs3)
+	Load(Param("next"), spare)
+	TESTQ(spare, spare)
+	JZ(LabelRef("start"))
+	Load(Param("b"), RAX)
+	SUBQ(RAX, spare)
+	MOVQ(spare, ahead())
+	Label("start")
 	t.masks()
 	Load(Param("cols"), spare)
 	CMPQ(spare, U32(t.lanes))
@@ -70,6 +78,16 @@ func (t target) generate(name string) {
 	t.loop("wide", 2)
 	Label("narrow")
 	t.loop("narrow", 1)
+}
+
+// ahead is where the distance in bytes from b to what is fetched ahead is kept:
+// in the place of the argument next.
+func ahead() Mem {
+	p, err := Param("next").Resolve()
+	if err != nil {
+		panic(err)
+	}
+	return p.Addr
 }
 
 // masks sets K1 and K2 to the columns of the two vectors that exist. With AVX2
@@ -95,6 +113,7 @@ func (t target) loop(label string, nv int) {
 	t.tile(fmt.Sprintf("%s%d", label, t.rows), t.rows, nv)
 	Load(Param("pa"), spare)
 	ADDQ(spare, aCur)
+	ADDQ(U32(64), ahead())
 	SUBQ(U32(t.rows), rowsLeft)
 	JMP(LabelRef(label + "Tile"))
 	Label(label + "Left")
@@ -141,9 +160,12 @@ func (t target) tile(label string, r, nv int) {
 	}
 	Load(Param("b"), bPtr)
 	Load(Param("kc"), k)
+	MOVQ(ahead(), spare)
 	SUBQ(U32(t.unroll), k)
 	JL(LabelRef(label + "Rest"))
 	Label(label + "K")
+	// A quarter of what the round reads; the next tile fetches the next quarter.
+	PREFETCHT0(Mem{Base: bPtr, Index: spare, Scale: 1})
 	for u := range t.unroll {
 		t.step(r, nv, u)
 	}

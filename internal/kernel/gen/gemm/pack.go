@@ -84,20 +84,8 @@ func packCopy(name string, width int) {
 	Load(Param("n"), n)
 	TESTQ(n, n)
 	JZ(LabelRef("done"))
-	if width == 14 {
-		MOVL(U32(1<<14-1), EAX)
-		KMOVW(EAX, K1)
-	}
 	Label("loop")
 	switch width {
-	case 6:
-		VMOVUPS(Mem{Base: src}, X0)
-		MOVQ(Mem{Base: src, Disp: 16}, RAX)
-		VMOVUPS(X0, Mem{Base: dst})
-		MOVQ(RAX, Mem{Base: dst, Disp: 16})
-	case 14:
-		VMOVUPS_Z(Mem{Base: src}, K1, Z0)
-		VMOVUPS(Z0, K1, Mem{Base: dst})
 	case 16:
 		VMOVUPS(Mem{Base: src}, Y0)
 		VMOVUPS(Mem{Base: src, Disp: 32}, Y1)
@@ -109,17 +97,73 @@ func packCopy(name string, width int) {
 		VMOVUPS(Z0, Mem{Base: dst})
 		VMOVUPS(Z1, Mem{Base: dst, Disp: 64})
 	}
-	if width >= 16 {
-		// The next panel's columns of this row: far rows are on other pages, so
-		// nothing else fetches them ahead.
-		for line := 4 * width; line < 8*width; line += 64 {
-			PREFETCHT1(Mem{Base: src, Disp: line})
-		}
+	// The next panel's columns of this row: far rows are on other pages, so
+	// nothing else fetches them ahead.
+	for line := 4 * width; line < 8*width; line += 64 {
+		PREFETCHT1(Mem{Base: src, Disp: line})
 	}
 	ADDQ(lds, src)
 	ADDQ(U32(4*width), dst)
 	DECQ(n)
 	JNZ(LabelRef("loop"))
+	Label("done")
+	VZEROUPPER()
+	RET()
+}
+
+// packed returns the distance between columns of a packed tile, in floats: whole
+// cache lines where a tile nearly fills them.
+func (t target) packed() int {
+	if t.rows == 14 {
+		return 16
+	}
+	return t.rows
+}
+
+// packTiles writes the loop that copies rows into tiles of t.rows columns.
+func (t target) packTiles(name string) {
+	TEXT(name, NOSPLIT, "func(dst *float32, tile uintptr, src *float32, lds uintptr, tiles, n int)")
+	Doc(fmt.Sprintf("%s sets column c, element r of tile i to src[c][%d·i + r], for", name, t.rows),
+		fmt.Sprintf("n columns. Columns of src are lds bytes apart, those of a tile %d, tiles of dst", 4*t.packed()),
+		"are tile bytes apart. It fetches ahead, as far columns are on other pages.")
+	Pragma("noescape")
+	dst, tile, src, lds, tiles, n := RDI, RDX, RSI, RCX, R9, R8
+	Load(Param("dst"), dst)
+	Load(Param("tile"), tile)
+	Load(Param("src"), src)
+	Load(Param("lds"), lds)
+	Load(Param("tiles"), tiles)
+	Load(Param("n"), n)
+	from, to, left := R10, R11, R12
+	if t.lanes == 16 {
+		MOVL(U32(1<<t.rows-1), EAX)
+		KMOVW(EAX, K1)
+	}
+	TESTQ(n, n)
+	JZ(LabelRef("done"))
+	Label("column")
+	MOVQ(src, from)
+	MOVQ(dst, to)
+	MOVQ(tiles, left)
+	Label("tile")
+	PREFETCHT0(Mem{Base: from, Index: lds, Scale: 8})
+	if t.lanes == 16 {
+		VMOVUPS_Z(Mem{Base: from}, K1, Z0)
+		VMOVUPS(Z0, K1, Mem{Base: to})
+	} else {
+		VMOVUPS(Mem{Base: from}, X0)
+		MOVQ(Mem{Base: from, Disp: 16}, RAX)
+		VMOVUPS(X0, Mem{Base: to})
+		MOVQ(RAX, Mem{Base: to, Disp: 16})
+	}
+	ADDQ(U32(4*t.rows), from)
+	ADDQ(tile, to)
+	DECQ(left)
+	JNZ(LabelRef("tile"))
+	ADDQ(lds, src)
+	ADDQ(U32(4*t.packed()), dst)
+	DECQ(n)
+	JNZ(LabelRef("column"))
 	Label("done")
 	VZEROUPPER()
 	RET()
