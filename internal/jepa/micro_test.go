@@ -127,6 +127,22 @@ func TestPlanOfParts(t *testing.T) {
 			t.Errorf("%+v: planned %d elements, used %d", c, p.arena, arena)
 		}
 	}
+	// The figures of docs/architecture.md.
+	for _, c := range []struct {
+		recompute bool
+		micro     int
+		gib       float64
+	}{{false, 0, 173.3}, {true, 0, 40.4}, {false, 2, 5.4}, {true, 2, 1.3}} {
+		paper := Default()
+		paper.Recompute, paper.MicroBatch = c.recompute, c.micro
+		p, err := PlanTraining(paper, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if gib := float64(p.Activations) / (1 << 30); !(math.Abs(gib-c.gib) <= 0.05+0.01*c.gib) {
+			t.Errorf("paper's geometry, %+v: %.2f GiB of activations", c, gib)
+		}
+	}
 	cfg.KeepTokens = true
 	if _, err := PlanTraining(cfg, 5); err == nil || !strings.Contains(err.Error(), "micro-batch") {
 		t.Errorf("tokens kept with micro-batches: %v", err)
