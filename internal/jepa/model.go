@@ -77,6 +77,10 @@ func newModel(e engine.Engine, cfg Config, seed uint64, arena int,
 		return nil, err
 	}
 	if m.arena, err = engine.NewArena(e, engine.F32, arena); err != nil {
+		if g == nn.WithGradients {
+			err = fmt.Errorf("%w, or take fewer clips at once with train.micro_batch (%d, 0 takes all)",
+				err, cfg.MicroBatch)
+		}
 		return nil, fmt.Errorf("jepa: activations: %w", err)
 	}
 	m.cx = nn.Context{Engine: e, Arena: m.arena, Seed: seed}
