@@ -8,6 +8,7 @@
 //   - Gemm multiplies matrices, with what follows a linear layer: bias, GELU,
 //     residual. Its micro-kernel multiplies tiles of A (mr rows) with packed
 //     panels of B (nr columns).
+//   - Int8Gemm multiplies by weights in bytes, for embeddings: AVX-512 VNNI.
 //   - Attention computes softmax attention forward and backward by tiles of
 //     queries, on the same micro-kernel.
 //   - Everything else works on one row, or a block of columns, on one goroutine.
