@@ -56,9 +56,9 @@ func NewInt8Gemm(pool *Pool) *Int8Gemm {
 	return g
 }
 
-// HasInt8 reports whether the machine multiplies bytes faster than floats, which
-// takes AVX-512 VNNI. Without, products of bytes are right but slow.
-func HasInt8() bool { return hasVNNI }
+// HasInt8 reports whether the instruction set in use multiplies bytes faster than
+// floats, which takes AVX-512 VNNI. Without, products of bytes are right but slow.
+func HasInt8() bool { return useVNNI() }
 
 const (
 	// int8RowBytes bounds a block of rows of A: a quarter of a second-level cache.

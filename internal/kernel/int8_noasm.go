@@ -2,7 +2,7 @@
 
 package kernel
 
-const hasVNNI = false
+func useVNNI() bool { return false }
 
 func (p *int8Call) mul() { p.mulGo() }
 
