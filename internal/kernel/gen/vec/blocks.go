@@ -108,23 +108,6 @@ func zeros(n int) []reg.VecVirtual {
 	return v
 }
 
-// total leaves the sum of all lanes of all of v in every lane of v[0].
-func total(v []reg.VecVirtual) reg.VecVirtual {
-	for n := len(v); n > 1; n /= 2 {
-		for i := range n / 2 {
-			VADDPS(v[i+n/2], v[i], v[i])
-		}
-	}
-	t := YMM()
-	VPERM2F128(U8(1), v[0], v[0], t)
-	VADDPS(t, v[0], v[0])
-	VPERMILPS(U8(0x4E), v[0], t)
-	VADDPS(t, v[0], v[0])
-	VPERMILPS(U8(0xB1), v[0], t)
-	VADDPS(t, v[0], v[0])
-	return v[0]
-}
-
 // horner returns the polynomial in x with the given coefficients, the highest
 // power first.
 func horner(x reg.VecVirtual, c ...float32) reg.VecVirtual {
