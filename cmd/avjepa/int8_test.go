@@ -16,7 +16,7 @@ func TestRetrieveInt8(t *testing.T) {
 	args := []string{"retrieve", "runs/demo", "--precision", "int8"}
 	if !kernel.HasInt8() {
 		run(t, dir, args...).wants(t, 10, "VNNI", "--precision")
-		t.Skip("this processor has no AVX-512 VNNI: only the refusal is tested")
+		needs(t, "vnni", false, "no AVX-512 VNNI: only the refusal is tested")
 	}
 	bytes := run(t, dir, append(args, "--json")...).wants(t, 0).object(t)
 	floats := run(t, dir, "retrieve", "runs/demo", "--json").wants(t, 0).object(t)
@@ -49,7 +49,7 @@ func TestBenchInt8(t *testing.T) {
 		"--json"}
 	if !kernel.HasInt8() {
 		run(t, t.TempDir(), args...).wants(t, 10, "VNNI")
-		t.Skip("this processor has no AVX-512 VNNI: only the refusal is tested")
+		needs(t, "vnni", false, "no AVX-512 VNNI: only the refusal is tested")
 	}
 	m := run(t, t.TempDir(), append(args, "--profile")...).wants(t, 0).object(t)
 	if m["case"] != "tiny/397/forward-int8" || number(t, m, "clips") != 1 {

@@ -2,6 +2,9 @@ package jepa
 
 import (
 	"math"
+	"os"
+	"slices"
+	"strings"
 	"testing"
 
 	"avjepa/internal/engine/cpu"
@@ -15,7 +18,11 @@ import (
 // and not the very same.
 func TestQuantize(t *testing.T) {
 	if !kernel.HasInt8() {
-		t.Skip("this processor has no AVX-512 VNNI, so the engine has no 8-bit products")
+		const reason = "no AVX-512 VNNI, so the engine has no 8-bit products"
+		if slices.Contains(strings.Split(os.Getenv("AVJEPA_REQUIRE"), ","), "vnni") {
+			t.Fatal("AVJEPA_REQUIRE has vnni: " + reason)
+		}
+		t.Skip(reason)
 	}
 	e, err := cpu.New(cpu.Config{Threads: 2})
 	if err != nil {

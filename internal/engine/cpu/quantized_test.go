@@ -2,6 +2,9 @@ package cpu
 
 import (
 	"math"
+	"os"
+	"slices"
+	"strings"
 	"testing"
 
 	"avjepa/internal/engine"
@@ -10,12 +13,18 @@ import (
 	"avjepa/internal/tensor"
 )
 
-// needsInt8 skips a test of 8-bit products on a machine without them.
+// needsInt8 skips a test of 8-bit products on a machine without them, or fails it
+// when AVJEPA_REQUIRE lists vnni.
 func needsInt8(t *testing.T) {
 	t.Helper()
-	if !kernel.HasInt8() {
-		t.Skip("this processor has no AVX-512 VNNI, so the engine has no 8-bit products")
+	if kernel.HasInt8() {
+		return
 	}
+	const reason = "no AVX-512 VNNI, so the engine has no 8-bit products"
+	if slices.Contains(strings.Split(os.Getenv("AVJEPA_REQUIRE"), ","), "vnni") {
+		t.Fatal("AVJEPA_REQUIRE has vnni: " + reason)
+	}
+	t.Skip(reason)
 }
 
 // normal returns a tensor of noise.
