@@ -23,6 +23,9 @@ type panel struct {
 	next           []float32
 }
 
+// Tiles of the NEON micro-kernel.
+const neonRows, neonColumns = 8, 8
+
 // tileShape returns the rows of a full tile and the columns of a panel.
 func tileShape(i ISA) (mr, nr int) {
 	switch i {
@@ -30,6 +33,8 @@ func tileShape(i ISA) (mr, nr int) {
 		return 14, 32
 	case AVX2:
 		return 6, 16
+	case NEON:
+		return neonRows, neonColumns
 	}
 	return portableRows, portableColumns
 }
