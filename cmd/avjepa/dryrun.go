@@ -21,8 +21,9 @@ type runPlan struct {
 	Steps        int     `json:"steps"`
 	TrainedBytes int64   `json:"trained_bytes"` // parameters, gradients, moments
 	ActiveBytes  int64   `json:"activation_bytes"`
-	BatchBytes   int64   `json:"batch_bytes"` // on the device and ahead of it
-	CacheBytes   int64   `json:"cache_bytes"` // decoded clips
+	BatchBytes   int64   `json:"batch_bytes"`   // on the device and ahead of it
+	CacheBytes   int64   `json:"cache_bytes"`   // decoded clips
+	WorkBytes    int64   `json:"working_bytes"` // program, kernels' scratch, garbage
 	TotalBytes   int64   `json:"total_bytes"`
 	StepFLOPs    int64   `json:"step_flops"`
 	AgainFLOPs   int64   `json:"again_flops"` // besides: recompute and micro_batch
@@ -45,16 +46,17 @@ func planRun(c *config.Config, e engine.Engine, set *dataset.Set) (*runPlan, err
 	if err != nil {
 		return nil, err
 	}
-	const batchesAhead = 3 // of the loader, on the host
+	inputs := inputBytes(c, jc, plan)
 	p := &runPlan{
 		Parameters: plan.Parameters, Tokens: jc.Encoder.Tokens(), Clips: set.Len(),
 		BatchSize: c.Train.BatchSize, Steps: c.TrainConfig(set.Len()).Schedule.Steps,
 		TrainedBytes: plan.Values + plan.Gradients + plan.Moments, ActiveBytes: plan.Activations,
-		BatchBytes: (1 + batchesAhead) * plan.Inputs,
-		CacheBytes: min(int64(c.Data.CacheMB)<<20, int64(set.Len())*decodedBytes(c, set)),
+		BatchBytes: (1 + batchesAhead) * inputs,
 		StepFLOPs:  plan.StepFLOPs, AgainFLOPs: plan.AgainFLOPs, FLOPS: rate,
 	}
-	p.TotalBytes = plan.Total() + batchesAhead*plan.Inputs + p.CacheBytes
+	p.CacheBytes = cachedBytes(c, set, p.Steps)
+	p.WorkBytes = workingBytes(batchesAhead*inputs, p.CacheBytes)
+	p.TotalBytes = plan.Total() - plan.Inputs + p.BatchBytes + p.CacheBytes + p.WorkBytes
 	perStep := float64(p.StepFLOPs+p.AgainFLOPs) / rate
 	p.EpochSeconds = perStep * float64(loader.StepsPerEpoch(set.Len(), c.Train.BatchSize))
 	p.RunSeconds = perStep * float64(p.Steps)
@@ -79,6 +81,7 @@ func showPlan(out io.Writer, p *runPlan, asJSON bool) error {
 		{"activations", mb(p.ActiveBytes)},
 		{"batches", mb(p.BatchBytes)},
 		{"decoded clips kept", mb(p.CacheBytes)},
+		{"program, scratch, garbage", mb(p.WorkBytes)},
 		{"memory in all", mb(p.TotalBytes)},
 		{"work of a step", fmt.Sprintf("%.1f GFLOP%s at %.0f GFLOP/s",
 			float64(p.StepFLOPs)/1e9, again, p.FLOPS/1e9)},
@@ -86,19 +89,6 @@ func showPlan(out io.Writer, p *runPlan, asJSON bool) error {
 		{"time of the run", spanOf(p.RunSeconds)},
 	})
 	return nil
-}
-
-// decodedBytes estimates one cached clip from the first of the set.
-func decodedBytes(c *config.Config, set *dataset.Set) int64 {
-	clips, err := newClips(c, set)
-	if err != nil {
-		return 0
-	}
-	d, err := clips.Get(0)
-	if err != nil {
-		return 0
-	}
-	return d.MemoryBytes()
 }
 
 // measureRate returns the speed in operations a second of the model with one

@@ -15,9 +15,7 @@ func main() { os.Exit(realMain()) }
 
 // realMain runs the command line and returns the exit code.
 func realMain() int {
-	// The heap is mostly decoded clips, which stay, and a step makes no garbage:
-	// letting it grow to twice its size before collecting would only cost memory.
-	debug.SetGCPercent(20)
+	debug.SetGCPercent(gcPercent)
 	ctx, stop := interruptible()
 	defer stop()
 	root := newRootCommand()

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"runtime"
+
+	"avjepa/internal/config"
+	"avjepa/internal/dataset"
+	"avjepa/internal/jepa"
+)
+
+// gcPercent is by how much the Go heap may grow before garbage is collected. It
+// is mostly decoded clips, which stay, and a step makes no garbage: letting it grow
+// to twice its size would only cost memory.
+const gcPercent = 20
+
+// Batches that the loader has on the host: two ready, one with the caller.
+const batchesAhead = 3
+
+// programBytes is what the process takes beside the engine's buffers and the Go
+// heap: program text, stacks, the runtime's own tables.
+const programBytes = 24 << 20
+
+// inputBytes returns the bytes of one batch. Masked views are handed over as
+// floats, not as the 8-bit frames that the plan counts.
+func inputBytes(c *config.Config, jc jepa.Config, plan jepa.Plan) int64 {
+	if !c.ViewConfig().FloatVideo() {
+		return plan.Inputs
+	}
+	views := jc.Globals + jc.VideoLocals()
+	if jc.LocalsBoth {
+		views = jc.Globals + jc.Locals
+	}
+	e := jc.Encoder
+	values := int64(views) * int64(c.Train.BatchSize) * int64(e.Frames*e.Side*e.Side*3)
+	return plan.Inputs + 3*values // four bytes a value, one of them counted
+}
+
+// cachedBytes estimates the decoded clips that a run of so many steps keeps, from
+// several of the set.
+func cachedBytes(c *config.Config, set *dataset.Set, steps int) int64 {
+	const most = 8 // clips that are decoded to know
+	clips, err := newClips(c, set)
+	if err != nil {
+		return 0
+	}
+	read, sum := int64(0), int64(0)
+	for i := range most {
+		if d, err := clips.Get(i * set.Len() / most); err == nil {
+			read++
+			sum += d.MemoryBytes()
+		}
+	}
+	if read == 0 {
+		return 0
+	}
+	touched := min(set.Len(), (steps+batchesAhead-1)*c.Train.BatchSize)
+	return min(int64(c.Data.CacheMB)<<20, int64(touched)*sum/read)
+}
+
+// workingBytes returns what a run takes on the host beside its batches and decoded
+// clips, both of which are given: the kernels' scratch, of which this process has
+// as much once it has taken a step, the program, and garbage.
+func workingBytes(batches, cached int64) int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	live := int64(m.HeapAlloc)
+	return live + programBytes + (live+batches+cached)*gcPercent/100
+}
