@@ -66,7 +66,7 @@ func (a LinearArgs) Check() {
 		o.alike("Residual", a.Residual, "Y", a.Y)
 	}
 	if !a.Pre.Nil() {
-		o.dense("Pre", a.Pre)
+		o.strided("Pre", a.Pre)
 		o.alike("Pre", a.Pre, "Y", a.Y)
 		if !a.GELU {
 			o.fail("Pre is given without GELU")
@@ -93,7 +93,7 @@ func (a LinearInputArgs) Check() {
 	o.agree(a.DX.Rows(), a.DY.Rows(), "DX", a.DX, "DY", a.DY, "rows")
 	o.agree(a.DX.Cols(), a.W.Cols(), "DX", a.DX, "W", a.W, "input dimensions")
 	if !a.Pre.Nil() {
-		o.dense("Pre", a.Pre)
+		o.strided("Pre", a.Pre)
 		o.alike("Pre", a.Pre, "DX", a.DX)
 	}
 	o.apart("DX", a.DX, "DY", a.DY)
@@ -248,8 +248,8 @@ func (a BatchNormBackwardArgs) Check() {
 // CheckGELU panics unless y and x have one shape and are the same or apart.
 func CheckGELU(y, x Tensor) {
 	o := op("GELU")
-	o.dense("y", y)
-	o.dense("x", x)
+	o.strided("y", y)
+	o.strided("x", x)
 	o.alike("y", y, "x", x)
 	o.apartOrSame("y", y, "x", x)
 }
@@ -258,9 +258,9 @@ func CheckGELU(y, x Tensor) {
 // apart from both others.
 func CheckGELUBackward(dx, dy, x Tensor) {
 	o := op("GELUBackward")
-	o.dense("dx", dx)
-	o.dense("dy", dy)
-	o.dense("x", x)
+	o.strided("dx", dx)
+	o.strided("dy", dy)
+	o.strided("x", x)
 	o.alike("dx", dx, "x", x)
 	o.alike("dy", dy, "x", x)
 	o.apartOrSame("dx", dx, "dy", dy)

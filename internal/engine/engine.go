@@ -42,6 +42,7 @@ type Engine interface {
 	BatchNormBackward(BatchNormBackwardArgs)
 
 	// GELU sets y = x·Φ(x), Φ the exact normal distribution function. y may be x.
+	// Both may be strided, as may the operands of GELUBackward.
 	GELU(y, x Tensor)
 	// GELUBackward sets dx = dy·(Φ(x) + x·φ(x)). dx may be dy.
 	GELUBackward(dx, dy, x Tensor)
@@ -92,7 +93,7 @@ type Engine interface {
 //	W         (O, I)
 //	Bias      (O)     optional
 //	Residual  (R, O)  optional, strided
-//	Pre       (R, O)  optional, set to x·Wᵀ + bias; needs GELU
+//	Pre       (R, O)  optional, strided, set to x·Wᵀ + bias; needs GELU
 //
 // Tensors of higher rank count as matrices of Rows() × Cols().
 type LinearArgs struct {
@@ -105,7 +106,7 @@ type LinearArgs struct {
 //	DX   (R, I)  set or added to; strided
 //	DY   (R, O)  strided
 //	W    (O, I)
-//	Pre  (R, I)  optional: the input of the GELU whose output was this layer's x
+//	Pre  (R, I)  optional, strided: the input of the GELU whose output was this layer's x
 type LinearInputArgs struct {
 	DX, DY, W, Pre Tensor
 	Mode           Mode

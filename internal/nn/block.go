@@ -104,7 +104,7 @@ func (b *Block) allocate(cx *Context, c *BlockCache, y, x engine.Tensor, keep bo
 	c.Mid = cx.Arena.New(n, t, d)
 	if keep {
 		c.LSE = cx.Arena.New(n, b.cfg.Heads, t)
-		c.Pre = cx.Arena.New(n, t, b.cfg.Hidden)
+		c.Pre = cx.Arena.NewApart(n, t, b.cfg.Hidden)
 	}
 }
 
@@ -133,7 +133,7 @@ func (b *Block) forwardMLP(cx *Context, c *BlockCache) {
 		b.dense1.Forward(cx, c.Pre, h)
 		return
 	}
-	g := cx.Arena.New(n, t, b.cfg.Hidden)
+	g := cx.Arena.NewApart(n, t, b.cfg.Hidden)
 	cx.Engine.Linear(engine.LinearArgs{Y: g, X: h, W: b.dense1.W.Value,
 		Bias: b.dense1.B.Value, Pre: c.Pre, GELU: true})
 	b.residual(cx, b.dense2, c.Y, g, c.Mid, b.outputs(cx, c, maskMLP))
@@ -175,7 +175,7 @@ func (b *Block) backwardMLP(cx *Context, c *BlockCache, d engine.Tensor) {
 	mark := cx.Arena.Mark()
 	n, t := d.Dim(0), d.Dim(1)
 	dm := b.undrop(cx, d, b.outputs(cx, c, maskMLP))
-	g := cx.Arena.New(n, t, b.cfg.Hidden)
+	g := cx.Arena.NewApart(n, t, b.cfg.Hidden)
 	e.GELU(g, c.Pre)
 	b.dense2.BackwardWeight(cx, dm, g)
 	dPre := g // its contents are used up

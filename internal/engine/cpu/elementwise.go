@@ -10,30 +10,52 @@ import (
 func (e *Engine) GELU(y, x engine.Tensor) {
 	engine.CheckGELU(y, x)
 	t := &e.geluTask
-	*t = geluTask{y: vec(y), x: vec(x)}
-	e.pool.Run(t, parts(len(t.x), blockElems))
+	*t = geluTask{y: mat(y), x: mat(x)}
+	t.flat = t.y.dense() && t.x.dense()
+	e.pool.Run(t, gridParts(t.x, t.flat))
 }
 
-type geluTask struct{ y, x []float32 }
+type geluTask struct {
+	y, x matrix
+	flat bool
+}
 
 func (t *geluTask) Run(_, i int) {
-	lo, hi := part(i, blockElems, len(t.x))
-	kernel.GELURow(t.y[lo:hi], t.x[lo:hi])
+	if t.flat {
+		lo, hi := part(i, blockElems, t.x.rows*t.x.cols)
+		kernel.GELURow(t.y.data[lo:hi], t.x.data[lo:hi])
+		return
+	}
+	lo, hi := part(i, rowsPerPart(t.x.cols), t.x.rows)
+	for r := lo; r < hi; r++ {
+		kernel.GELURow(t.y.row(r), t.x.row(r))
+	}
 }
 
 // GELUBackward sets dx = dy·(Φ(x) + x·φ(x)).
 func (e *Engine) GELUBackward(dx, dy, x engine.Tensor) {
 	engine.CheckGELUBackward(dx, dy, x)
 	t := &e.geluBackwardTask
-	*t = geluBackwardTask{dx: vec(dx), dy: vec(dy), x: vec(x)}
-	e.pool.Run(t, parts(len(t.x), blockElems))
+	*t = geluBackwardTask{dx: mat(dx), dy: mat(dy), x: mat(x)}
+	t.flat = t.dx.dense() && t.dy.dense() && t.x.dense()
+	e.pool.Run(t, gridParts(t.x, t.flat))
 }
 
-type geluBackwardTask struct{ dx, dy, x []float32 }
+type geluBackwardTask struct {
+	dx, dy, x matrix
+	flat      bool
+}
 
 func (t *geluBackwardTask) Run(_, i int) {
-	lo, hi := part(i, blockElems, len(t.x))
-	kernel.DGELURow(t.dx[lo:hi], t.dy[lo:hi], t.x[lo:hi])
+	if t.flat {
+		lo, hi := part(i, blockElems, t.x.rows*t.x.cols)
+		kernel.DGELURow(t.dx.data[lo:hi], t.dy.data[lo:hi], t.x.data[lo:hi])
+		return
+	}
+	lo, hi := part(i, rowsPerPart(t.x.cols), t.x.rows)
+	for r := lo; r < hi; r++ {
+		kernel.DGELURow(t.dx.row(r), t.dy.row(r), t.x.row(r))
+	}
 }
 
 // Dropout sets y = x/(1−p) where the mask keeps, 0 elsewhere.

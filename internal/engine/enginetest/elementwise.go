@@ -38,6 +38,15 @@ func elementCases() (cases []testCase) {
 			x, dy := m.in("x", rows, cols), m.acc("dy", 1, rows, cols)
 			return func() { m.e.GELUBackward(dy, dy, x) }
 		})
+		add(&cases, "GELU", name+"/strided", func(m *memory) func() {
+			x, y := m.wideIn("x", rows, cols), m.wideOut("y", 1, rows, cols)
+			return func() { m.e.GELU(y, x) }
+		})
+		add(&cases, "GELUBackward", name+"/strided", func(m *memory) func() {
+			x, dy := m.wideIn("x", rows, cols), m.wideIn("dy", rows, cols)
+			dx := m.wideOut("dx", 1, rows, cols)
+			return func() { m.e.GELUBackward(dx, dy, x) }
+		})
 		for i, p := range []float64{0, 0.1, 0.75} {
 			add(&cases, "Dropout", fmt.Sprintf("%s/%v", name, p), func(m *memory) func() {
 				x, y := m.in("x", rows, cols), m.out("y", 1, rows, cols)

@@ -48,7 +48,7 @@ func linear(size string, rows, in, out, variant int) testCase {
 			a.Y = m.wideOut("Y", in, rows, out)
 		}
 		if variant == 7 {
-			a.Pre = m.out("Pre", in, rows, out)
+			a.Pre = m.wideOut("Pre", in, rows, out)
 		}
 		if variant == 4 {
 			a.GELU = true
@@ -72,7 +72,7 @@ func linearInput(size string, rows, in, out, variant int) testCase {
 			a.DY, a.DX, a.Mode = m.in("DY", rows, out), m.acc("DX", out, rows, in), engine.Add
 		}
 		if variant >= 4 {
-			a.Pre = m.in("Pre", rows, in)
+			a.Pre = m.wideIn("Pre", rows, in)
 		}
 		return func() { m.e.LinearInput(a) }
 	}
