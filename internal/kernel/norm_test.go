@@ -3,6 +3,7 @@ package kernel
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -118,13 +119,16 @@ func TestColumns(t *testing.T) {
 					{"products", func(s []float32) { AddColumnProducts(s, dy, x, mean, rows, ld) },
 						column(func(at, c int) float64 { return float64(dy[at]) * deviation(at, c) })},
 				} {
-					s, intact := guardedVec(r, n, 2)
+					all, _ := guardedVec(r, n+2*lanes, 2)
+					s, behind := all[:n], slices.Clone(all[n:])
 					for c := range s {
 						op.want[c] += float64(s[c])
 					}
 					op.run(s)
 					near(t, op.name, s, op.want, 5e-6)
-					intact(t, op.name)
+					if !slices.Equal(all[n:], behind) {
+						t.Fatalf("%s, n %d: wrote behind the sums", op.name, n)
+					}
 				}
 			}
 		}

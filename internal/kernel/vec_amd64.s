@@ -1569,7 +1569,6 @@ lnbSumsRegistersEnd:
 	VMASKMOVPS  (SI)(R9*4), Y6, Y8
 	VSUBPS      Y0, Y8, Y8
 	VMULPS      Y1, Y8, Y8
-	VANDPS      Y6, Y8, Y8
 	VMASKMOVPS  (DX)(R9*4), Y6, Y9
 	VADDPS      Y9, Y7, Y9
 	VMASKMOVPS  Y9, Y6, (DX)(R9*4)
@@ -3362,7 +3361,6 @@ lnbSumsRegistersEnd:
 	VMOVUPS.Z   (SI)(R9*4), K1, Z7
 	VSUBPS      Z0, Z7, Z7
 	VMULPS      Z1, Z7, Z7
-	VMOVAPS.Z   Z7, K1, Z7
 	VMOVUPS.Z   (DX)(R9*4), K1, Z8
 	VADDPS      Z8, Z6, Z8
 	VMOVUPS     Z8, K1, (DX)(R9*4)

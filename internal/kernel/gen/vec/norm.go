@@ -54,12 +54,11 @@ func (s *set) layerNormBackward() {
 	dy, x, gain, n := pointer("dy"), pointer("x"), pointer("gain"), integer("n")
 	mean, rstd := s.spread("mean"), s.spread("rstd")
 	sg, sgx := s.zeros(2), s.zeros(2)
-	// Behind the tail dy, hence g, is 0.
+	// Behind the tail dy, hence g, is 0, and adds nothing to the sums.
 	s.each("lnbSums", n, 2, func(i GPVirtual, u int) {
 		v, xh := s.load(s.at(dy, i, u)), s.load(s.at(x, i, u))
 		VSUBPS(mean, xh, xh)
 		VMULPS(rstd, xh, xh)
-		s.clearDead(xh)
 		t := s.vec()
 		VADDPS(s.operand(s.at(dbias, i, u)), v, t)
 		s.store(t, s.at(dbias, i, u))
