@@ -41,8 +41,8 @@ kernels: ## write the assembly again from its generator
 	$(GO) generate ./internal/kernel
 
 .PHONY: bench
-bench: build peer ## time the training step beside PyTorch's (BENCH="--presets base" for others)
-	/usr/bin/python3 bench/compare.py $(BENCH)
+bench: build peer ## time ours beside PyTorch, into docs/benchmarks.md (BENCH="--presets base" for others)
+	/usr/bin/python3 -B bench/compare.py --write docs/benchmarks.md $(BENCH)
 
 .PHONY: bench-peer
 bench-peer: peer ## time PyTorch's training step alone, and hold its loss to the golden one

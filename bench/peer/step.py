@@ -148,10 +148,11 @@ def bench(preset, tokens, mode, args):
     make = embedder if mode == "forward" else stepper
     seconds = median_seconds(args.repeat, make(g, model.ATTENTION[form]))
     rate = convention_flops(g, mode) / seconds / 1e9
+    share = {"peak_share": rate / args.peak} if args.peak else {}
     print(json.dumps({
         "case": "%s/%d/%s" % (preset, tokens, mode), "preset": preset, "tokens": tokens,
-        "mode": mode, "seconds": seconds, "gflops": rate,
-        "peak_share": rate / args.peak if args.peak else 0,
+        "mode": mode, "clips": CLIPS if mode == "step" else 1, "seconds": seconds,
+        "gflops": rate, **share,
         "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "attention": form}), flush=True)
 
@@ -169,7 +170,7 @@ def main():
     a.add_argument("--repeat", type=int, default=3)
     a.add_argument("--threads", type=int, default=os.cpu_count())
     a.add_argument("--attention", choices=["fastest", *model.ATTENTION], default="fastest")
-    a.add_argument("--peak", type=float, default=0, help="GFLOP/s, for peak_share")
+    a.add_argument("--peak", type=float, default=0, help="GFLOP/s, for peak_share; none: it is left out")
     args = a.parse_args()
     torch.set_num_threads(args.threads)
     torch.set_flush_denormal(True)
