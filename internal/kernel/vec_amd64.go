@@ -59,11 +59,6 @@ func pixelsAVX2(y *float32, x *byte, n int, plane int, a *float32, b *float32)
 //go:noescape
 func dropoutAVX2(y *float32, x *float32, n int, k0 uint32, k1 uint32, threshold uint32, scale float32)
 
-// dropoutAddAVX2 sets y = x·scale + r where the hash reaches threshold, else r.
-//
-//go:noescape
-func dropoutAddAVX2(y *float32, x *float32, r *float32, n int, k0 uint32, k1 uint32, threshold uint32, scale float32)
-
 // layerNormAVX2 normalises one row; inv is 1/n, stat is set to mean and rstd.
 //
 //go:noescape
@@ -113,11 +108,6 @@ func ecfBackwardAVX2(dx *float32, x *float32, coef *float32, rows int, ld int, a
 //
 //go:noescape
 func dropoutAVX512(y *float32, x *float32, n int, k0 uint32, k1 uint32, threshold uint32, scale float32)
-
-// dropoutAddAVX512 sets y = x·scale + r where the hash reaches threshold, else r.
-//
-//go:noescape
-func dropoutAddAVX512(y *float32, x *float32, r *float32, n int, k0 uint32, k1 uint32, threshold uint32, scale float32)
 
 // layerNormAVX512 normalises one row; inv is 1/n, stat is set to mean and rstd.
 //

@@ -22,25 +22,3 @@ func DropoutRow(y, x []float32, k0, k1, threshold uint32, scale float32) {
 		}
 	}
 }
-
-// DropoutAddRow sets y = r + what DropoutRow makes of x, to the same bits as
-// the two in turn. y may be x or r.
-func DropoutAddRow(y, x, r []float32, k0, k1, threshold uint32, scale float32) {
-	n := len(x)
-	y, r = y[:n], r[:n]
-	switch {
-	case n == 0:
-	case isa == AVX512:
-		dropoutAddAVX512(&y[0], &x[0], &r[0], n, k0, k1, threshold, scale)
-	case isa == AVX2:
-		dropoutAddAVX2(&y[0], &x[0], &r[0], n, k0, k1, threshold, scale)
-	default:
-		for i, v := range x {
-			kept := float32(0)
-			if rng.RowBits(k0, k1, uint32(i)) >= threshold {
-				kept = float32(v * scale) // rounded before it is added
-			}
-			y[i] = r[i] + kept
-		}
-	}
-}

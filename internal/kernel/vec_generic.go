@@ -35,12 +35,6 @@ func dropoutAVX2(y, x *float32, n int, k0, k1, threshold uint32, scale float32) 
 func dropoutAVX512(y, x *float32, n int, k0, k1, threshold uint32, scale float32) {
 	panic(noAssembly)
 }
-func dropoutAddAVX2(y, x, r *float32, n int, k0, k1, threshold uint32, scale float32) {
-	panic(noAssembly)
-}
-func dropoutAddAVX512(y, x, r *float32, n int, k0, k1, threshold uint32, scale float32) {
-	panic(noAssembly)
-}
 func layerNormAVX2(y, x, gain, bias *float32, n int, inv, eps float32, stat *float32) {
 	panic(noAssembly)
 }

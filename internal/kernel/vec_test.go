@@ -154,31 +154,20 @@ func TestDropoutRow(t *testing.T) {
 		r := rand.New(rand.NewPCG(3, 4))
 		for _, n := range vecSizes {
 			x, okX := guardedVec(r, n, 1)
-			res, okRes := guardedVec(r, n, 0)
 			y, okY := guardedVec(r, n, 2)
 			k0, k1 := rng.NewKey(5, n, 6).Row(n)
-			check := func(op string, y []float32, residual func(i int) float32) {
-				t.Helper()
-				okX(t, op)
-				okRes(t, op)
-				okY(t, op)
-				for i := range y {
-					want := float32(x[i]*scale) + residual(i)
-					if rng.RowBits(k0, k1, uint32(i)) < threshold {
-						want = residual(i)
-					}
-					if y[i] != want {
-						t.Fatalf("%s, n %d: column %d is %v, want %v", op, n, i, y[i], want)
-					}
+			DropoutRow(y, x, k0, k1, threshold, scale)
+			okX(t, "dropout")
+			okY(t, "dropout")
+			for i := range y {
+				want := x[i] * scale
+				if rng.RowBits(k0, k1, uint32(i)) < threshold {
+					want = 0
+				}
+				if y[i] != want {
+					t.Fatalf("n %d: column %d is %v, want %v", n, i, y[i], want)
 				}
 			}
-			DropoutRow(y, x, k0, k1, threshold, scale)
-			check("dropout", y, func(int) float32 { return 0 })
-			DropoutAddRow(y, x, res, k0, k1, threshold, scale)
-			check("dropout and add", y, func(i int) float32 { return res[i] })
-			old := append([]float32(nil), res...)
-			DropoutAddRow(res, x, res, k0, k1, threshold, scale)
-			check("dropout and add in place", res, func(i int) float32 { return old[i] })
 		}
 	})
 }
@@ -225,7 +214,6 @@ func BenchmarkRows(b *testing.B) {
 		{"dgelu", func() { DGELURow(y, z, x) }},
 		{"axpy", func() { Axpy(y, x, 1e-9) }},
 		{"dropout", func() { DropoutRow(y, x, 1, 2, 1<<28, 1.1) }},
-		{"dropout and add", func() { DropoutAddRow(y, x, z, 1, 2, 1<<28, 1.1) }},
 		{"sumsquares", func() { SumSquares(x) }},
 	} {
 		b.Run(c.name, func(b *testing.B) {

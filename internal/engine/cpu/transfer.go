@@ -1,6 +1,10 @@
 package cpu
 
-import "avjepa/internal/engine"
+import (
+	"math"
+
+	"avjepa/internal/engine"
+)
 
 // Upload copies src into dst.
 func (e *Engine) Upload(dst engine.Tensor, src []float32) {
@@ -105,9 +109,14 @@ func (t *fillTask) Run(_, i int) {
 	}
 }
 
-// fill doubles the filled part by copying it, at the speed of memory.
+// fill sets x to v: it doubles the filled part by copying it, or clears at the
+// speed of memory.
 func fill(x []float32, v float32) {
 	if len(x) == 0 {
+		return
+	}
+	if math.Float32bits(v) == 0 {
+		clear(x)
 		return
 	}
 	x[0] = v

@@ -5,21 +5,12 @@ import (
 	. "github.com/mmcloughlin/avo/operand"
 )
 
-// dropout writes the two kernels that make a row of a mask.
+// dropout writes the kernel that makes a row of a mask: it hashes a register of
+// columns at a time, see rng.RowBits.
 func (s *set) dropout() {
+	const odd = 0x9E3779B9
 	s.begin("dropout", "func(y, x *float32, n int, k0, k1, threshold uint32, scale float32)",
 		" sets y = x·scale where the hash reaches threshold, else 0.")
-	s.dropRow(nil)
-	s.begin("dropoutAdd",
-		"func(y, x, r *float32, n int, k0, k1, threshold uint32, scale float32)",
-		" sets y = x·scale + r where the hash reaches threshold, else r.")
-	s.dropRow(pointer("r"))
-}
-
-// dropRow hashes a register of columns at a time, see rng.RowBits, and adds r
-// unless that is nil.
-func (s *set) dropRow(r GPVirtual) {
-	const odd = 0x9E3779B9
 	y, x, n := pointer("y"), pointer("x"), integer("n")
 	col, k0, k1 := s.vec(), s.spread("k0"), s.spread("k1")
 	threshold, scale := s.spread("threshold"), s.spread("scale")
@@ -69,9 +60,6 @@ func (s *set) dropRow(r GPVirtual) {
 			VPCMPEQD(t, h, h) // all ones where h ≥ threshold
 			VMULPS(s.operand(s.at(x, i, u)), scale, out)
 			VANDPS(out, h, out)
-		}
-		if r != nil {
-			VADDPS(s.operand(s.at(r, i, u)), out, out)
 		}
 		s.store(out, s.at(y, i, u))
 	})
