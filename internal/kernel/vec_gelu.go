@@ -1,7 +1,5 @@
 package kernel
 
-import "math"
-
 // GELURow sets y = x·Φ(x), Φ the normal distribution function. y may be x. Where
 // Φ(x) is denormal, below x = −12.9, it may count as 0.
 func GELURow(y, x []float32) {
@@ -22,8 +20,8 @@ func GELURow(y, x []float32) {
 		return
 	}
 	for i := w; i < n; i++ {
-		v := float64(x[i])
-		y[i] = float32(v * normalCDF(v))
+		phi, _ := normalGo(x[i])
+		y[i] = x[i] * phi
 	}
 }
 
@@ -48,10 +46,9 @@ func DGELURow(dx, dy, x []float32) {
 		return
 	}
 	for i := w; i < n; i++ {
-		v := float64(x[i])
-		density := math.Exp(-v*v/2) / math.Sqrt(2*math.Pi)
-		dx[i] = float32(float64(dy[i]) * (normalCDF(v) + v*density))
+		phi, e := normalGo(x[i])
+		dx[i] = dy[i] * (phi + x[i]*(e*invSqrt2Pi))
 	}
 }
 
-func normalCDF(x float64) float64 { return 0.5 * math.Erfc(-x/math.Sqrt2) }
+const invSqrt2Pi = 0.3989422804014327 // 1/√2π
