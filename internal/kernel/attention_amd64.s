@@ -57,13 +57,13 @@ column:
 	VFMSUB132PS  Y0, Y1, Y6
 	VMOVUPS      attentionc2fc0000<>+0(SB), Y8
 	VMAXPS       Y6, Y8, Y6
-	VROUNDPS     $0x08, Y6, Y7
+	VROUNDPS     $0x09, Y6, Y7
 	VSUBPS       Y7, Y6, Y6
-	VMOVAPS      attention3aaddd0a<>+0(SB), Y8
-	VFMADD213PS  attention3c1e7544<>+0(SB), Y6, Y8
-	VFMADD213PS  attention3d635ba9<>+0(SB), Y6, Y8
-	VFMADD213PS  attention3e75fcde<>+0(SB), Y6, Y8
-	VFMADD213PS  attention3f317215<>+0(SB), Y6, Y8
+	VMOVAPS      attention3af4ba2a<>+0(SB), Y8
+	VFMADD213PS  attention3c13bc3e<>+0(SB), Y6, Y8
+	VFMADD213PS  attention3d648e6c<>+0(SB), Y6, Y8
+	VFMADD213PS  attention3e75edae<>+0(SB), Y6, Y8
+	VFMADD213PS  attention3f31725d<>+0(SB), Y6, Y8
 	VFMADD213PS  attention3f800000<>+0(SB), Y6, Y8
 	VCVTPS2DQ    Y7, Y7
 	VPSLLD       $0x17, Y7, Y7
@@ -75,13 +75,13 @@ column:
 	VFMSUB132PS  Y0, Y1, Y6
 	VMOVUPS      attentionc2fc0000<>+0(SB), Y8
 	VMAXPS       Y6, Y8, Y6
-	VROUNDPS     $0x08, Y6, Y7
+	VROUNDPS     $0x09, Y6, Y7
 	VSUBPS       Y7, Y6, Y6
-	VMOVAPS      attention3aaddd0a<>+0(SB), Y8
-	VFMADD213PS  attention3c1e7544<>+0(SB), Y6, Y8
-	VFMADD213PS  attention3d635ba9<>+0(SB), Y6, Y8
-	VFMADD213PS  attention3e75fcde<>+0(SB), Y6, Y8
-	VFMADD213PS  attention3f317215<>+0(SB), Y6, Y8
+	VMOVAPS      attention3af4ba2a<>+0(SB), Y8
+	VFMADD213PS  attention3c13bc3e<>+0(SB), Y6, Y8
+	VFMADD213PS  attention3d648e6c<>+0(SB), Y6, Y8
+	VFMADD213PS  attention3e75edae<>+0(SB), Y6, Y8
+	VFMADD213PS  attention3f31725d<>+0(SB), Y6, Y8
 	VFMADD213PS  attention3f800000<>+0(SB), Y6, Y8
 	VCVTPS2DQ    Y7, Y7
 	VPSLLD       $0x17, Y7, Y7
@@ -113,16 +113,6 @@ done:
 	VZEROUPPER
 	RET
 
-DATA attentionc2fc0000<>+0(SB)/4, $0xc2fc0000
-DATA attentionc2fc0000<>+4(SB)/4, $0xc2fc0000
-DATA attentionc2fc0000<>+8(SB)/4, $0xc2fc0000
-DATA attentionc2fc0000<>+12(SB)/4, $0xc2fc0000
-DATA attentionc2fc0000<>+16(SB)/4, $0xc2fc0000
-DATA attentionc2fc0000<>+20(SB)/4, $0xc2fc0000
-DATA attentionc2fc0000<>+24(SB)/4, $0xc2fc0000
-DATA attentionc2fc0000<>+28(SB)/4, $0xc2fc0000
-GLOBL attentionc2fc0000<>(SB), RODATA|NOPTR, $32
-
 DATA attention3f800000<>+0(SB)/4, $0x3f800000
 DATA attention3f800000<>+4(SB)/4, $0x3f800000
 DATA attention3f800000<>+8(SB)/4, $0x3f800000
@@ -133,55 +123,65 @@ DATA attention3f800000<>+24(SB)/4, $0x3f800000
 DATA attention3f800000<>+28(SB)/4, $0x3f800000
 GLOBL attention3f800000<>(SB), RODATA|NOPTR, $32
 
-DATA attention3f317215<>+0(SB)/4, $0x3f317215
-DATA attention3f317215<>+4(SB)/4, $0x3f317215
-DATA attention3f317215<>+8(SB)/4, $0x3f317215
-DATA attention3f317215<>+12(SB)/4, $0x3f317215
-DATA attention3f317215<>+16(SB)/4, $0x3f317215
-DATA attention3f317215<>+20(SB)/4, $0x3f317215
-DATA attention3f317215<>+24(SB)/4, $0x3f317215
-DATA attention3f317215<>+28(SB)/4, $0x3f317215
-GLOBL attention3f317215<>(SB), RODATA|NOPTR, $32
+DATA attention3f31725d<>+0(SB)/4, $0x3f31725d
+DATA attention3f31725d<>+4(SB)/4, $0x3f31725d
+DATA attention3f31725d<>+8(SB)/4, $0x3f31725d
+DATA attention3f31725d<>+12(SB)/4, $0x3f31725d
+DATA attention3f31725d<>+16(SB)/4, $0x3f31725d
+DATA attention3f31725d<>+20(SB)/4, $0x3f31725d
+DATA attention3f31725d<>+24(SB)/4, $0x3f31725d
+DATA attention3f31725d<>+28(SB)/4, $0x3f31725d
+GLOBL attention3f31725d<>(SB), RODATA|NOPTR, $32
 
-DATA attention3e75fcde<>+0(SB)/4, $0x3e75fcde
-DATA attention3e75fcde<>+4(SB)/4, $0x3e75fcde
-DATA attention3e75fcde<>+8(SB)/4, $0x3e75fcde
-DATA attention3e75fcde<>+12(SB)/4, $0x3e75fcde
-DATA attention3e75fcde<>+16(SB)/4, $0x3e75fcde
-DATA attention3e75fcde<>+20(SB)/4, $0x3e75fcde
-DATA attention3e75fcde<>+24(SB)/4, $0x3e75fcde
-DATA attention3e75fcde<>+28(SB)/4, $0x3e75fcde
-GLOBL attention3e75fcde<>(SB), RODATA|NOPTR, $32
+DATA attention3e75edae<>+0(SB)/4, $0x3e75edae
+DATA attention3e75edae<>+4(SB)/4, $0x3e75edae
+DATA attention3e75edae<>+8(SB)/4, $0x3e75edae
+DATA attention3e75edae<>+12(SB)/4, $0x3e75edae
+DATA attention3e75edae<>+16(SB)/4, $0x3e75edae
+DATA attention3e75edae<>+20(SB)/4, $0x3e75edae
+DATA attention3e75edae<>+24(SB)/4, $0x3e75edae
+DATA attention3e75edae<>+28(SB)/4, $0x3e75edae
+GLOBL attention3e75edae<>(SB), RODATA|NOPTR, $32
 
-DATA attention3d635ba9<>+0(SB)/4, $0x3d635ba9
-DATA attention3d635ba9<>+4(SB)/4, $0x3d635ba9
-DATA attention3d635ba9<>+8(SB)/4, $0x3d635ba9
-DATA attention3d635ba9<>+12(SB)/4, $0x3d635ba9
-DATA attention3d635ba9<>+16(SB)/4, $0x3d635ba9
-DATA attention3d635ba9<>+20(SB)/4, $0x3d635ba9
-DATA attention3d635ba9<>+24(SB)/4, $0x3d635ba9
-DATA attention3d635ba9<>+28(SB)/4, $0x3d635ba9
-GLOBL attention3d635ba9<>(SB), RODATA|NOPTR, $32
+DATA attention3d648e6c<>+0(SB)/4, $0x3d648e6c
+DATA attention3d648e6c<>+4(SB)/4, $0x3d648e6c
+DATA attention3d648e6c<>+8(SB)/4, $0x3d648e6c
+DATA attention3d648e6c<>+12(SB)/4, $0x3d648e6c
+DATA attention3d648e6c<>+16(SB)/4, $0x3d648e6c
+DATA attention3d648e6c<>+20(SB)/4, $0x3d648e6c
+DATA attention3d648e6c<>+24(SB)/4, $0x3d648e6c
+DATA attention3d648e6c<>+28(SB)/4, $0x3d648e6c
+GLOBL attention3d648e6c<>(SB), RODATA|NOPTR, $32
 
-DATA attention3c1e7544<>+0(SB)/4, $0x3c1e7544
-DATA attention3c1e7544<>+4(SB)/4, $0x3c1e7544
-DATA attention3c1e7544<>+8(SB)/4, $0x3c1e7544
-DATA attention3c1e7544<>+12(SB)/4, $0x3c1e7544
-DATA attention3c1e7544<>+16(SB)/4, $0x3c1e7544
-DATA attention3c1e7544<>+20(SB)/4, $0x3c1e7544
-DATA attention3c1e7544<>+24(SB)/4, $0x3c1e7544
-DATA attention3c1e7544<>+28(SB)/4, $0x3c1e7544
-GLOBL attention3c1e7544<>(SB), RODATA|NOPTR, $32
+DATA attention3c13bc3e<>+0(SB)/4, $0x3c13bc3e
+DATA attention3c13bc3e<>+4(SB)/4, $0x3c13bc3e
+DATA attention3c13bc3e<>+8(SB)/4, $0x3c13bc3e
+DATA attention3c13bc3e<>+12(SB)/4, $0x3c13bc3e
+DATA attention3c13bc3e<>+16(SB)/4, $0x3c13bc3e
+DATA attention3c13bc3e<>+20(SB)/4, $0x3c13bc3e
+DATA attention3c13bc3e<>+24(SB)/4, $0x3c13bc3e
+DATA attention3c13bc3e<>+28(SB)/4, $0x3c13bc3e
+GLOBL attention3c13bc3e<>(SB), RODATA|NOPTR, $32
 
-DATA attention3aaddd0a<>+0(SB)/4, $0x3aaddd0a
-DATA attention3aaddd0a<>+4(SB)/4, $0x3aaddd0a
-DATA attention3aaddd0a<>+8(SB)/4, $0x3aaddd0a
-DATA attention3aaddd0a<>+12(SB)/4, $0x3aaddd0a
-DATA attention3aaddd0a<>+16(SB)/4, $0x3aaddd0a
-DATA attention3aaddd0a<>+20(SB)/4, $0x3aaddd0a
-DATA attention3aaddd0a<>+24(SB)/4, $0x3aaddd0a
-DATA attention3aaddd0a<>+28(SB)/4, $0x3aaddd0a
-GLOBL attention3aaddd0a<>(SB), RODATA|NOPTR, $32
+DATA attention3af4ba2a<>+0(SB)/4, $0x3af4ba2a
+DATA attention3af4ba2a<>+4(SB)/4, $0x3af4ba2a
+DATA attention3af4ba2a<>+8(SB)/4, $0x3af4ba2a
+DATA attention3af4ba2a<>+12(SB)/4, $0x3af4ba2a
+DATA attention3af4ba2a<>+16(SB)/4, $0x3af4ba2a
+DATA attention3af4ba2a<>+20(SB)/4, $0x3af4ba2a
+DATA attention3af4ba2a<>+24(SB)/4, $0x3af4ba2a
+DATA attention3af4ba2a<>+28(SB)/4, $0x3af4ba2a
+GLOBL attention3af4ba2a<>(SB), RODATA|NOPTR, $32
+
+DATA attentionc2fc0000<>+0(SB)/4, $0xc2fc0000
+DATA attentionc2fc0000<>+4(SB)/4, $0xc2fc0000
+DATA attentionc2fc0000<>+8(SB)/4, $0xc2fc0000
+DATA attentionc2fc0000<>+12(SB)/4, $0xc2fc0000
+DATA attentionc2fc0000<>+16(SB)/4, $0xc2fc0000
+DATA attentionc2fc0000<>+20(SB)/4, $0xc2fc0000
+DATA attentionc2fc0000<>+24(SB)/4, $0xc2fc0000
+DATA attentionc2fc0000<>+28(SB)/4, $0xc2fc0000
+GLOBL attentionc2fc0000<>(SB), RODATA|NOPTR, $32
 
 DATA attentionff800000<>+0(SB)/4, $0xff800000
 DATA attentionff800000<>+4(SB)/4, $0xff800000
@@ -252,13 +252,13 @@ column:
 	VFMSUB132PS  Y0, Y4, Y9
 	VMOVUPS      attentionc2fc0000<>+0(SB), Y11
 	VMAXPS       Y9, Y11, Y9
-	VROUNDPS     $0x08, Y9, Y10
+	VROUNDPS     $0x09, Y9, Y10
 	VSUBPS       Y10, Y9, Y9
-	VMOVAPS      attention3aaddd0a<>+0(SB), Y11
-	VFMADD213PS  attention3c1e7544<>+0(SB), Y9, Y11
-	VFMADD213PS  attention3d635ba9<>+0(SB), Y9, Y11
-	VFMADD213PS  attention3e75fcde<>+0(SB), Y9, Y11
-	VFMADD213PS  attention3f317215<>+0(SB), Y9, Y11
+	VMOVAPS      attention3af4ba2a<>+0(SB), Y11
+	VFMADD213PS  attention3c13bc3e<>+0(SB), Y9, Y11
+	VFMADD213PS  attention3d648e6c<>+0(SB), Y9, Y11
+	VFMADD213PS  attention3e75edae<>+0(SB), Y9, Y11
+	VFMADD213PS  attention3f31725d<>+0(SB), Y9, Y11
 	VFMADD213PS  attention3f800000<>+0(SB), Y9, Y11
 	VCVTPS2DQ    Y10, Y10
 	VPSLLD       $0x17, Y10, Y10
@@ -292,13 +292,13 @@ column:
 	VFMSUB132PS  Y0, Y4, Y9
 	VMOVUPS      attentionc2fc0000<>+0(SB), Y11
 	VMAXPS       Y9, Y11, Y9
-	VROUNDPS     $0x08, Y9, Y10
+	VROUNDPS     $0x09, Y9, Y10
 	VSUBPS       Y10, Y9, Y9
-	VMOVAPS      attention3aaddd0a<>+0(SB), Y11
-	VFMADD213PS  attention3c1e7544<>+0(SB), Y9, Y11
-	VFMADD213PS  attention3d635ba9<>+0(SB), Y9, Y11
-	VFMADD213PS  attention3e75fcde<>+0(SB), Y9, Y11
-	VFMADD213PS  attention3f317215<>+0(SB), Y9, Y11
+	VMOVAPS      attention3af4ba2a<>+0(SB), Y11
+	VFMADD213PS  attention3c13bc3e<>+0(SB), Y9, Y11
+	VFMADD213PS  attention3d648e6c<>+0(SB), Y9, Y11
+	VFMADD213PS  attention3e75edae<>+0(SB), Y9, Y11
+	VFMADD213PS  attention3f31725d<>+0(SB), Y9, Y11
 	VFMADD213PS  attention3f800000<>+0(SB), Y9, Y11
 	VCVTPS2DQ    Y10, Y10
 	VPSLLD       $0x17, Y10, Y10
@@ -425,13 +425,13 @@ column:
 	VFMSUB132PS Y0, Y2, Y4
 	VMOVUPS     attentionc2fc0000<>+0(SB), Y6
 	VMAXPS      Y4, Y6, Y4
-	VROUNDPS    $0x08, Y4, Y5
+	VROUNDPS    $0x09, Y4, Y5
 	VSUBPS      Y5, Y4, Y4
-	VMOVAPS     attention3aaddd0a<>+0(SB), Y6
-	VFMADD213PS attention3c1e7544<>+0(SB), Y4, Y6
-	VFMADD213PS attention3d635ba9<>+0(SB), Y4, Y6
-	VFMADD213PS attention3e75fcde<>+0(SB), Y4, Y6
-	VFMADD213PS attention3f317215<>+0(SB), Y4, Y6
+	VMOVAPS     attention3af4ba2a<>+0(SB), Y6
+	VFMADD213PS attention3c13bc3e<>+0(SB), Y4, Y6
+	VFMADD213PS attention3d648e6c<>+0(SB), Y4, Y6
+	VFMADD213PS attention3e75edae<>+0(SB), Y4, Y6
+	VFMADD213PS attention3f31725d<>+0(SB), Y4, Y6
 	VFMADD213PS attention3f800000<>+0(SB), Y4, Y6
 	VCVTPS2DQ   Y5, Y5
 	VPSLLD      $0x17, Y5, Y5
@@ -488,13 +488,13 @@ column:
 	VFMSUB132PS Y0, Y5, Y7
 	VMOVUPS     attentionc2fc0000<>+0(SB), Y9
 	VMAXPS      Y7, Y9, Y7
-	VROUNDPS    $0x08, Y7, Y8
+	VROUNDPS    $0x09, Y7, Y8
 	VSUBPS      Y8, Y7, Y7
-	VMOVAPS     attention3aaddd0a<>+0(SB), Y9
-	VFMADD213PS attention3c1e7544<>+0(SB), Y7, Y9
-	VFMADD213PS attention3d635ba9<>+0(SB), Y7, Y9
-	VFMADD213PS attention3e75fcde<>+0(SB), Y7, Y9
-	VFMADD213PS attention3f317215<>+0(SB), Y7, Y9
+	VMOVAPS     attention3af4ba2a<>+0(SB), Y9
+	VFMADD213PS attention3c13bc3e<>+0(SB), Y7, Y9
+	VFMADD213PS attention3d648e6c<>+0(SB), Y7, Y9
+	VFMADD213PS attention3e75edae<>+0(SB), Y7, Y9
+	VFMADD213PS attention3f31725d<>+0(SB), Y7, Y9
 	VFMADD213PS attention3f800000<>+0(SB), Y7, Y9
 	VCVTPS2DQ   Y8, Y8
 	VPSLLD      $0x17, Y8, Y8
@@ -543,29 +543,33 @@ done:
 	RET
 
 // func softmaxAVX512(s *float32, lds uintptr, rows int, n int, c float32, stat *float32)
-// Requires: AVX, AVX512F, AVX512VL
-TEXT ·softmaxAVX512(SB), NOSPLIT, $0-48
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL
+TEXT ·softmaxAVX512(SB), NOSPLIT, $8-48
 	MOVQ         s+0(FP), AX
 	MOVQ         lds+8(FP), CX
 	MOVQ         rows+16(FP), DX
 	MOVQ         n+24(FP), BX
 	MOVQ         stat+40(FP), SI
 	VBROADCASTSS c+32(FP), Z0
-	VBROADCASTSS attentionc2fc0000<>+0(SB), Z1
-	VBROADCASTSS attention3f800000<>+0(SB), Z2
-	VBROADCASTSS attention3f317215<>+0(SB), Z3
-	VBROADCASTSS attention3e75fcde<>+0(SB), Z4
-	VBROADCASTSS attention3d635ba9<>+0(SB), Z5
-	VBROADCASTSS attention3c1e7544<>+0(SB), Z6
-	VBROADCASTSS attention3aaddd0a<>+0(SB), Z7
+	VBROADCASTSS attention3f800000<>+0(SB), Z1
+	VBROADCASTSS attention3f31725d<>+0(SB), Z2
+	VBROADCASTSS attention3e75edae<>+0(SB), Z3
+	VBROADCASTSS attention3d648e6c<>+0(SB), Z4
+	VBROADCASTSS attention3c13bc3e<>+0(SB), Z5
+	VBROADCASTSS attention3af4ba2a<>+0(SB), Z6
+	VSTMXCSR     (SP)
+	MOVL         (SP), DI
+	ORL          $0x00008040, DI
+	MOVL         DI, 4(SP)
+	VLDMXCSR     4(SP)
 	TESTQ        DX, DX
 	JZ           done
-	VBROADCASTSS attentionff800000<>+0(SB), Z9
+	VBROADCASTSS attentionff800000<>+0(SB), Z8
 	XORQ         DI, DI
 
 first:
-	VMOVUPS (AX)(DI*4), Z8
-	VMAXPS  Z9, Z8, Z9
+	VMOVUPS (AX)(DI*4), Z7
+	VMAXPS  Z8, Z7, Z8
 	ADDQ    $0x00000010, DI
 	CMPQ    DI, BX
 	JL      first
@@ -577,89 +581,92 @@ row:
 	ADDQ CX, R8
 
 last:
-	VEXTRACTF64X4 $0x01, Z9, Y8
-	VMAXPS        Y8, Y9, Y9
-	VEXTRACTF32X4 $0x01, Y9, X8
-	VMAXPS        X8, X9, X9
-	VPSHUFD       $0x4e, X9, X8
-	VMAXPS        X8, X9, X9
-	VPSHUFD       $0xb1, X9, X8
-	VMAXPS        X8, X9, X9
-	VMULSS        X0, X9, X9
-	VMAXSS        (SI), X9, X9
-	VMOVSS        X9, (SI)
-	VBROADCASTSS  X9, Z8
-	VBROADCASTSS  attentionff800000<>+0(SB), Z9
-	VPXORD        Z10, Z10, Z10
+	VEXTRACTF64X4 $0x01, Z8, Y7
+	VMAXPS        Y7, Y8, Y8
+	VEXTRACTF32X4 $0x01, Y8, X7
+	VMAXPS        X7, X8, X8
+	VPSHUFD       $0x4e, X8, X7
+	VMAXPS        X7, X8, X8
+	VPSHUFD       $0xb1, X8, X7
+	VMAXPS        X7, X8, X8
+	VMULSS        X0, X8, X8
+	VMAXSS        (SI), X8, X8
+	VMOVSS        X8, (SI)
+	VBROADCASTSS  X8, Z7
+	VBROADCASTSS  attentionff800000<>+0(SB), Z8
+	VPXORD        Z9, Z9, Z9
 	XORQ          DI, DI
 
 column:
-	VMOVUPS       (AX)(DI*4), Z11
-	VFMSUB132PS   Z0, Z8, Z11
-	VMAXPS        Z11, Z1, Z11
-	VRNDSCALEPS   $0x08, Z11, Z12
-	VSUBPS        Z12, Z11, Z11
-	VMOVAPS       Z7, Z13
-	VFMADD213PS   Z6, Z11, Z13
-	VFMADD213PS   Z5, Z11, Z13
-	VFMADD213PS   Z4, Z11, Z13
-	VFMADD213PS   Z3, Z11, Z13
-	VFMADD213PS   Z2, Z11, Z13
-	VSCALEFPS     Z12, Z13, Z11
-	VADDPS        Z11, Z10, Z10
-	VMOVUPS       Z11, (AX)(DI*4)
-	VMOVUPS       (R8)(DI*4), Z11
-	VMAXPS        Z9, Z11, Z9
+	VMOVUPS       (AX)(DI*4), Z10
+	VFMSUB132PS   Z0, Z7, Z10
+	VREDUCEPS     $0x09, Z10, Z11
+	VMOVAPS       Z6, Z12
+	VFMADD213PS   Z5, Z11, Z12
+	VFMADD213PS   Z4, Z11, Z12
+	VFMADD213PS   Z3, Z11, Z12
+	VFMADD213PS   Z2, Z11, Z12
+	VFMADD213PS   Z1, Z11, Z12
+	VSCALEFPS     Z10, Z12, Z10
+	VADDPS        Z10, Z9, Z9
+	VMOVUPS       Z10, (AX)(DI*4)
+	VMOVUPS       (R8)(DI*4), Z10
+	VMAXPS        Z8, Z10, Z8
 	ADDQ          $0x00000010, DI
 	CMPQ          DI, BX
 	JL            column
-	VEXTRACTF64X4 $0x01, Z10, Y8
-	VADDPS        Y8, Y10, Y10
-	VEXTRACTF32X4 $0x01, Y10, X8
-	VADDPS        X8, X10, X10
-	VPSHUFD       $0x4e, X10, X8
-	VADDPS        X8, X10, X10
-	VPSHUFD       $0xb1, X10, X8
-	VADDPS        X8, X10, X10
-	VMOVSS        X10, 4(SI)
+	VEXTRACTF64X4 $0x01, Z9, Y7
+	VADDPS        Y7, Y9, Y9
+	VEXTRACTF32X4 $0x01, Y9, X7
+	VADDPS        X7, X9, X9
+	VPSHUFD       $0x4e, X9, X7
+	VADDPS        X7, X9, X9
+	VPSHUFD       $0xb1, X9, X7
+	VADDPS        X7, X9, X9
+	VMOVSS        X9, 4(SI)
 	ADDQ          $0x00000008, SI
 	ADDQ          CX, AX
 	DECQ          DX
 	JNZ           row
 
 done:
+	VLDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func softmaxDropoutAVX512(s *float32, lds uintptr, rows int, n int, c float32, stat *float32, words *uint32, threshold uint32)
-// Requires: AVX, AVX512F, AVX512VL
-TEXT ·softmaxDropoutAVX512(SB), NOSPLIT, $0-60
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL
+TEXT ·softmaxDropoutAVX512(SB), NOSPLIT, $8-60
 	MOVQ         s+0(FP), AX
 	MOVQ         lds+8(FP), CX
 	MOVQ         rows+16(FP), DX
 	MOVQ         n+24(FP), BX
 	MOVQ         stat+40(FP), SI
 	VBROADCASTSS c+32(FP), Z0
-	VBROADCASTSS attentionc2fc0000<>+0(SB), Z1
-	VBROADCASTSS attention3f800000<>+0(SB), Z2
-	VBROADCASTSS attention3f317215<>+0(SB), Z3
-	VBROADCASTSS attention3e75fcde<>+0(SB), Z4
-	VBROADCASTSS attention3d635ba9<>+0(SB), Z5
-	VBROADCASTSS attention3c1e7544<>+0(SB), Z6
-	VBROADCASTSS attention3aaddd0a<>+0(SB), Z7
+	VBROADCASTSS attention3f800000<>+0(SB), Z1
+	VBROADCASTSS attention3f31725d<>+0(SB), Z2
+	VBROADCASTSS attention3e75edae<>+0(SB), Z3
+	VBROADCASTSS attention3d648e6c<>+0(SB), Z4
+	VBROADCASTSS attention3c13bc3e<>+0(SB), Z5
+	VBROADCASTSS attention3af4ba2a<>+0(SB), Z6
 	MOVQ         words+48(FP), DI
-	VBROADCASTSS threshold+56(FP), Z8
-	VBROADCASTSS attention7feb352d<>+0(SB), Z11
-	VBROADCASTSS attention846ca68b<>+0(SB), Z12
-	VBROADCASTSS attentione3779b90<>+0(SB), Z13
+	VBROADCASTSS threshold+56(FP), Z7
+	VBROADCASTSS attention7feb352d<>+0(SB), Z10
+	VBROADCASTSS attention846ca68b<>+0(SB), Z11
+	VBROADCASTSS attentione3779b90<>+0(SB), Z12
+	VSTMXCSR     (SP)
+	MOVL         (SP), R8
+	ORL          $0x00008040, R8
+	MOVL         R8, 4(SP)
+	VLDMXCSR     4(SP)
 	TESTQ        DX, DX
 	JZ           done
-	VBROADCASTSS attentionff800000<>+0(SB), Z15
+	VBROADCASTSS attentionff800000<>+0(SB), Z14
 	XORQ         R8, R8
 
 first:
-	VMOVUPS (AX)(R8*4), Z9
-	VMAXPS  Z15, Z9, Z15
+	VMOVUPS (AX)(R8*4), Z8
+	VMAXPS  Z14, Z8, Z14
 	ADDQ    $0x00000010, R8
 	CMPQ    R8, BX
 	JL      first
@@ -671,81 +678,80 @@ row:
 	ADDQ CX, R9
 
 last:
-	VEXTRACTF64X4 $0x01, Z15, Y9
-	VMAXPS        Y9, Y15, Y15
-	VEXTRACTF32X4 $0x01, Y15, X9
-	VMAXPS        X9, X15, X15
-	VPSHUFD       $0x4e, X15, X9
-	VMAXPS        X9, X15, X15
-	VPSHUFD       $0xb1, X15, X9
-	VMAXPS        X9, X15, X15
-	VMULSS        X0, X15, X15
-	VMAXSS        (SI), X15, X15
-	VMOVSS        X15, (SI)
-	VBROADCASTSS  X15, Z14
-	VBROADCASTSS  attentionff800000<>+0(SB), Z15
-	VPXORD        Z16, Z16, Z16
-	VPBROADCASTD  (DI), Z9
-	VPADDD        attentionRamp<>+0(SB), Z9, Z9
-	VPBROADCASTD  4(DI), Z10
+	VEXTRACTF64X4 $0x01, Z14, Y8
+	VMAXPS        Y8, Y14, Y14
+	VEXTRACTF32X4 $0x01, Y14, X8
+	VMAXPS        X8, X14, X14
+	VPSHUFD       $0x4e, X14, X8
+	VMAXPS        X8, X14, X14
+	VPSHUFD       $0xb1, X14, X8
+	VMAXPS        X8, X14, X14
+	VMULSS        X0, X14, X14
+	VMAXSS        (SI), X14, X14
+	VMOVSS        X14, (SI)
+	VBROADCASTSS  X14, Z13
+	VBROADCASTSS  attentionff800000<>+0(SB), Z14
+	VPXORD        Z15, Z15, Z15
+	VPBROADCASTD  (DI), Z8
+	VPADDD        attentionRamp<>+0(SB), Z8, Z8
+	VPBROADCASTD  4(DI), Z9
 	ADDQ          $0x00000008, DI
 	XORQ          R8, R8
 
 column:
-	VMOVUPS       (AX)(R8*4), Z17
-	VFMSUB132PS   Z0, Z14, Z17
-	VMAXPS        Z17, Z1, Z17
-	VRNDSCALEPS   $0x08, Z17, Z18
-	VSUBPS        Z18, Z17, Z17
-	VMOVAPS       Z7, Z19
-	VFMADD213PS   Z6, Z17, Z19
-	VFMADD213PS   Z5, Z17, Z19
-	VFMADD213PS   Z4, Z17, Z19
-	VFMADD213PS   Z3, Z17, Z19
-	VFMADD213PS   Z2, Z17, Z19
-	VSCALEFPS     Z18, Z19, Z17
-	VADDPS        Z17, Z16, Z16
-	VMOVAPS       Z9, Z18
-	VPADDD        Z13, Z9, Z9
-	VPSRLD        $0x10, Z18, Z19
-	VPXORD        Z19, Z18, Z18
-	VPMULLD       Z11, Z18, Z18
-	VPSRLD        $0x0f, Z18, Z19
-	VPXORD        Z19, Z18, Z18
-	VPMULLD       Z12, Z18, Z18
-	VPSRLD        $0x10, Z18, Z19
-	VPTERNLOGD    $0x96, Z10, Z19, Z18
-	VPSRLD        $0x10, Z18, Z19
-	VPXORD        Z19, Z18, Z18
-	VPMULLD       Z11, Z18, Z18
-	VPSRLD        $0x0f, Z18, Z19
-	VPXORD        Z19, Z18, Z18
-	VPMULLD       Z12, Z18, Z18
-	VPSRLD        $0x10, Z18, Z19
-	VPXORD        Z19, Z18, Z18
-	VPCMPUD       $0x05, Z8, Z18, K1
-	VMOVAPS.Z     Z17, K1, Z17
-	VMOVUPS       Z17, (AX)(R8*4)
-	VMOVUPS       (R9)(R8*4), Z17
-	VMAXPS        Z15, Z17, Z15
+	VMOVUPS       (AX)(R8*4), Z16
+	VFMSUB132PS   Z0, Z13, Z16
+	VREDUCEPS     $0x09, Z16, Z17
+	VMOVAPS       Z6, Z18
+	VFMADD213PS   Z5, Z17, Z18
+	VFMADD213PS   Z4, Z17, Z18
+	VFMADD213PS   Z3, Z17, Z18
+	VFMADD213PS   Z2, Z17, Z18
+	VFMADD213PS   Z1, Z17, Z18
+	VSCALEFPS     Z16, Z18, Z16
+	VADDPS        Z16, Z15, Z15
+	VMOVAPS       Z8, Z17
+	VPADDD        Z12, Z8, Z8
+	VPSRLD        $0x10, Z17, Z18
+	VPXORD        Z18, Z17, Z17
+	VPMULLD       Z10, Z17, Z17
+	VPSRLD        $0x0f, Z17, Z18
+	VPXORD        Z18, Z17, Z17
+	VPMULLD       Z11, Z17, Z17
+	VPSRLD        $0x10, Z17, Z18
+	VPTERNLOGD    $0x96, Z9, Z18, Z17
+	VPSRLD        $0x10, Z17, Z18
+	VPXORD        Z18, Z17, Z17
+	VPMULLD       Z10, Z17, Z17
+	VPSRLD        $0x0f, Z17, Z18
+	VPXORD        Z18, Z17, Z17
+	VPMULLD       Z11, Z17, Z17
+	VPSRLD        $0x10, Z17, Z18
+	VPXORD        Z18, Z17, Z17
+	VPCMPUD       $0x05, Z7, Z17, K1
+	VMOVAPS.Z     Z16, K1, Z16
+	VMOVUPS       Z16, (AX)(R8*4)
+	VMOVUPS       (R9)(R8*4), Z16
+	VMAXPS        Z14, Z16, Z14
 	ADDQ          $0x00000010, R8
 	CMPQ          R8, BX
 	JL            column
-	VEXTRACTF64X4 $0x01, Z16, Y9
-	VADDPS        Y9, Y16, Y16
-	VEXTRACTF32X4 $0x01, Y16, X9
-	VADDPS        X9, X16, X16
-	VPSHUFD       $0x4e, X16, X9
-	VADDPS        X9, X16, X16
-	VPSHUFD       $0xb1, X16, X9
-	VADDPS        X9, X16, X16
-	VMOVSS        X16, 4(SI)
+	VEXTRACTF64X4 $0x01, Z15, Y8
+	VADDPS        Y8, Y15, Y15
+	VEXTRACTF32X4 $0x01, Y15, X8
+	VADDPS        X8, X15, X15
+	VPSHUFD       $0x4e, X15, X8
+	VADDPS        X8, X15, X15
+	VPSHUFD       $0xb1, X15, X8
+	VADDPS        X8, X15, X15
+	VMOVSS        X15, 4(SI)
 	ADDQ          $0x00000008, SI
 	ADDQ          CX, AX
 	DECQ          DX
 	JNZ           row
 
 done:
+	VLDMXCSR (SP)
 	VZEROUPPER
 	RET
 
@@ -760,8 +766,8 @@ DATA attentione3779b90<>+28(SB)/4, $0xe3779b90
 GLOBL attentione3779b90<>(SB), RODATA|NOPTR, $32
 
 // func softmaxBackwardAVX512(s *float32, dp *float32, ld uintptr, rows int, n int, c float32, m *float32, delta *float32, scale float32)
-// Requires: AVX, AVX512F
-TEXT ·softmaxBackwardAVX512(SB), NOSPLIT, $0-68
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·softmaxBackwardAVX512(SB), NOSPLIT, $8-68
 	MOVQ         s+0(FP), AX
 	MOVQ         dp+8(FP), CX
 	MOVQ         ld+16(FP), DX
@@ -771,40 +777,42 @@ TEXT ·softmaxBackwardAVX512(SB), NOSPLIT, $0-68
 	MOVQ         delta+56(FP), R8
 	VBROADCASTSS c+40(FP), Z0
 	VBROADCASTSS scale+64(FP), Z1
-	VBROADCASTSS attentionc2fc0000<>+0(SB), Z2
-	VBROADCASTSS attention3f800000<>+0(SB), Z3
-	VBROADCASTSS attention3f317215<>+0(SB), Z4
-	VBROADCASTSS attention3e75fcde<>+0(SB), Z5
-	VBROADCASTSS attention3d635ba9<>+0(SB), Z6
-	VBROADCASTSS attention3c1e7544<>+0(SB), Z7
-	VBROADCASTSS attention3aaddd0a<>+0(SB), Z8
+	VBROADCASTSS attention3f800000<>+0(SB), Z2
+	VBROADCASTSS attention3f31725d<>+0(SB), Z3
+	VBROADCASTSS attention3e75edae<>+0(SB), Z4
+	VBROADCASTSS attention3d648e6c<>+0(SB), Z5
+	VBROADCASTSS attention3c13bc3e<>+0(SB), Z6
+	VBROADCASTSS attention3af4ba2a<>+0(SB), Z7
+	VSTMXCSR     (SP)
+	MOVL         (SP), R9
+	ORL          $0x00008040, R9
+	MOVL         R9, 4(SP)
+	VLDMXCSR     4(SP)
 	TESTQ        BX, BX
 	JZ           done
 
 row:
-	VBROADCASTSS (DI), Z9
-	VBROADCASTSS (R8), Z10
+	VBROADCASTSS (DI), Z8
+	VBROADCASTSS (R8), Z9
 	XORQ         R9, R9
 
 column:
-	VMOVUPS     (AX)(R9*4), Z11
-	VFMSUB132PS Z0, Z9, Z11
-	VMAXPS      Z11, Z2, Z11
-	VRNDSCALEPS $0x08, Z11, Z12
-	VSUBPS      Z12, Z11, Z11
-	VMOVAPS     Z8, Z13
-	VFMADD213PS Z7, Z11, Z13
-	VFMADD213PS Z6, Z11, Z13
-	VFMADD213PS Z5, Z11, Z13
-	VFMADD213PS Z4, Z11, Z13
-	VFMADD213PS Z3, Z11, Z13
-	VSCALEFPS   Z12, Z13, Z11
-	VMOVUPS     (CX)(R9*4), Z12
-	VMOVUPS     Z11, (AX)(R9*4)
-	VSUBPS      Z10, Z12, Z12
-	VMULPS      Z1, Z11, Z11
-	VMULPS      Z11, Z12, Z12
-	VMOVUPS     Z12, (CX)(R9*4)
+	VMOVUPS     (AX)(R9*4), Z10
+	VFMSUB132PS Z0, Z8, Z10
+	VREDUCEPS   $0x09, Z10, Z11
+	VMOVAPS     Z7, Z12
+	VFMADD213PS Z6, Z11, Z12
+	VFMADD213PS Z5, Z11, Z12
+	VFMADD213PS Z4, Z11, Z12
+	VFMADD213PS Z3, Z11, Z12
+	VFMADD213PS Z2, Z11, Z12
+	VSCALEFPS   Z10, Z12, Z10
+	VMOVUPS     (CX)(R9*4), Z11
+	VMOVUPS     Z10, (AX)(R9*4)
+	VSUBPS      Z9, Z11, Z11
+	VMULPS      Z1, Z10, Z10
+	VMULPS      Z10, Z11, Z11
+	VMOVUPS     Z11, (CX)(R9*4)
 	ADDQ        $0x00000010, R9
 	CMPQ        R9, SI
 	JL          column
@@ -816,12 +824,13 @@ column:
 	JNZ         row
 
 done:
+	VLDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func softmaxBackwardDropoutAVX512(s *float32, dp *float32, ld uintptr, rows int, n int, c float32, m *float32, delta *float32, scale float32, words *uint32, threshold uint32)
-// Requires: AVX, AVX512F
-TEXT ·softmaxBackwardDropoutAVX512(SB), NOSPLIT, $0-84
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·softmaxBackwardDropoutAVX512(SB), NOSPLIT, $8-84
 	MOVQ         s+0(FP), AX
 	MOVQ         dp+8(FP), CX
 	MOVQ         ld+16(FP), DX
@@ -831,69 +840,71 @@ TEXT ·softmaxBackwardDropoutAVX512(SB), NOSPLIT, $0-84
 	MOVQ         delta+56(FP), R8
 	VBROADCASTSS c+40(FP), Z0
 	VBROADCASTSS scale+64(FP), Z1
-	VBROADCASTSS attentionc2fc0000<>+0(SB), Z2
-	VBROADCASTSS attention3f800000<>+0(SB), Z3
-	VBROADCASTSS attention3f317215<>+0(SB), Z4
-	VBROADCASTSS attention3e75fcde<>+0(SB), Z5
-	VBROADCASTSS attention3d635ba9<>+0(SB), Z6
-	VBROADCASTSS attention3c1e7544<>+0(SB), Z7
-	VBROADCASTSS attention3aaddd0a<>+0(SB), Z8
+	VBROADCASTSS attention3f800000<>+0(SB), Z2
+	VBROADCASTSS attention3f31725d<>+0(SB), Z3
+	VBROADCASTSS attention3e75edae<>+0(SB), Z4
+	VBROADCASTSS attention3d648e6c<>+0(SB), Z5
+	VBROADCASTSS attention3c13bc3e<>+0(SB), Z6
+	VBROADCASTSS attention3af4ba2a<>+0(SB), Z7
 	MOVQ         words+72(FP), R9
-	VBROADCASTSS threshold+80(FP), Z9
-	VBROADCASTSS attention7feb352d<>+0(SB), Z12
-	VBROADCASTSS attention846ca68b<>+0(SB), Z13
-	VBROADCASTSS attentione3779b90<>+0(SB), Z14
+	VBROADCASTSS threshold+80(FP), Z8
+	VBROADCASTSS attention7feb352d<>+0(SB), Z11
+	VBROADCASTSS attention846ca68b<>+0(SB), Z12
+	VBROADCASTSS attentione3779b90<>+0(SB), Z13
+	VSTMXCSR     (SP)
+	MOVL         (SP), R10
+	ORL          $0x00008040, R10
+	MOVL         R10, 4(SP)
+	VLDMXCSR     4(SP)
 	TESTQ        BX, BX
 	JZ           done
 
 row:
-	VBROADCASTSS (DI), Z15
-	VBROADCASTSS (R8), Z16
-	VPBROADCASTD (R9), Z10
-	VPADDD       attentionRamp<>+0(SB), Z10, Z10
-	VPBROADCASTD 4(R9), Z11
+	VBROADCASTSS (DI), Z14
+	VBROADCASTSS (R8), Z15
+	VPBROADCASTD (R9), Z9
+	VPADDD       attentionRamp<>+0(SB), Z9, Z9
+	VPBROADCASTD 4(R9), Z10
 	ADDQ         $0x00000008, R9
 	XORQ         R10, R10
 
 column:
-	VMOVUPS     (AX)(R10*4), Z17
-	VFMSUB132PS Z0, Z15, Z17
-	VMAXPS      Z17, Z2, Z17
-	VRNDSCALEPS $0x08, Z17, Z18
-	VSUBPS      Z18, Z17, Z17
-	VMOVAPS     Z8, Z19
-	VFMADD213PS Z7, Z17, Z19
-	VFMADD213PS Z6, Z17, Z19
-	VFMADD213PS Z5, Z17, Z19
-	VFMADD213PS Z4, Z17, Z19
-	VFMADD213PS Z3, Z17, Z19
-	VSCALEFPS   Z18, Z19, Z17
-	VMOVAPS     Z10, Z18
-	VPADDD      Z14, Z10, Z10
-	VPSRLD      $0x10, Z18, Z19
-	VPXORD      Z19, Z18, Z18
-	VPMULLD     Z12, Z18, Z18
-	VPSRLD      $0x0f, Z18, Z19
-	VPXORD      Z19, Z18, Z18
-	VPMULLD     Z13, Z18, Z18
-	VPSRLD      $0x10, Z18, Z19
-	VPTERNLOGD  $0x96, Z11, Z19, Z18
-	VPSRLD      $0x10, Z18, Z19
-	VPXORD      Z19, Z18, Z18
-	VPMULLD     Z12, Z18, Z18
-	VPSRLD      $0x0f, Z18, Z19
-	VPXORD      Z19, Z18, Z18
-	VPMULLD     Z13, Z18, Z18
-	VPSRLD      $0x10, Z18, Z19
-	VPXORD      Z19, Z18, Z18
-	VPCMPUD     $0x05, Z9, Z18, K1
-	VMOVAPS.Z   Z17, K1, Z19
-	VMOVUPS.Z   (CX)(R10*4), K1, Z18
-	VMOVUPS     Z19, (AX)(R10*4)
-	VSUBPS      Z16, Z18, Z18
-	VMULPS      Z1, Z17, Z17
-	VMULPS      Z17, Z18, Z18
-	VMOVUPS     Z18, (CX)(R10*4)
+	VMOVUPS     (AX)(R10*4), Z16
+	VFMSUB132PS Z0, Z14, Z16
+	VREDUCEPS   $0x09, Z16, Z17
+	VMOVAPS     Z7, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VFMADD213PS Z5, Z17, Z18
+	VFMADD213PS Z4, Z17, Z18
+	VFMADD213PS Z3, Z17, Z18
+	VFMADD213PS Z2, Z17, Z18
+	VSCALEFPS   Z16, Z18, Z16
+	VMOVAPS     Z9, Z17
+	VPADDD      Z13, Z9, Z9
+	VPSRLD      $0x10, Z17, Z18
+	VPXORD      Z18, Z17, Z17
+	VPMULLD     Z11, Z17, Z17
+	VPSRLD      $0x0f, Z17, Z18
+	VPXORD      Z18, Z17, Z17
+	VPMULLD     Z12, Z17, Z17
+	VPSRLD      $0x10, Z17, Z18
+	VPTERNLOGD  $0x96, Z10, Z18, Z17
+	VPSRLD      $0x10, Z17, Z18
+	VPXORD      Z18, Z17, Z17
+	VPMULLD     Z11, Z17, Z17
+	VPSRLD      $0x0f, Z17, Z18
+	VPXORD      Z18, Z17, Z17
+	VPMULLD     Z12, Z17, Z17
+	VPSRLD      $0x10, Z17, Z18
+	VPXORD      Z18, Z17, Z17
+	VPCMPUD     $0x05, Z8, Z17, K1
+	VMOVAPS.Z   Z16, K1, Z18
+	VMOVUPS.Z   (CX)(R10*4), K1, Z17
+	VMOVUPS     Z18, (AX)(R10*4)
+	VSUBPS      Z15, Z17, Z17
+	VMULPS      Z1, Z16, Z16
+	VMULPS      Z16, Z17, Z17
+	VMOVUPS     Z17, (CX)(R10*4)
 	ADDQ        $0x00000010, R10
 	CMPQ        R10, SI
 	JL          column
@@ -905,6 +916,7 @@ column:
 	JNZ         row
 
 done:
+	VLDMXCSR (SP)
 	VZEROUPPER
 	RET
 

@@ -69,12 +69,15 @@ func (c attentionCase) likeTraining(b *testing.B, a *AttentionBackwardArgs) {
 
 // hugePages returns n zeros, on huge pages if there are any.
 func hugePages(b *testing.B, n int) []float32 {
-	mem, err := syscall.Mmap(-1, 0, 4*n, syscall.PROT_READ|syscall.PROT_WRITE,
+	const page = 2 << 20
+	size := (4*n + 2*page - 1) / page * page
+	mem, err := syscall.Mmap(-1, 0, size, syscall.PROT_READ|syscall.PROT_WRITE,
 		syscall.MAP_ANON|syscall.MAP_PRIVATE)
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = syscall.Munmap(mem) })
 	_ = syscall.Madvise(mem, syscall.MADV_HUGEPAGE) // a refusal costs speed only
-	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(mem))), n)
+	start := -uintptr(unsafe.Pointer(unsafe.SliceData(mem))) % page
+	return unsafe.Slice((*float32)(unsafe.Pointer(&mem[start])), n)
 }

@@ -76,7 +76,7 @@ func exp2Go(x float32) float32 {
 	if x < exp2Min {
 		x = exp2Min
 	}
-	return power2Go(x)
+	return float32(math.Exp2(float64(x)))
 }
 
 // scaleRowsGo multiplies every row of x by its factor.

@@ -42,66 +42,68 @@ func (v vectors) softmax(drops bool) {
 	i, next := GP64(), GP64()
 	lowest := repeated(0xFF800000) // −∞
 
-	TESTQ(rows, rows)
-	JZ(LabelRef("done"))
-	for _, t := range top {
-		VBROADCASTSS(lowest, t)
-	}
-	XORQ(i, i)
-	Label("first")
-	v.greatest(top, s, i)
-	ADDQ(U32(16), i)
-	CMPQ(i, n)
-	JL(LabelRef("first"))
-
-	Label("row")
-	MOVQ(s, next) // of the last row: itself
-	CMPQ(rows, U32(1))
-	JE(LabelRef("last"))
-	ADDQ(lds, next)
-	Label("last")
-	if len(top) > 1 {
-		VMAXPS(top[1], top[0], top[0])
-	}
-	v.reduce(VMAXPS, top[0])
-	VMULSS(c.AsX(), top[0].AsX(), top[0].AsX())
-	VMAXSS(Mem{Base: stat}, top[0].AsX(), top[0].AsX())
-	VMOVSS(top[0].AsX(), Mem{Base: stat})
-	VBROADCASTSS(top[0].AsX(), m)
-	for i := range top {
-		VBROADCASTSS(lowest, top[i])
-		v.clear(sum[i])
-	}
-	if drops {
-		drop.row()
-	}
-	XORQ(i, i)
-	Label("column")
-	for h := range top {
-		x := v.register()
-		VMOVUPS(at(s, i, h*v.lanes), x)
-		VFMSUB132PS(c, m, x)
-		exp.set(x)
-		VADDPS(x, sum[h], sum[h])
-		if drops {
-			x = drop.zeroDropped(x, drop.next())
+	v.flushing(func() {
+		TESTQ(rows, rows)
+		JZ(LabelRef("done"))
+		for _, t := range top {
+			VBROADCASTSS(lowest, t)
 		}
-		VMOVUPS(x, at(s, i, h*v.lanes))
-	}
-	v.greatest(top, next, i)
-	ADDQ(U32(16), i)
-	CMPQ(i, n)
-	JL(LabelRef("column"))
-	if len(sum) > 1 {
-		VADDPS(sum[1], sum[0], sum[0])
-	}
-	v.reduce(VADDPS, sum[0])
-	VMOVSS(sum[0].AsX(), Mem{Base: stat, Disp: 4})
-	ADDQ(U32(8), stat)
-	ADDQ(lds, s)
-	DECQ(rows)
-	JNZ(LabelRef("row"))
-	Label("done")
+		XORQ(i, i)
+		Label("first")
+		v.greatest(top, s, i)
+		ADDQ(U32(16), i)
+		CMPQ(i, n)
+		JL(LabelRef("first"))
+
+		Label("row")
+		MOVQ(s, next) // of the last row: itself
+		CMPQ(rows, U32(1))
+		JE(LabelRef("last"))
+		ADDQ(lds, next)
+		Label("last")
+		if len(top) > 1 {
+			VMAXPS(top[1], top[0], top[0])
+		}
+		v.reduce(VMAXPS, top[0])
+		VMULSS(c.AsX(), top[0].AsX(), top[0].AsX())
+		VMAXSS(Mem{Base: stat}, top[0].AsX(), top[0].AsX())
+		VMOVSS(top[0].AsX(), Mem{Base: stat})
+		VBROADCASTSS(top[0].AsX(), m)
+		for i := range top {
+			VBROADCASTSS(lowest, top[i])
+			v.clear(sum[i])
+		}
+		if drops {
+			drop.row()
+		}
+		XORQ(i, i)
+		Label("column")
+		for h := range top {
+			x := v.register()
+			VMOVUPS(at(s, i, h*v.lanes), x)
+			VFMSUB132PS(c, m, x)
+			exp.set(x)
+			VADDPS(x, sum[h], sum[h])
+			if drops {
+				x = drop.zeroDropped(x, drop.next())
+			}
+			VMOVUPS(x, at(s, i, h*v.lanes))
+		}
+		v.greatest(top, next, i)
+		ADDQ(U32(16), i)
+		CMPQ(i, n)
+		JL(LabelRef("column"))
+		if len(sum) > 1 {
+			VADDPS(sum[1], sum[0], sum[0])
+		}
+		v.reduce(VADDPS, sum[0])
+		VMOVSS(sum[0].AsX(), Mem{Base: stat, Disp: 4})
+		ADDQ(U32(8), stat)
+		ADDQ(lds, s)
+		DECQ(rows)
+		JNZ(LabelRef("row"))
+		Label("done")
+	})
 	end()
 }
 
@@ -142,42 +144,44 @@ func (v vectors) softmaxBackward(drops bool) {
 		drop = v.dropout()
 	}
 	mr, deltar, i := v.register(), v.register(), GP64()
-	TESTQ(rows, rows)
-	JZ(LabelRef("done"))
-	Label("row")
-	VBROADCASTSS(Mem{Base: m}, mr)
-	VBROADCASTSS(Mem{Base: delta}, deltar)
-	if drops {
-		drop.row()
-	}
-	XORQ(i, i)
-	Label("column")
-	p, d := v.register(), v.register()
-	VMOVUPS(at(s, i, 0), p)
-	VFMSUB132PS(c, mr, p)
-	exp.set(p)
-	kept := p
-	if drops {
-		keep := drop.next()
-		kept = drop.zeroDropped(p, keep)
-		drop.load(at(dp, i, 0), keep, d)
-	} else {
-		VMOVUPS(at(dp, i, 0), d)
-	}
-	VMOVUPS(kept, at(s, i, 0))
-	VSUBPS(deltar, d, d)
-	VMULPS(scale, p, p)
-	VMULPS(p, d, d)
-	VMOVUPS(d, at(dp, i, 0))
-	ADDQ(U32(v.lanes), i)
-	CMPQ(i, n)
-	JL(LabelRef("column"))
-	ADDQ(U32(4), m)
-	ADDQ(U32(4), delta)
-	ADDQ(ld, s)
-	ADDQ(ld, dp)
-	DECQ(rows)
-	JNZ(LabelRef("row"))
-	Label("done")
+	v.flushing(func() {
+		TESTQ(rows, rows)
+		JZ(LabelRef("done"))
+		Label("row")
+		VBROADCASTSS(Mem{Base: m}, mr)
+		VBROADCASTSS(Mem{Base: delta}, deltar)
+		if drops {
+			drop.row()
+		}
+		XORQ(i, i)
+		Label("column")
+		p, d := v.register(), v.register()
+		VMOVUPS(at(s, i, 0), p)
+		VFMSUB132PS(c, mr, p)
+		exp.set(p)
+		kept := p
+		if drops {
+			keep := drop.next()
+			kept = drop.zeroDropped(p, keep)
+			drop.load(at(dp, i, 0), keep, d)
+		} else {
+			VMOVUPS(at(dp, i, 0), d)
+		}
+		VMOVUPS(kept, at(s, i, 0))
+		VSUBPS(deltar, d, d)
+		VMULPS(scale, p, p)
+		VMULPS(p, d, d)
+		VMOVUPS(d, at(dp, i, 0))
+		ADDQ(U32(v.lanes), i)
+		CMPQ(i, n)
+		JL(LabelRef("column"))
+		ADDQ(U32(4), m)
+		ADDQ(U32(4), delta)
+		ADDQ(ld, s)
+		ADDQ(ld, dp)
+		DECQ(rows)
+		JNZ(LabelRef("row"))
+		Label("done")
+	})
 	end()
 }
