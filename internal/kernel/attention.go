@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"fmt"
+	"math"
 
 	"avjepa/internal/rng"
 )
@@ -93,6 +94,7 @@ const (
 	attentionDepth        = 256 // keys of one product with v or k
 	attentionBackwardKeys = 256
 	attentionFlop         = 2e6 // least work of a task, if there are enough
+	attentionPart         = 16  // queries that take as long as to begin a part
 )
 
 // attentionCut says how the heads and queries are dealt.
@@ -112,13 +114,11 @@ type attentionCut struct {
 // cut deals one part per head, or several when there are few heads for the
 // workers, and several heads to a task when they are small.
 func (a *AttentionArgs) cut(threads, tile, keys int) attentionCut {
-	c := attentionCut{parts: 1, perTask: 1, exponent: float32(float64(a.Scale) * log2E)}
+	c := attentionCut{perTask: 1, exponent: float32(float64(a.Scale) * log2E)}
 	c.mr, c.nr = tileShape(isa)
 	c.tile = tile / c.mr * c.mr
 	heads, tasks := a.B*a.Heads, threads*tasksPerWorker
-	if threads > 1 && heads < tasks {
-		c.parts = min((tasks+heads-1)/heads, (a.Nq+c.tile-1)/c.tile)
-	}
+	c.parts = a.partsOfHead(threads, c.tile)
 	c.partRows = roundUp((a.Nq+c.parts-1)/c.parts, c.mr)
 	c.parts = (a.Nq + c.partRows - 1) / c.partRows
 	c.units = heads * c.parts
@@ -128,6 +128,26 @@ func (a *AttentionArgs) cut(threads, tile, keys int) attentionCut {
 	c.keyBlock = evenBlock(a.Nk, keys, max(16, c.nr))
 	c.keyBlocks = (a.Nk + c.keyBlock - 1) / c.keyBlock
 	return c
+}
+
+// partsOfHead returns how many parts a head's queries are cut into: as many as
+// give each worker tasksPerWorker parts, or up to twice as many if the workers
+// then finish together. A part costs as much as attentionPart queries more, for
+// it packs the keys and values again.
+func (a *AttentionArgs) partsOfHead(threads, tile int) int {
+	heads, most := a.B*a.Heads, (a.Nq+tile-1)/tile
+	if threads == 1 || heads >= threads*tasksPerWorker {
+		return 1
+	}
+	least := min((threads*tasksPerWorker+heads-1)/heads, most)
+	best, bestTime := least, math.Inf(1)
+	for p := least; p <= min(2*least, most); p++ {
+		rounds := (heads*p + threads - 1) / threads
+		if t := float64(rounds) * (float64(a.Nq)/float64(p) + attentionPart); t < bestTime {
+			best, bestTime = p, t
+		}
+	}
+	return best
 }
 
 // unit returns the sequence, head and queries of a unit.

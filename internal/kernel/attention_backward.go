@@ -44,7 +44,7 @@ func (t *Attention) Backward(a *AttentionBackwardArgs) {
 	}
 	t.pool.Run(f, c.tasks)
 	if c.parts > 1 {
-		t.pool.Run(&t.reduction, a.B*a.Heads)
+		t.pool.Run(&t.reduction, a.B*a.Heads*reductionBlocks(a.Nk))
 	}
 	f.args = AttentionBackwardArgs{}
 }
@@ -144,15 +144,21 @@ func (w *attentionWorker) keep(a *AttentionBackwardArgs, row int, delta []float3
 	return exponent
 }
 
-// attentionReduction adds dk and dv of the parts of a head, in order.
+// attentionReduction adds dk and dv of the parts of a head, in order, for some
+// keys.
 type attentionReduction struct{ t *Attention }
 
-func (r *attentionReduction) Run(_, head int) {
+// reductionKeys is how many keys one task adds up.
+const reductionKeys = 128
+
+func (r *attentionReduction) Run(_, task int) {
 	f := &r.t.backward
 	a, d, parts := &f.args, f.args.HeadDim, f.cut.parts
+	blocks := reductionBlocks(a.Nk)
+	head, block := task/blocks, task%blocks
 	b, h := head/a.Heads, head%a.Heads
 	n := a.Nk * d
-	for j := range a.Nk {
+	for j := block * reductionKeys; j < min((block+1)*reductionKeys, a.Nk); j++ {
 		dk := a.DK[b*a.DKBatch+j*a.DKStride+h*d:][:d]
 		dv := a.DV[b*a.DVBatch+j*a.DVStride+h*d:][:d]
 		for part := range parts {
@@ -168,3 +174,5 @@ func (r *attentionReduction) Run(_, head int) {
 		}
 	}
 }
+
+func reductionBlocks(nk int) int { return (nk + reductionKeys - 1) / reductionKeys }
