@@ -4,6 +4,10 @@
 // AVX-512; SetISA chooses among them for tests. The build tag noasm leaves the
 // assembly out.
 //
+// On arm64 the products, and so attention, have assembly for NEON; rows and
+// columns are plain Go. It is tested in an emulator. Nobody has measured its
+// speed on such a machine.
+//
 //   - Pool deals the numbered parts of a Task to persistent workers.
 //   - Gemm multiplies matrices, with what follows a linear layer: bias, GELU,
 //     residual. Its micro-kernel multiplies tiles of A (mr rows) with packed
@@ -22,5 +26,5 @@
 //		A: x, LDA: in, B: w, LDB: in, TransB: true, C: y, LDC: out,
 //	})
 //
-// The module in gen writes the assembly; `go generate` runs it.
+// The module in gen writes the assembly for amd64; `go generate` runs it.
 package kernel
