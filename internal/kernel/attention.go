@@ -64,6 +64,7 @@ type Attention struct {
 	forward   attentionForward
 	backward  attentionBackward
 	reduction attentionReduction
+	weights   attentionWeights
 }
 
 // attentionWorker is one worker's own memory.
@@ -83,7 +84,7 @@ type attentionWorker struct {
 // NewAttention returns an Attention that runs on pool.
 func NewAttention(pool *Pool) *Attention {
 	t := &Attention{pool: pool, workers: make([]attentionWorker, pool.Threads())}
-	t.forward.t, t.backward.t, t.reduction.t = t, t, t
+	t.forward.t, t.backward.t, t.reduction.t, t.weights.t = t, t, t, t
 	return t
 }
 
@@ -160,16 +161,20 @@ func (c *attentionCut) unit(a *AttentionArgs, u int) (b, h, part, q, qHi int) {
 
 // check panics when an operand is shorter than its shape: nothing below looks.
 func (a *AttentionArgs) check() {
-	if a.Nk < 1 {
-		panic("kernel: attention over no keys")
-	}
-	a.checkOperand("Q", a.Q, a.Nq, a.QStride, a.QBatch)
-	a.checkOperand("K", a.K, a.Nk, a.KStride, a.KBatch)
+	a.checkScores()
 	a.checkOperand("V", a.V, a.Nk, a.VStride, a.VBatch)
 	a.checkOperand("Out", a.Out, a.Nq, a.OutStride, a.OutBatch)
 	if a.LSE != nil {
 		checkMatrix("LSE", a.LSE, a.B*a.Heads, a.Nq, a.Nq)
 	}
+}
+
+func (a *AttentionArgs) checkScores() {
+	if a.Nk < 1 {
+		panic("kernel: attention over no keys")
+	}
+	a.checkOperand("Q", a.Q, a.Nq, a.QStride, a.QBatch)
+	a.checkOperand("K", a.K, a.Nk, a.KStride, a.KBatch)
 }
 
 func (a *AttentionArgs) checkOperand(name string, x []float32, n, stride, batch int) {

@@ -182,6 +182,50 @@ func TestAttentionLarge(t *testing.T) {
 	}
 }
 
+// TestAttentionWeights takes more keys than a block of Forward's, too.
+func TestAttentionWeights(t *testing.T) {
+	for _, c := range []attentionCase{
+		{b: 2, nq: 1, nk: 1, heads: 3, d: 8},
+		{b: 2, nq: 70, nk: 37, heads: 3, d: 40},
+		{b: 1, nq: 30, nk: 70, heads: 1, d: 70, pad: 3},
+		{b: 1, nq: 3, nk: attentionKeys + 40, heads: 2, d: 16},
+	} {
+		eachISA(t, func(t *testing.T) {
+			pool := NewPool(3)
+			defer pool.Close()
+			a := &c.data(rand.New(rand.NewPCG(13, 14))).args
+			rows, ld := c.b*c.heads*c.nq, c.nk+5
+			w, whole := guarded(rand.New(rand.NewPCG(1, 1)), rows, c.nk, ld, 3)
+			NewAttention(pool).Weights(w, ld, &a.AttentionArgs)
+			for i := range rows {
+				b, h, q := i/(c.heads*c.nq), i/c.nq%c.heads, i%c.nq
+				for j, p := range c.probabilities(a, b, h, q) {
+					if d := math.Abs(float64(w[i*ld+j]) - p); !(d <= 1e-6) {
+						t.Fatalf("%+v: weight %d of row %d differs by %v", c, j, i, d)
+					}
+				}
+			}
+			checkGuard(t, whole, rows, c.nk, ld, 3)
+		})
+	}
+}
+
+// probabilities returns the softmax of a query in float64.
+func (c attentionCase) probabilities(a *AttentionBackwardArgs, b, h, q int) []float64 {
+	p, sum := make([]float64, c.nk), 0.0
+	for j := range p {
+		for d := h * c.d; d < (h+1)*c.d; d++ {
+			p[j] += float64(a.Q[b*a.QBatch+q*a.QStride+d]) * float64(a.K[b*a.KBatch+j*a.KStride+d])
+		}
+		p[j] = math.Exp(p[j] * float64(a.Scale))
+		sum += p[j]
+	}
+	for j := range p {
+		p[j] /= sum
+	}
+	return p
+}
+
 // TestAttentionExtremes checks that scores far apart neither overflow nor make
 // denormals, and that a NaN reaches its rows.
 func TestAttentionExtremes(t *testing.T) {

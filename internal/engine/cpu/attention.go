@@ -48,50 +48,17 @@ func attentionArgs(a engine.AttentionArgs) kernel.AttentionArgs {
 	}
 }
 
-// AttentionWeights sets w to softmax(q·kᵀ·scale) by plain loops.
+// AttentionWeights sets w to softmax(q·kᵀ/√(D/A)).
 func (e *Engine) AttentionWeights(w, q, k engine.Tensor, heads int) {
 	engine.CheckAttentionWeights(w, q, k, heads)
-	t := &e.weightsTask
-	*t = attentionWeightsTask{w: mat(w), q: mat(q), k: mat(k), heads: heads, nq: q.Dim(1),
-		nk: k.Dim(1), dim: q.Cols() / heads}
-	t.scale = float32(1 / math.Sqrt(float64(t.dim)))
-	e.pool.Run(t, t.w.rows)
-}
-
-type attentionWeightsTask struct {
-	w, q, k            matrix
-	heads, nq, nk, dim int
-	scale              float32
-}
-
-// Run makes row i = (b·A + a)·Nq + query.
-func (t *attentionWeightsTask) Run(_, i int) {
-	query, head, b := i%t.nq, i/t.nq%t.heads, i/t.nq/t.heads
-	lo, hi := head*t.dim, (head+1)*t.dim
-	q := t.q.row(b*t.nq + query)[lo:hi]
-	w := t.w.row(i)
-	top := float32(math.Inf(-1))
-	for j := range w {
-		k := t.k.row(b*t.nk + j)[lo:hi]
-		var s float32
-		for d, v := range q {
-			s += v * k[d]
-		}
-		w[j] = s * t.scale
-		top = max(top, w[j])
+	mw, mq, mk := mat(w), mat(q), mat(k)
+	nq, nk, dim := q.Dim(1), k.Dim(1), q.Cols()/heads
+	t := &e.attend
+	*t = kernel.AttentionArgs{
+		B: q.Dim(0), Nq: nq, Nk: nk, Heads: heads, HeadDim: dim,
+		Q: mq.data, QStride: mq.stride, QBatch: nq * mq.stride,
+		K: mk.data, KStride: mk.stride, KBatch: nk * mk.stride,
+		Scale: float32(1 / math.Sqrt(float64(dim))),
 	}
-	kernel.ScaleRow(w, float32(1/softmaxTerms(w, w, top)))
-}
-
-// softmaxTerms sets y = exp(x − top) and returns the sum of it. y may be x.
-func softmaxTerms(y, x []float32, top float32) float64 {
-	for j, v := range x {
-		y[j] = v - top
-	}
-	kernel.ExpRow(y, y)
-	var s float64
-	for _, v := range y {
-		s += float64(v)
-	}
-	return s
+	e.attn.Weights(mw.data, mw.stride, t)
 }

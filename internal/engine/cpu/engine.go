@@ -51,7 +51,6 @@ type tasks struct {
 	batchNormTask     batchNormTask
 	batchNormBackTask batchNormBackwardTask
 	columnStatsTask   columnStatsTask
-	weightsTask       attentionWeightsTask
 	videoTask         videoTask
 	audioTask         audioTask
 	assembleTask      assembleTask

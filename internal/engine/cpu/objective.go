@@ -148,3 +148,16 @@ func (t *crossEntropyTask) row(p, x []float32, label float32) float64 {
 	p[y] -= float32(t.scale * (1 - t.smoothing))
 	return loss
 }
+
+// softmaxTerms sets y = exp(x − top) and returns the sum of it. y may be x.
+func softmaxTerms(y, x []float32, top float32) float64 {
+	for j, v := range x {
+		y[j] = v - top
+	}
+	kernel.ExpRow(y, y)
+	var s float64
+	for _, v := range y {
+		s += float64(v)
+	}
+	return s
+}
