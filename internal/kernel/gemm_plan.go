@@ -71,8 +71,12 @@ func planGemm(a *GemmArgs, threads int) gemmPlan {
 		p.kPart = evenBlock(a.K, (a.K+p.kParts-1)/p.kParts, 8)
 		p.kParts = (a.K + p.kPart - 1) / p.kPart
 	}
-	p.superBlock()
-	p.deal(threads)
+	if p.kParts > 1 {
+		p.mc, p.colBlock = evenBlock(a.M, gemmMC/p.mr*p.mr, p.mr), a.N
+	} else {
+		p.superBlock()
+		p.deal(threads)
+	}
 	p.aElems = p.mc/p.mr*packedRows(p.mr)*p.kc + 16
 	p.bElems = 0
 	if !p.shared {
@@ -124,7 +128,7 @@ func (p *gemmPlan) deal(threads int) {
 				least = c
 				p.mc, p.rowBlocks, p.colBlock, p.colBlocks = mc, rowBlocks, col, colBlocks
 			}
-			if threads == 1 || p.kParts > 1 {
+			if threads == 1 {
 				break
 			}
 		}
@@ -132,7 +136,7 @@ func (p *gemmPlan) deal(threads int) {
 			break
 		}
 	}
-	p.shared = p.kParts <= 1 && p.rowBlocks > 1
+	p.shared = p.rowBlocks > 1
 }
 
 // cost estimates the time of a cut, in that of the multiply-adds shared evenly.
