@@ -22,10 +22,10 @@ type process struct {
 // When ctx ends the child's process group is killed and our ends are closed, so
 // that no reader stays blocked. After success the caller must call wait.
 func start(ctx context.Context, program string, args []string, lim Limits,
-	inputs, outputs int) (p *process, err error) {
+	inputs, outputs int) (_ *process, err error) {
 
 	lim = lim.withDefaults()
-	p = &process{cmd: exec.CommandContext(ctx, program, args...), log: newChildLog()}
+	p := &process{cmd: exec.CommandContext(ctx, program, args...), log: newChildLog()}
 	p.cmd.Env = environment()
 	p.cmd.Stderr = p.log
 	p.cmd.WaitDelay = 2 * time.Second // for a grandchild that keeps stderr open

@@ -179,3 +179,16 @@ func TestLogKeepsLittle(t *testing.T) {
 		t.Errorf("holds a line of %d bytes", len(log.line))
 	}
 }
+
+func TestStartOfWhatCannotStart(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tool") // does not exist
+	p, err := start(t.Context(), path, nil, Limits{}, 1, 2)
+	if p != nil || !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), path) {
+		t.Errorf("start gives %v, %v", p, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if p, err := start(ctx, "/bin/true", nil, Limits{}, 1, 2); p != nil || err == nil {
+		t.Errorf("start after the end gives %v, %v", p, err)
+	}
+}
