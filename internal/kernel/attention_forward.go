@@ -120,6 +120,6 @@ func (f *attentionForward) tile(w *attentionWorker, b, h, q, rows int) {
 	}
 	lse, stat := a.LSE[row:][:rows], w.stat[:2*rows]
 	for r, v := range sum {
-		lse[r] = float32(float64(stat[2*r])/log2E + math.Log(float64(v)))
+		lse[r] = float32((float64(stat[2*r]) + logarithm2(v)) * (1 / log2E))
 	}
 }

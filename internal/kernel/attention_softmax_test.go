@@ -106,3 +106,15 @@ func softmaxRowsCase(t *testing.T, r *rand.Rand, rows, n int, drop float64) {
 		near("ds", float64(ds[i]), x, scale*float64(float32(d)-delta[row]), 4e-7)
 	}
 }
+
+func TestLogarithm2(t *testing.T) {
+	for x := float32(0x1p-126); x <= math.MaxFloat32; x *= 1.0009 {
+		want := math.Log2(float64(x))
+		if got := logarithm2(x); !(math.Abs(got-want) <= 2e-9+1e-15*math.Abs(want)) {
+			t.Fatalf("of %v: %v, want %v", x, got, want)
+		}
+	}
+	if x := logarithm2(guard); x == x {
+		t.Fatalf("of NaN: %v", x)
+	}
+}
