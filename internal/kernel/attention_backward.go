@@ -136,6 +136,12 @@ func (f *attentionBackward) tile(w *attentionWorker, b, h, q, rows int,
 //	p/(1−P)·(dp − delta·(1−P)) = p·(dp/(1−P) − delta)
 func (w *attentionWorker) keep(a *AttentionBackwardArgs, row int, delta []float32) []float32 {
 	lse, exponent := a.LSE[row:][:len(delta)], w.factor[:len(delta)]
+	if a.DropP == 0 {
+		for r, v := range lse {
+			exponent[r] = v * log2E
+		}
+		return exponent
+	}
 	shift, kept := math.Log2(1-a.DropP), float32(1-a.DropP)
 	for r, v := range lse {
 		exponent[r] = float32(float64(v)*log2E + shift)
