@@ -108,7 +108,7 @@ func (g *Gemm) Do(a *GemmArgs) {
 			p.jLo, p.jHi = j, min(j+p.superN, a.N)
 			p.kLo, p.kHi = k, min(k+p.superK, a.K)
 			panels := (p.jHi - p.jLo + p.nr - 1) / p.nr
-			g.pool.Run(&g.packing, panels*p.kBlocks(p.kHi-p.kLo))
+			g.pool.Run(&g.packing, panels)
 			g.pool.Run(&g.blocks, p.rowBlocks*p.colBlocks)
 		}
 	}

@@ -7668,7 +7668,7 @@ narrow1NoD:
 	RET
 
 // func packTransposeAVX2(dst *float32, ldd uintptr, src *float32, lds uintptr, n int)
-// Requires: AVX
+// Requires: AVX, MMX+
 TEXT ·packTransposeAVX2(SB), NOSPLIT, $0-40
 	MOVQ  dst+0(FP), DI
 	MOVQ  ldd+8(FP), DX
@@ -7681,6 +7681,16 @@ TEXT ·packTransposeAVX2(SB), NOSPLIT, $0-40
 
 loop:
 	LEAQ        (SI)(CX*4), R10
+	LEAQ        (SI)(CX*8), R11
+	LEAQ        (R10)(CX*8), R12
+	PREFETCHT0  (R11)
+	PREFETCHT0  (R12)
+	PREFETCHT0  (R11)(CX*1)
+	PREFETCHT0  (R12)(CX*1)
+	PREFETCHT0  (R11)(CX*2)
+	PREFETCHT0  (R12)(CX*2)
+	PREFETCHT0  (R11)(R9*1)
+	PREFETCHT0  (R12)(R9*1)
 	VMOVUPS     (SI), X0
 	VINSERTF128 $0x01, (R10), Y0, Y0
 	VMOVUPS     16(SI), X4

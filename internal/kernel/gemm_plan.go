@@ -13,12 +13,11 @@ const (
 	gemmMC = 98
 	gemmNC = 512 // columns of B that a worker packs for itself
 
-	// gemmSuper bounds the shared panels of B: 8 MB, and 1 MB when at most
-	// gemmFewRows rows use them, with at most gemmSuperK of K.
-	gemmSuper    = 2 << 20
-	gemmSuperFew = 1 << 18
-	gemmSuperK   = 768
-	gemmFewRows  = 1024
+	// gemmSuper bounds the shared panels of B: 8 MB.
+	gemmSuper = 2 << 20
+	// gemmFewRows is how many rows of A, a block of K wide, leave room for panels
+	// of B in the second-level cache.
+	gemmFewRows = 1024
 	// gemmGroup is how many columns get their epilogue at a time.
 	gemmGroup = 256
 	// tasksPerWorker bounds the parts that columns are cut into for a worker.
@@ -28,8 +27,8 @@ const (
 // gemmPlan is how a product is cut. There are three ways:
 //
 //   - shared: B is packed once by all workers, then blocks of rows are dealt;
-//   - not shared: one block of rows, and blocks of columns are dealt; each packs
-//     its own columns of B;
+//   - not shared: blocks of columns are dealt, with all rows; each packs its own
+//     columns of B;
 //   - kParts > 1: C is small and K long, so parts of K are dealt, multiplied
 //     into a matrix each, and added in order.
 type gemmPlan struct {
@@ -74,90 +73,78 @@ func planGemm(a *GemmArgs, threads int) gemmPlan {
 	if p.kParts > 1 {
 		p.mc, p.colBlock = evenBlock(a.M, gemmMC/p.mr*p.mr, p.mr), a.N
 	} else {
-		p.superBlock()
+		p.superN = min(roundUp(a.N, p.nr), max(p.nr, gemmSuper/p.kc/p.nr*p.nr))
+		p.superK = max(p.kc, gemmSuper/p.superN/p.kc*p.kc)
 		p.deal(threads)
 	}
-	p.aElems = p.mc/p.mr*packedRows(p.mr)*p.kc + 16
-	p.bElems = 0
-	if !p.shared {
+	p.aElems, p.bElems, p.sharedElems, p.rowElems = 0, 0, 0, 0
+	if !p.aDirect {
+		p.aElems = p.mc/p.mr*packedRows(p.mr)*p.kc + 16
+	}
+	if p.shared {
+		p.sharedElems = p.superN * roundUp(min(p.superK, max(a.K, 1)), p.kc)
+	} else {
 		p.bElems = roundUp(p.colBlock, p.nr) * p.kc
 	}
-	p.rowElems = 0
 	if p.epilogue {
 		p.rowElems = gemmGroup
 	}
 	return p
 }
 
-// superBlock bounds the part of op(B) that is packed at a time. Of few rows it
-// should stay in the second-level cache, where packing has brought it; many rows
-// have the time to fetch it from further away, and pack A less often.
-func (p *gemmPlan) superBlock() {
-	a := &p.args
-	if a.M <= gemmFewRows && p.aDirect {
-		p.superK = roundUp(min(max(a.K, 1), gemmSuperK), p.kc)
-		p.superN = max(p.nr, gemmSuperFew/p.superK/p.nr*p.nr)
-		p.superN = evenBlock(a.N, p.superN, p.nr)
-	} else {
-		p.superN = min(roundUp(a.N, p.nr), max(p.nr, gemmSuper/p.kc/p.nr*p.nr))
-		p.superK = max(p.kc, gemmSuper/p.superN/p.kc*p.kc)
-	}
-	p.sharedElems = p.superN * roundUp(min(p.superK, max(a.K, 1)), p.kc)
-}
-
-// deal cuts the rows, and the columns of a part of op(B), into tasks. Of all
-// cuts it takes the one that ends first when every worker is as fast, with a
-// bonus for small tasks, since other load on the machine may slow one down.
+// deal cuts the product into tasks: into columns alone when A is small, for each
+// worker then packs the columns of B that it multiplies, else into rows and
+// columns of a part of op(B) that all have packed. Of all cuts it takes the one
+// that ends first when every worker is as fast, with a bonus for small tasks,
+// since other load on the machine may slow one down.
 func (p *gemmPlan) deal(threads int) {
 	a := &p.args
 	least := math.Inf(1)
-	for tiles := gemmMC / p.mr; tiles >= 2; tiles-- {
-		mc := evenBlock(a.M, tiles*p.mr, p.mr)
+	try := func(mc, cols, most int) {
 		rowBlocks := (a.M + mc - 1) / mc
-		cols, most := min(a.N, p.superN), p.superN
-		if rowBlocks == 1 {
-			cols, most = a.N, gemmNC // not shared
-		}
 		for split := 1; split <= threads*tasksPerWorker; split++ {
 			col := evenBlock(cols, min(most, roundUp((cols+split-1)/split, p.nr)), p.nr)
 			colBlocks := (cols + col - 1) / col
-			if colBlocks > 1 && col < 3*p.nr {
-				break
-			}
-			if c := p.cost(mc, rowBlocks, col, colBlocks, threads); c < least {
+			if c := p.cost(mc, rowBlocks, cols, col, threads); c < least {
 				least = c
 				p.mc, p.rowBlocks, p.colBlock, p.colBlocks = mc, rowBlocks, col, colBlocks
 			}
-			if threads == 1 {
+			if threads == 1 || col <= p.nr {
 				break
 			}
 		}
-		if threads == 1 {
-			break
-		}
+	}
+	if a.M <= gemmMC || p.aDirect && a.M <= gemmFewRows {
+		try(roundUp(a.M, p.mr), a.N, gemmNC)
+	}
+	for tiles := gemmMC / p.mr; tiles >= 2 && a.M > tiles*p.mr; tiles-- {
+		try(evenBlock(a.M, tiles*p.mr, p.mr), min(a.N, p.superN), p.superN)
 	}
 	p.shared = p.rowBlocks > 1
 }
 
-// cost estimates the time of a cut, in that of the multiply-adds shared evenly.
-// The weights are measured: to pack a column of A takes two thirds of the time to
-// multiply it by a panel of B, to read it where it lies a tenth; to fetch a panel
-// takes a fifth of a tile's time.
-func (p *gemmPlan) cost(mc, rowBlocks, col, colBlocks, threads int) float64 {
-	tasks := rowBlocks * colBlocks
+// cost estimates the time of a cut in blocks of mc rows and col of cols columns,
+// in that of the multiply-adds shared evenly. The weights are measured: to pack a
+// panel of B takes the time of multiplying it with 20 rows, with 70 when workers
+// hand their panels to each other; to pack a column of A takes two thirds of the
+// time to multiply it by a panel, to read it where it lies a tenth; to fetch a
+// panel takes a fifth of a tile's time.
+func (p *gemmPlan) cost(mc, rowBlocks, cols, col, threads int) float64 {
+	m := float64(p.args.M)
+	tasks := rowBlocks * ((cols + col - 1) / col)
 	work := float64(mc * col)
-	cols := min(p.args.N, p.superN)
-	if rowBlocks == 1 {
-		cols = p.args.N
-	}
-	even := float64(p.args.M*cols) / float64(threads)
+	even := m * float64(cols) / float64(threads)
 	c := work * float64((tasks+threads-1)/threads) / even
 	c *= 1 + 0.2*float64(p.mr)/float64(mc)
-	perPanel := 0.1
+	perPanel, packing := 0.1, 20.0
 	if !p.aDirect {
 		perPanel = 0.67
 	}
+	if rowBlocks > 1 {
+		packing = 70
+	}
 	c *= 1 + perPanel*float64(p.nr)/float64(col)
+	c += packing * float64(p.nr) / 32 / m
 	return c + 0.2*work/(even*float64(threads))
 }
 

@@ -1,18 +1,18 @@
 package kernel
 
-// gemmPacking packs one panel of one block of K of op(B) into the shared memory:
-// block after block, in each panel after panel.
+// gemmPacking packs one panel of op(B) into the shared memory: there it lies
+// block of K after block, in each panel after panel.
 type gemmPacking struct{ g *Gemm }
 
 func (t *gemmPacking) Run(_, i int) {
 	p := &t.g.plan
 	panels := (p.jHi - p.jLo + p.nr - 1) / p.nr
-	block, j := i/panels, i%panels*p.nr
-	k := p.kLo + block*p.kc
-	kc := min(p.kc, p.kHi-k)
-	dst := t.g.bPack[block*panels*p.nr*p.kc+j*kc:]
-	packB(dst, p.nr, p.args.B, p.args.LDB, p.args.TransB, k, kc, p.jLo+j,
-		min(p.nr, p.jHi-p.jLo-j))
+	j := i * p.nr
+	for k := p.kLo; k == p.kLo || k < p.kHi; k += p.kc {
+		kc := min(p.kc, p.kHi-k)
+		packB(t.g.bPack[(k-p.kLo)*panels*p.nr+j*kc:], p.nr, p.args.B, p.args.LDB, p.args.TransB,
+			k, kc, p.jLo+j, min(p.nr, p.jHi-p.jLo-j))
+	}
 }
 
 // gemmBlocks multiplies one block of rows by one block of columns.

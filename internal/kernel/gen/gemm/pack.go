@@ -21,7 +21,7 @@ func packTranspose() {
 	Load(Param("src"), src)
 	Load(Param("lds"), lds)
 	Load(Param("n"), n)
-	lds3, src4 := R9, R10
+	lds3, src4, next, next4 := R9, R10, R11, R12
 	LEAQ(Mem{Base: lds, Index: lds, Scale: 2}, lds3)
 	TESTQ(n, n)
 	JZ(LabelRef("done"))
@@ -39,6 +39,13 @@ func packTranspose() {
 			m.Index, m.Scale = lds3, 1
 		}
 		return m
+	}
+	// The next eight rows, which the following call will transpose.
+	LEAQ(Mem{Base: src, Index: lds, Scale: 8}, next)
+	LEAQ(Mem{Base: src4, Index: lds, Scale: 8}, next4)
+	for i := range 4 {
+		PREFETCHT0(row(next, i))
+		PREFETCHT0(row(next4, i))
 	}
 	// Rows r and r+4 side by side: y[r] holds columns 0–3, y[r+4] columns 4–7.
 	for i := range 4 {
