@@ -73,8 +73,9 @@ def machine(with_peer):
 
 
 def commit():
-    git = ["git", "-c", "safe.directory=*", "-C", HERE]
-    changed = output(*git, "status", "--porcelain", "--untracked-files=no")
+    """The commit, with + when the tree has changes outside the pages."""
+    git = ["git", "-c", "safe.directory=*", "-C", os.path.dirname(HERE)]
+    changed = output(*git, "status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs")
     return output(*git, "rev-parse", "--short", "HEAD") + ("+" if changed else "")
 
 
@@ -120,6 +121,7 @@ def main():
     sides = (OURS, OURS + ["--threads", "1"] if args.scaling else PEER)
     page = table.Page(args.write, kind, machine(not args.scaling))
     print(page.heading() + "\n\n" + kind.head, flush=True)
+    at = commit()
     with busy(args.load):
         for tokens in args.tokens:
             for preset in args.presets:
@@ -127,7 +129,7 @@ def main():
                     label = "%s, %s, %s" % (preset, tokens, mode)
                     if args.load:
                         label += ", beside %d busy" % args.load
-                    row = kind.row(label, *rounds(args, preset, tokens, mode, sides), commit())
+                    row = kind.row(label, *rounds(args, preset, tokens, mode, sides), at)
                     print(row, flush=True)
                     page.add(row)
 

@@ -29,13 +29,11 @@ const (
 
 var benchModes = []string{benchForward, benchInt8, benchStep}
 
-// benchClips is the batch of a step if nothing else is asked: BatchNorm needs two.
-const benchClips = 2
-
-// benchGeometries are the views by their number of tokens.
-var benchGeometries = map[int]struct{ frames, side, melFrames int }{
-	397:  {8, 112, 401},
-	1969: {16, 224, 801}, // the paper's
+// benchGeometries are the views by their number of tokens, with the clips of a step
+// if nothing else is asked.
+var benchGeometries = map[int]struct{ frames, side, melFrames, clips int }{
+	397:  {8, 112, 401, 2},
+	1969: {16, 224, 801, 1}, // the paper's
 }
 
 // benchCase is one line of bench.
@@ -46,10 +44,10 @@ type benchCase struct {
 	clips  int // of a step
 }
 
-// name is preset/tokens/mode, and the number of clips when it is not benchClips.
+// name is preset/tokens/mode, and the number of clips when it is not the usual.
 func (c benchCase) name() string {
 	name := fmt.Sprintf("%s/%d/%s", c.preset, c.tokens, c.mode)
-	if c.mode == benchStep && c.clips != benchClips {
+	if c.mode == benchStep && c.clips != benchGeometries[c.tokens].clips {
 		name += fmt.Sprintf("/%d", c.clips)
 	}
 	return name

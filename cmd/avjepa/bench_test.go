@@ -95,7 +95,7 @@ func TestBenchProfile(t *testing.T) {
 func TestBenchRefuses(t *testing.T) {
 	for args, want := range map[string]string{
 		"--presets huge": `"huge"`, "--tokens 33": "397 or 1969", "--modes train": `"train"`,
-		"--repeat 0": "at least 1", "--threads -1": "-1", "--clips 1": "BatchNorm",
+		"--repeat 0": "at least 1", "--threads -1": "-1", "--clips -1": "positive",
 	} {
 		run(t, t.TempDir(), append([]string{"bench"}, strings.Fields(args)...)...).wants(t, 2, want)
 	}

@@ -28,8 +28,35 @@ func TestValidateListsEveryFault(t *testing.T) {
 	if n := strings.Count(err.Error(), "\n") + 1; n != 11 {
 		t.Errorf("%d faults, want 11:\n%v", n, err)
 	}
-	if _, err := New(ref.New(), goldenConfig(), 1, 1); err == nil {
-		t.Error("a batch of one clip was accepted")
+	for globals, locals := range map[int]int{1: 2, 2: 1} {
+		one := goldenConfig()
+		one.Globals, one.Locals = globals, locals
+		if _, err := New(ref.New(), one, 1, 1); err == nil {
+			t.Errorf("one clip of %d global and %d local views was accepted", globals, locals)
+		}
+	}
+}
+
+// TestOneClip: a clip of two views a kind is a batch that BatchNorm can take; its
+// deviation is 0.
+func TestOneClip(t *testing.T) {
+	e := ref.New()
+	m, err := New(e, goldenConfig(), 1, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := m.NewBatch(engine.F32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, x := range []engine.Tensor{b.GlobalVideo, b.GlobalAudio, b.LocalVideo, b.LocalAudio} {
+		host := make([]float32, x.Elems())
+		rng.New(1, "one clip", i).FillNormal(host, 1)
+		e.Upload(x, host)
+	}
+	m.Step(b, 0)
+	if l := m.Losses(); !(l.Total > 0 && l.GradNorm > 0 && l.EmbedStd == 0) {
+		t.Errorf("losses of one clip: %+v", l)
 	}
 }
 

@@ -88,8 +88,9 @@ func newModel(e engine.Engine, cfg Config, seed uint64, arena int,
 }
 
 func newTrainer(e engine.Engine, cfg Config, seed uint64, batch, arena int) (*Model, error) {
-	if batch < 2 {
-		return nil, fmt.Errorf("jepa: batch of %d clips, BatchNorm and SIGReg need 2", batch)
+	if globals, locals := cfg.Globals*batch, cfg.Locals*batch; batch < 1 || globals < 2 || locals == 1 {
+		return nil, fmt.Errorf("jepa: batch of %d clips: %d global and %d local views, and "+
+			"BatchNorm needs 2 of each: take 2 clips or more", batch, globals, locals)
 	}
 	m, err := newModel(e, cfg, seed, arena, nn.WithGradients)
 	if err != nil {
@@ -205,7 +206,7 @@ type Losses struct {
 	Total      float64
 	Invariance float64 // unweighted
 	SIGReg     float64 // unweighted, mean over views
-	EmbedStd   float64 // deviation of projections over clips, mean over views and dims
+	EmbedStd   float64 // deviation of projections over clips, mean over views and dims; 0 of one
 	GradNorm   float64 // before clipping
 }
 

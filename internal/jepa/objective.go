@@ -88,8 +88,11 @@ func (m *Model) losses(cx *nn.Context, dz, z engine.Tensor) {
 	e.PredictionLoss(engine.PredictionLossArgs{Loss: m.report.invariance, DZ: dz, Z: z,
 		C: center, G: m.Globals, Weight: 1 - m.Lambda, Sum: m.Sum})
 	m.regular.Step(cx, m.report.sigreg, dz, z, m.Lambda)
-	mean := cx.Arena.New(m.Proj)
-	for v := range m.Views() {
+	mean, views := cx.Arena.New(m.Proj), m.Views()
+	if m.batch == 1 {
+		views = 0 // one clip has no deviation
+	}
+	for v := range views {
 		e.ColumnStats(mean, m.report.deviation.Slice(v, v+1).Reshape(m.Proj),
 			z.Slice(v, v+1).Reshape(m.batch, m.Proj))
 	}
