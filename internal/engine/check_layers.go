@@ -96,6 +96,17 @@ func (a LinearInputArgs) Check() {
 		o.strided("Pre", a.Pre)
 		o.alike("Pre", a.Pre, "DX", a.DX)
 	}
+	if !a.Act.Nil() {
+		o.strided("Act", a.Act)
+		o.alike("Act", a.Act, "DX", a.DX)
+		if a.Pre.Nil() {
+			o.fail("Act is given without Pre")
+		}
+		o.apartOrSame("Act", a.Act, "Pre", a.Pre)
+		o.apart("Act", a.Act, "DX", a.DX)
+		o.apart("Act", a.Act, "DY", a.DY)
+		o.apart("Act", a.Act, "W", a.W)
+	}
 	o.apart("DX", a.DX, "DY", a.DY)
 	o.apart("DX", a.DX, "W", a.W)
 	o.apart("DX", a.DX, "Pre", a.Pre)

@@ -101,15 +101,17 @@ type LinearArgs struct {
 	GELU                         bool // act is the exact GELU, else the identity
 }
 
-// LinearInputArgs: dx = dy·W, or dx = (dy·W) ⊙ gelu′(pre) when Pre is given.
+// LinearInputArgs: dx = dy·W, or dx = (dy·W) ⊙ gelu′(pre) when Pre is given, and
+// then act = gelu(pre) when Act is.
 //
 //	DX   (R, I)  set or added to; strided
 //	DY   (R, O)  strided
 //	W    (O, I)
 //	Pre  (R, I)  optional, strided: the input of the GELU whose output was this layer's x
+//	Act  (R, I)  optional, strided, set; may be Pre; needs Pre
 type LinearInputArgs struct {
-	DX, DY, W, Pre Tensor
-	Mode           Mode
+	DX, DY, W, Pre, Act Tensor
+	Mode                Mode
 }
 
 // LinearWeightArgs: dW += dyᵀ·x, dBias += Σ_r dy.

@@ -13,6 +13,7 @@ import "fmt"
 //	GELU              C = gelu(product + bias)
 //	DGELU     (M, N)  optional: the product is multiplied by gelu′ of it;
 //	                  not together with Bias, Pre or GELU
+//	Act       (M, N)  optional, with DGELU: set to gelu of it, which it may be
 //	Residual  (M, N)  optional: added last; may be C itself with the same LD
 //
 // No other operand may overlap C or Pre.
@@ -39,6 +40,8 @@ type GemmArgs struct {
 	LDR      int
 	DGELU    []float32
 	LDD      int
+	Act      []float32
+	LDAct    int
 }
 
 // Gemm multiplies matrices on a pool. It owns the packing buffers, which grow
@@ -141,6 +144,12 @@ func (a *GemmArgs) check() {
 		checkMatrix("DGELU", a.DGELU, m, n, a.LDD)
 		if a.Bias != nil || a.Pre != nil || a.GELU {
 			panic("kernel: GemmArgs.DGELU together with Bias, Pre or GELU")
+		}
+	}
+	if a.Act != nil {
+		checkMatrix("Act", a.Act, m, n, a.LDAct)
+		if a.DGELU == nil {
+			panic("kernel: GemmArgs.Act without DGELU")
 		}
 	}
 }

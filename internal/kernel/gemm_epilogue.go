@@ -4,6 +4,7 @@ package kernel
 //
 //	C = act(t) [+ C] [+ Residual],  act(t) = gelu(t), t·gelu′(DGELU) or t
 //
+// and sets Act to gelu(DGELU),
 // with row scratch for one row when something is added.
 func (p *gemmPlan) finish(row []float32, i, iHi, j, jHi int) {
 	a := &p.args
@@ -19,6 +20,8 @@ func (p *gemmPlan) finish(row []float32, i, iHi, j, jHi int) {
 		switch {
 		case a.GELU:
 			GELURow(y, t)
+		case a.Act != nil:
+			GELUBackRow(y, t, a.DGELU[r*a.LDD+j:][:n], a.Act[r*a.LDAct+j:])
 		case a.DGELU != nil:
 			DGELURow(y, t, a.DGELU[r*a.LDD+j:][:n])
 		default:

@@ -59,6 +59,7 @@ type gemmCase struct {
 	accumulate     bool
 	bias, pre      bool
 	gelu, dgelu    bool
+	act            int // with dgelu: 0 none, 1 apart, 2 DGELU itself
 	residual       int // 0 none, 1 apart, 2 C itself
 	pad            int
 }
@@ -93,6 +94,21 @@ func (c gemmCase) run(t *testing.T, g *Gemm, r *rand.Rand) {
 		args.DGELU, _ = guarded(r, c.m, c.n, ldc, off)
 		args.LDD = ldc
 	}
+	var act, actWhole, actWant []float32
+	switch {
+	case c.dgelu && c.act == 1:
+		act, actWhole = guarded(r, c.m, c.n, ldc, off)
+	case c.dgelu && c.act == 2:
+		args.DGELU, actWhole = guarded(r, c.m, c.n, ldc, off)
+		act = args.DGELU
+	}
+	if act != nil {
+		args.Act, args.LDAct = act, ldc
+		actWant = make([]float32, len(args.DGELU))
+		for i := range c.m {
+			GELURow(actWant[i*ldc:][:c.n], args.DGELU[i*ldc:][:c.n])
+		}
+	}
 	switch c.residual {
 	case 1:
 		args.Residual, _ = guarded(r, c.m, c.n, ldc, off)
@@ -124,6 +140,16 @@ func (c gemmCase) run(t *testing.T, g *Gemm, r *rand.Rand) {
 		}
 	}
 	checkGuard(t, cWhole, c.m, c.n, ldc, off)
+	if act != nil {
+		checkGuard(t, actWhole, c.m, c.n, ldc, off)
+		for i := range c.m {
+			for j, v := range actWant[i*ldc:][:c.n] {
+				if !(math.Abs(float64(act[i*ldc+j]-v)) <= 1e-6) {
+					t.Fatalf("%+v: act[%d,%d] = %v, want %v", c, i, j, act[i*ldc+j], v)
+				}
+			}
+		}
+	}
 	if c.pre {
 		checkGuard(t, preWhole, c.m, c.n, ldc, off)
 	}
@@ -283,9 +309,15 @@ func TestGemmEpilogues(t *testing.T) {
 				if c.dgelu && (c.bias || c.pre || c.gelu) {
 					continue
 				}
-				c.run(t, g, r)
-				c.m, c.n, c.k = 11, 19, 600
-				c.run(t, g, r)
+				for c.act = range 3 {
+					c.m, c.n, c.k = 37, 300, 50
+					c.run(t, g, r)
+					c.m, c.n, c.k = 11, 19, 600
+					c.run(t, g, r)
+					if !c.dgelu {
+						break
+					}
+				}
 			}
 		}
 	})

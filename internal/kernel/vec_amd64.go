@@ -39,6 +39,11 @@ func geluAVX2(y *float32, x *float32, n int)
 //go:noescape
 func dgeluAVX2(dx *float32, dy *float32, x *float32, n int)
 
+// geluBackAVX2 sets dx = dy·(Φ(x) + x·φ(x)) and y = x·Φ(x).
+//
+//go:noescape
+func geluBackAVX2(dx *float32, dy *float32, x *float32, y *float32, n int)
+
 // geluAVX512 sets y = x·Φ(x).
 //
 //go:noescape
@@ -48,6 +53,11 @@ func geluAVX512(y *float32, x *float32, n int)
 //
 //go:noescape
 func dgeluAVX512(dx *float32, dy *float32, x *float32, n int)
+
+// geluBackAVX512 sets dx = dy·(Φ(x) + x·φ(x)) and y = x·Φ(x).
+//
+//go:noescape
+func geluBackAVX512(dx *float32, dy *float32, x *float32, y *float32, n int)
 
 // pixelsAVX2 sets y[c·plane+i] = x[3i+c]·a[c] + b[c].
 //

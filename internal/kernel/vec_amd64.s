@@ -679,6 +679,73 @@ DATA vec3ecc422a<>+24(SB)/4, $0x3ecc422a
 DATA vec3ecc422a<>+28(SB)/4, $0x3ecc422a
 GLOBL vec3ecc422a<>(SB), RODATA|NOPTR, $32
 
+// func geluBackAVX2(dx *float32, dy *float32, x *float32, y *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·geluBackAVX2(SB), NOSPLIT, $8-40
+	MOVQ     y+24(FP), AX
+	MOVQ     dx+0(FP), CX
+	MOVQ     dy+8(FP), DX
+	MOVQ     x+16(FP), BX
+	MOVQ     n+32(FP), SI
+	VSTMXCSR (SP)
+	MOVL     (SP), DI
+	ORL      $0x00008040, DI
+	MOVL     DI, 4(SP)
+	VLDMXCSR 4(SP)
+	XORQ     DI, DI
+
+dgeluTail:
+	CMPQ        DI, SI
+	JGE         dgeluEnd
+	VMOVUPS     (BX)(DI*4), Y0
+	VMULPS      Y0, Y0, Y1
+	VMULPS      vecbf38aa3b<>+0(SB), Y1, Y1
+	VCMPPS      $0x06, vecc2fc0000<>+0(SB), Y1, Y3
+	VROUNDPS    $0x08, Y1, Y2
+	VSUBPS      Y2, Y1, Y1
+	VMOVUPS     vec3920fdde<>+0(SB), Y4
+	VFMADD213PS vec3aaf9f29<>+0(SB), Y1, Y4
+	VFMADD213PS vec3c1d96a6<>+0(SB), Y1, Y4
+	VFMADD213PS vec3d635774<>+0(SB), Y1, Y4
+	VFMADD213PS vec3e75fdee<>+0(SB), Y1, Y4
+	VFMADD213PS vec3f317218<>+0(SB), Y1, Y4
+	VFMADD213PS vec3f800000<>+0(SB), Y1, Y4
+	VCVTPS2DQ   Y2, Y1
+	VPSLLD      $0x17, Y1, Y1
+	VPADDD      Y1, Y4, Y4
+	VANDPS      Y3, Y4, Y4
+	VMOVUPS     vec3f800000<>+0(SB), Y2
+	VANDPS      vec7fffffff<>+0(SB), Y0, Y1
+	VMOVUPS     vec3e8f5c29<>+0(SB), Y3
+	VFMADD213PS Y2, Y3, Y1
+	VDIVPS      Y1, Y2, Y1
+	VMOVUPS     vec3cd3d531<>+0(SB), Y3
+	VFMADD213PS vecbdc8cb66<>+0(SB), Y1, Y3
+	VFMADD213PS vec3dcbd904<>+0(SB), Y1, Y3
+	VFMADD213PS vecbc4b5f5e<>+0(SB), Y1, Y3
+	VFMADD213PS vec3d9acfff<>+0(SB), Y1, Y3
+	VFMADD213PS vec3da9c109<>+0(SB), Y1, Y3
+	VFMADD213PS vec3dd35322<>+0(SB), Y1, Y3
+	VFMADD213PS vec3de4bfd4<>+0(SB), Y1, Y3
+	VFMADD213PS vec3de4c507<>+0(SB), Y1, Y3
+	VMULPS      Y1, Y3, Y3
+	VMULPS      Y4, Y3, Y3
+	VSUBPS      Y3, Y2, Y1
+	VBLENDVPS   Y0, Y3, Y1, Y1
+	VMULPS      Y1, Y0, Y2
+	VMOVUPS     Y2, (AX)(DI*4)
+	VMULPS      vec3ecc422a<>+0(SB), Y4, Y4
+	VFMADD231PS Y4, Y0, Y1
+	VMULPS      (DX)(DI*4), Y1, Y1
+	VMOVUPS     Y1, (CX)(DI*4)
+	ADDQ        $0x00000008, DI
+	JMP         dgeluTail
+
+dgeluEnd:
+	VLDMXCSR (SP)
+	VZEROUPPER
+	RET
+
 // func geluAVX512(y *float32, x *float32, n int)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·geluAVX512(SB), NOSPLIT, $8-24
@@ -832,6 +899,91 @@ dgelu:
 	VMULPS      (CX)(SI*4), Z23, Z23
 	VMOVUPS     Z23, (AX)(SI*4)
 	ADDQ        $0x00000010, SI
+	JMP         dgelu
+
+dgeluEnd:
+	VLDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func geluBackAVX512(dx *float32, dy *float32, x *float32, y *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·geluBackAVX512(SB), NOSPLIT, $8-40
+	MOVQ         y+24(FP), AX
+	MOVQ         dx+0(FP), CX
+	MOVQ         dy+8(FP), DX
+	MOVQ         x+16(FP), BX
+	MOVQ         n+32(FP), SI
+	VBROADCASTSS vec3920fdde<>+0(SB), Z0
+	VBROADCASTSS vec3aaf9f29<>+0(SB), Z1
+	VBROADCASTSS vec3c1d96a6<>+0(SB), Z2
+	VBROADCASTSS vec3d635774<>+0(SB), Z3
+	VBROADCASTSS vec3e75fdee<>+0(SB), Z4
+	VBROADCASTSS vec3f317218<>+0(SB), Z5
+	VBROADCASTSS vec3f800000<>+0(SB), Z6
+	VBROADCASTSS vec3cd3d531<>+0(SB), Z7
+	VBROADCASTSS vecbdc8cb66<>+0(SB), Z8
+	VBROADCASTSS vec3dcbd904<>+0(SB), Z9
+	VBROADCASTSS vecbc4b5f5e<>+0(SB), Z10
+	VBROADCASTSS vec3d9acfff<>+0(SB), Z11
+	VBROADCASTSS vec3da9c109<>+0(SB), Z12
+	VBROADCASTSS vec3dd35322<>+0(SB), Z13
+	VBROADCASTSS vec3de4bfd4<>+0(SB), Z14
+	VBROADCASTSS vec3de4c507<>+0(SB), Z15
+	VBROADCASTSS vec3f800000<>+0(SB), Z16
+	VBROADCASTSS vecbf38aa3b<>+0(SB), Z17
+	VBROADCASTSS vecc2fc0000<>+0(SB), Z18
+	VBROADCASTSS vec3e8f5c29<>+0(SB), Z19
+	VPBROADCASTD vec7fffffff<>+0(SB), Z20
+	VBROADCASTSS vec3ecc422a<>+0(SB), Z21
+	VSTMXCSR     (SP)
+	MOVL         (SP), DI
+	ORL          $0x00008040, DI
+	MOVL         DI, 4(SP)
+	VLDMXCSR     4(SP)
+	XORQ         DI, DI
+
+dgelu:
+	CMPQ        DI, SI
+	JGE         dgeluEnd
+	VMOVUPS     (BX)(DI*4), Z22
+	VMULPS      Z22, Z22, Z23
+	VMULPS      Z17, Z23, Z23
+	VCMPPS      $0x06, Z18, Z23, K1
+	VRNDSCALEPS $0x08, Z23, Z24
+	VSUBPS      Z24, Z23, Z23
+	VMOVAPS     Z0, Z25
+	VFMADD213PS Z1, Z23, Z25
+	VFMADD213PS Z2, Z23, Z25
+	VFMADD213PS Z3, Z23, Z25
+	VFMADD213PS Z4, Z23, Z25
+	VFMADD213PS Z5, Z23, Z25
+	VFMADD213PS Z6, Z23, Z25
+	VSCALEFPS.Z Z24, Z25, K1, Z25
+	VANDPS      Z20, Z22, Z23
+	VFMADD213PS Z16, Z19, Z23
+	VDIVPS      Z23, Z16, Z23
+	VMOVAPS     Z7, Z24
+	VFMADD213PS Z8, Z23, Z24
+	VFMADD213PS Z9, Z23, Z24
+	VFMADD213PS Z10, Z23, Z24
+	VFMADD213PS Z11, Z23, Z24
+	VFMADD213PS Z12, Z23, Z24
+	VFMADD213PS Z13, Z23, Z24
+	VFMADD213PS Z14, Z23, Z24
+	VFMADD213PS Z15, Z23, Z24
+	VMULPS      Z23, Z24, Z24
+	VMULPS      Z25, Z24, Z24
+	VSUBPS      Z24, Z16, Z23
+	VPMOVD2M    Z22, K1
+	VBLENDMPS   Z24, Z23, K1, Z23
+	VMULPS      Z23, Z22, Z24
+	VMOVUPS     Z24, (AX)(DI*4)
+	VMULPS      Z21, Z25, Z25
+	VFMADD231PS Z25, Z22, Z23
+	VMULPS      (DX)(DI*4), Z23, Z23
+	VMOVUPS     Z23, (CX)(DI*4)
+	ADDQ        $0x00000010, DI
 	JMP         dgelu
 
 dgeluEnd:

@@ -51,4 +51,33 @@ func DGELURow(dx, dy, x []float32) {
 	}
 }
 
+// GELUBackRow does DGELURow and sets y = x·Φ(x), which costs little more. dx may
+// be dy, y may be x.
+func GELUBackRow(dx, dy, x, y []float32) {
+	n := len(x)
+	dx, dy, y = dx[:n], dy[:n], y[:n]
+	wide, w := whole512(n), whole(n)
+	if wide > 0 {
+		geluBackAVX512(&dx[0], &dy[0], &x[0], &y[0], wide)
+	}
+	if w > wide {
+		geluBackAVX2(&dx[wide], &dy[wide], &x[wide], &y[wide], w-wide)
+	}
+	if w < n && isa >= AVX2 {
+		var t, dt [lanes]float32
+		copy(t[:], x[w:])
+		copy(dt[:], dy[w:])
+		geluBackAVX2(&dt[0], &dt[0], &t[0], &t[0], lanes)
+		copy(dx[w:], dt[:])
+		copy(y[w:], t[:])
+		return
+	}
+	for i := w; i < n; i++ {
+		v := x[i]
+		phi, e := normalGo(v)
+		dx[i] = dy[i] * (phi + v*(e*invSqrt2Pi))
+		y[i] = v * phi
+	}
+}
+
 const invSqrt2Pi = 0.3989422804014327 // 1/√2π

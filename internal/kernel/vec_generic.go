@@ -10,7 +10,9 @@ func scaleAVX2(x *float32, n int, a float32)                     { panic(noAssem
 func add3AVX2(y, x, a, b *float32, n int)                        { panic(noAssembly) }
 func geluAVX2(y, x *float32, n int)                              { panic(noAssembly) }
 func dgeluAVX2(dx, dy, x *float32, n int)                        { panic(noAssembly) }
+func geluBackAVX2(dx, dy, x, y *float32, n int)                  { panic(noAssembly) }
 func geluAVX512(y, x *float32, n int)                            { panic(noAssembly) }
+func geluBackAVX512(dx, dy, x, y *float32, n int)                { panic(noAssembly) }
 func dgeluAVX512(dx, dy, x *float32, n int)                      { panic(noAssembly) }
 func columnSumAVX2(sum, x *float32, n, rows, ld int)             { panic(noAssembly) }
 func columnSumAVX512(sum, x *float32, n, rows, ld int)           { panic(noAssembly) }

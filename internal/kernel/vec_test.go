@@ -94,6 +94,14 @@ func TestMaps(t *testing.T) {
 			func(x, z float64) float64 {
 				return z * (normalCDF(x) + x*math.Exp(-x*x/2)/math.Sqrt(2*math.Pi))
 			}, 2e-6)
+		checkMap(t, "gelu back, forward", func(y, x, z []float32) {
+			GELUBackRow(make([]float32, len(x)), z, x, y)
+		}, func(x, _ float64) float64 { return x * normalCDF(x) }, 5e-7)
+		checkMap(t, "gelu back", func(y, x, z []float32) {
+			GELUBackRow(y, z, x, make([]float32, len(x)))
+		}, func(x, z float64) float64 {
+			return z * (normalCDF(x) + x*math.Exp(-x*x/2)/math.Sqrt(2*math.Pi))
+		}, 2e-6)
 		checkMap(t, "scale", func(y, x, _ []float32) { copy(y, x); ScaleRow(y, 1.7) },
 			func(x, _ float64) float64 { return x * 1.7 }, 1e-6)
 		checkMap(t, "axpy", func(y, x, z []float32) { copy(y, x); Axpy(y, z, -0.3) },

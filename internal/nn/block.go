@@ -170,16 +170,17 @@ func (b *Block) Backward(cx *Context, c *BlockCache, d engine.Tensor) {
 }
 
 // backwardMLP turns d from dy into dm: dm = dy + norm2′(dense1′(gelu′(dense2′(dy)))).
+// It uses c.Pre up: the GELU's output takes its place, made again together with its
+// slope.
 func (b *Block) backwardMLP(cx *Context, c *BlockCache, d engine.Tensor) {
 	e := cx.Engine
 	mark := cx.Arena.Mark()
 	n, t := d.Dim(0), d.Dim(1)
 	dm := b.undrop(cx, d, b.outputs(cx, c, maskMLP))
-	g := cx.Arena.NewApart(n, t, b.cfg.Hidden)
-	e.GELU(g, c.Pre)
+	dPre, g := cx.Arena.NewApart(n, t, b.cfg.Hidden), c.Pre
+	e.LinearInput(engine.LinearInputArgs{DX: dPre, DY: dm, W: b.dense2.W.Value, Pre: c.Pre,
+		Act: g})
 	b.dense2.BackwardWeight(cx, dm, g)
-	dPre := g // its contents are used up
-	e.LinearInput(engine.LinearInputArgs{DX: dPre, DY: dm, W: b.dense2.W.Value, Pre: c.Pre})
 	h, s := cx.Arena.New(n, t, b.cfg.Width), NewStats(cx.Arena, n*t)
 	b.norm2.Forward(cx, h, c.Mid, s)
 	b.dense1.BackwardWeight(cx, dPre, h)

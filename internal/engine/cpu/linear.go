@@ -25,17 +25,18 @@ func (e *Engine) Linear(a engine.LinearArgs) {
 	e.gemm.Do(g)
 }
 
-// LinearInput sets dx = dy·W, times gelu′(pre) when Pre is given, or adds it.
+// LinearInput sets dx = dy·W, times gelu′(pre) when Pre is given, or adds it, and
+// act = gelu(pre).
 func (e *Engine) LinearInput(a engine.LinearInputArgs) {
 	a.Check()
-	dx, dy, pre := mat(a.DX), mat(a.DY), mat(a.Pre)
+	dx, dy, pre, act := mat(a.DX), mat(a.DY), mat(a.Pre), mat(a.Act)
 	g := &e.product
 	*g = kernel.GemmArgs{
 		M: dx.rows, N: dx.cols, K: dy.cols,
 		A: dy.data, LDA: dy.stride,
 		B: vec(a.W), LDB: dx.cols,
 		C: dx.data, LDC: dx.stride, Accumulate: a.Mode == engine.Add,
-		DGELU: pre.data, LDD: pre.stride,
+		DGELU: pre.data, LDD: pre.stride, Act: act.data, LDAct: act.stride,
 	}
 	e.gemm.Do(g)
 }

@@ -74,6 +74,13 @@ func linearInput(size string, rows, in, out, variant int) testCase {
 		if variant >= 4 {
 			a.Pre = m.wideIn("Pre", rows, in)
 		}
+		switch variant {
+		case 5:
+			a.Act = m.wideOut("Act", 1, rows, in)
+		case 6: // as in a block
+			a.Pre = m.wideAcc("Pre", 1, rows, in)
+			a.Act = a.Pre
+		}
 		return func() { m.e.LinearInput(a) }
 	}
 	return testCase{op: "LinearInput", name: fmt.Sprintf("%s/%d", size, variant), build: build}

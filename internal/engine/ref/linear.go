@@ -32,7 +32,7 @@ func (e *Engine) Linear(a engine.LinearArgs) {
 	e.store(a.Y, y)
 }
 
-// LinearInput: dx = dy·W, times gelu′(pre) when Pre is given.
+// LinearInput: dx = dy·W, times gelu′(pre) when Pre is given; act = gelu(pre).
 func (e *Engine) LinearInput(a engine.LinearInputArgs) {
 	a.Check()
 	dy, w, pre := e.load(a.DY), e.load(a.W), e.load(a.Pre)
@@ -50,6 +50,12 @@ func (e *Engine) LinearInput(a engine.LinearInputArgs) {
 		}
 	}
 	e.put(a.DX, dx, a.Mode)
+	if !a.Act.Nil() {
+		for i, v := range pre {
+			pre[i] = gelu(v)
+		}
+		e.store(a.Act, pre)
+	}
 }
 
 // LinearWeight: dW += dyᵀ·x, dBias += Σ_r dy.

@@ -111,13 +111,27 @@ func gelu() {
 
 	begin("dgeluAVX2", "func(dx, dy, x *float32, n int)",
 		"dgeluAVX2 sets dx = dy·(Φ(x) + x·φ(x)).")
+	dgelu(nil)
+	begin("geluBackAVX2", "func(dx, dy, x, y *float32, n int)",
+		"geluBackAVX2 sets dx = dy·(Φ(x) + x·φ(x)) and y = x·Φ(x).")
+	dgelu(pointer("y"))
+}
+
+// dgelu writes the body of the backward pass, with y the forward's again unless
+// that is nil.
+func dgelu(y GPVirtual) {
 	dx, dy := pointer("dx"), pointer("dy")
-	x, n = pointer("x"), integer("n")
+	x, n := pointer("x"), integer("n")
 	flushing(func() {
 		each("dgelu", n, 1, func(i GPVirtual, u int) {
 			v := YMM()
 			VMOVUPS(at(x, i, u), v)
 			phi, e := normal(v)
+			if y != nil {
+				t := YMM()
+				VMULPS(phi, v, t)
+				VMOVUPS(t, at(y, i, u))
+			}
 			VMULPS(splat(float32(1/math.Sqrt(2*math.Pi))), e, e)
 			VFMADD231PS(e, v, phi)
 			VMULPS(at(dy, i, u), phi, phi)

@@ -90,15 +90,29 @@ func gelu512() {
 
 	begin("dgeluAVX512", "func(dx, dy, x *float32, n int)",
 		"dgeluAVX512 sets dx = dy·(Φ(x) + x·φ(x)).")
+	dgelu512(nil)
+	begin("geluBackAVX512", "func(dx, dy, x, y *float32, n int)",
+		"geluBackAVX512 sets dx = dy·(Φ(x) + x·φ(x)) and y = x·Φ(x).")
+	dgelu512(pointer("y"))
+}
+
+// dgelu512 writes the body of the backward pass, with y the forward's again unless
+// that is nil.
+func dgelu512(y reg.GPVirtual) {
 	dx, dy := pointer("dx"), pointer("dy")
-	x, n = pointer("x"), integer("n")
-	normal = newNormal512()
+	x, n := pointer("x"), integer("n")
+	normal := newNormal512()
 	density := spread512(float32(1 / math.Sqrt(2*math.Pi)))[0]
 	flushing(func() {
 		each512("dgelu", n, func(i GPVirtual) {
 			v := ZMM()
 			VMOVUPS(at(x, i, 0), v)
 			phi, e := normal(v)
+			if y != nil {
+				t := ZMM()
+				VMULPS(phi, v, t)
+				VMOVUPS(t, at(y, i, 0))
+			}
 			VMULPS(density, e, e)
 			VFMADD231PS(e, v, phi)
 			VMULPS(at(dy, i, 0), phi, phi)
