@@ -6,10 +6,10 @@ import (
 )
 
 // Bounds of the blocks a product is cut into, in elements. A panel of B
-// (gemmKC × 32) stays in the first-level cache, a block of A (gemmMC × gemmKC)
+// (gemmKC × 32) is read from the first-level cache, a block of A (gemmMC × gemmKC)
 // in the second. Small blocks of rows keep the workers equally busy.
 const (
-	gemmKC = 256
+	gemmKC = 400
 	gemmMC = 98
 	gemmNC = 512 // columns of B that a worker packs for itself
 

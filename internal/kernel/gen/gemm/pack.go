@@ -84,11 +84,13 @@ func packCopy(name string, width int) {
 	Doc(fmt.Sprintf("%s copies n rows of %d floats. Rows of src are lds", name, width),
 		"bytes apart, those of dst follow each other.")
 	Pragma("noescape")
-	dst, src, lds, n := RDI, RSI, RCX, R8
+	dst, src, lds, n, lds16 := RDI, RSI, RCX, R8, R9
 	Load(Param("dst"), dst)
 	Load(Param("src"), src)
 	Load(Param("lds"), lds)
 	Load(Param("n"), n)
+	MOVQ(lds, lds16)
+	SHLQ(U8(4), lds16)
 	TESTQ(n, n)
 	JZ(LabelRef("done"))
 	Label("loop")
@@ -104,10 +106,9 @@ func packCopy(name string, width int) {
 		VMOVUPS(Z0, Mem{Base: dst})
 		VMOVUPS(Z1, Mem{Base: dst, Disp: 64})
 	}
-	// The next panel's columns of this row: far rows are on other pages, so
-	// nothing else fetches them ahead.
-	for line := 4 * width; line < 8*width; line += 64 {
-		PREFETCHT1(Mem{Base: src, Disp: line})
+	// Rows to come: far rows are on other pages, so nothing else fetches them ahead.
+	for line := 0; line < 4*width; line += 64 {
+		PREFETCHT0(Mem{Base: src, Index: lds16, Scale: 1, Disp: line})
 	}
 	ADDQ(lds, src)
 	ADDQ(U32(4*width), dst)
