@@ -99,7 +99,7 @@ func checkCPU() check {
 	defer e.Close()
 	c.Found = e.Info().Device
 	if runtime.GOARCH == "amd64" && !(cpu.X86.HasAVX2 && cpu.X86.HasFMA) {
-		c.Remedy = "no AVX2 and FMA: training works, twenty times slower"
+		c.Remedy = "no AVX2 and FMA: training works, fifteen times slower"
 	}
 	return c
 }
