@@ -2796,53 +2796,51 @@ TEXT ·dropoutAVX512(SB), NOSPLIT, $0-40
 	JGT          columnsBlocksEnd
 
 columnsBlocks:
-	VMOVAPS  Z0, Z7
-	VPADDD   Z6, Z0, Z0
-	VPSRLD   $0x10, Z7, Z8
-	VPXORD   Z8, Z7, Z7
-	VPMULLD  Z1, Z7, Z7
-	VPSRLD   $0x0f, Z7, Z8
-	VPXORD   Z8, Z7, Z7
-	VPMULLD  Z5, Z7, Z7
-	VPSRLD   $0x10, Z7, Z8
-	VPXORD   Z8, Z7, Z7
-	VPXORD   Z2, Z7, Z7
-	VPSRLD   $0x10, Z7, Z8
-	VPXORD   Z8, Z7, Z7
-	VPMULLD  Z1, Z7, Z7
-	VPSRLD   $0x0f, Z7, Z8
-	VPXORD   Z8, Z7, Z7
-	VPMULLD  Z5, Z7, Z7
-	VPSRLD   $0x10, Z7, Z8
-	VPXORD   Z8, Z7, Z7
-	VPCMPUD  $0x05, Z3, Z7, K1
-	VMULPS.Z (CX)(BX*4), Z4, K1, Z7
-	VMOVUPS  Z7, (AX)(BX*4)
-	VMOVAPS  Z0, Z7
-	VPADDD   Z6, Z0, Z0
-	VPSRLD   $0x10, Z7, Z8
-	VPXORD   Z8, Z7, Z7
-	VPMULLD  Z1, Z7, Z7
-	VPSRLD   $0x0f, Z7, Z8
-	VPXORD   Z8, Z7, Z7
-	VPMULLD  Z5, Z7, Z7
-	VPSRLD   $0x10, Z7, Z8
-	VPXORD   Z8, Z7, Z7
-	VPXORD   Z2, Z7, Z7
-	VPSRLD   $0x10, Z7, Z8
-	VPXORD   Z8, Z7, Z7
-	VPMULLD  Z1, Z7, Z7
-	VPSRLD   $0x0f, Z7, Z8
-	VPXORD   Z8, Z7, Z7
-	VPMULLD  Z5, Z7, Z7
-	VPSRLD   $0x10, Z7, Z8
-	VPXORD   Z8, Z7, Z7
-	VPCMPUD  $0x05, Z3, Z7, K1
-	VMULPS.Z 64(CX)(BX*4), Z4, K1, Z7
-	VMOVUPS  Z7, 64(AX)(BX*4)
-	ADDQ     $0x00000020, BX
-	CMPQ     BX, SI
-	JLE      columnsBlocks
+	VMOVAPS    Z0, Z7
+	VPADDD     Z6, Z0, Z0
+	VPSRLD     $0x10, Z7, Z8
+	VPXORD     Z8, Z7, Z7
+	VPMULLD    Z1, Z7, Z7
+	VPSRLD     $0x0f, Z7, Z8
+	VPXORD     Z8, Z7, Z7
+	VPMULLD    Z5, Z7, Z7
+	VPSRLD     $0x10, Z7, Z8
+	VPTERNLOGD $0x96, Z2, Z8, Z7
+	VPSRLD     $0x10, Z7, Z8
+	VPXORD     Z8, Z7, Z7
+	VPMULLD    Z1, Z7, Z7
+	VPSRLD     $0x0f, Z7, Z8
+	VPXORD     Z8, Z7, Z7
+	VPMULLD    Z5, Z7, Z7
+	VPSRLD     $0x10, Z7, Z8
+	VPXORD     Z8, Z7, Z7
+	VPCMPUD    $0x05, Z3, Z7, K1
+	VMULPS.Z   (CX)(BX*4), Z4, K1, Z7
+	VMOVUPS    Z7, (AX)(BX*4)
+	VMOVAPS    Z0, Z7
+	VPADDD     Z6, Z0, Z0
+	VPSRLD     $0x10, Z7, Z8
+	VPXORD     Z8, Z7, Z7
+	VPMULLD    Z1, Z7, Z7
+	VPSRLD     $0x0f, Z7, Z8
+	VPXORD     Z8, Z7, Z7
+	VPMULLD    Z5, Z7, Z7
+	VPSRLD     $0x10, Z7, Z8
+	VPTERNLOGD $0x96, Z2, Z8, Z7
+	VPSRLD     $0x10, Z7, Z8
+	VPXORD     Z8, Z7, Z7
+	VPMULLD    Z1, Z7, Z7
+	VPSRLD     $0x0f, Z7, Z8
+	VPXORD     Z8, Z7, Z7
+	VPMULLD    Z5, Z7, Z7
+	VPSRLD     $0x10, Z7, Z8
+	VPXORD     Z8, Z7, Z7
+	VPCMPUD    $0x05, Z3, Z7, K1
+	VMULPS.Z   64(CX)(BX*4), Z4, K1, Z7
+	VMOVUPS    Z7, 64(AX)(BX*4)
+	ADDQ       $0x00000020, BX
+	CMPQ       BX, SI
+	JLE        columnsBlocks
 
 columnsBlocksEnd:
 	MOVQ DX, SI
@@ -2851,62 +2849,60 @@ columnsBlocksEnd:
 	JGT  columnsRegistersEnd
 
 columnsRegisters:
-	VMOVAPS  Z0, Z7
-	VPADDD   Z6, Z0, Z0
-	VPSRLD   $0x10, Z7, Z8
-	VPXORD   Z8, Z7, Z7
-	VPMULLD  Z1, Z7, Z7
-	VPSRLD   $0x0f, Z7, Z8
-	VPXORD   Z8, Z7, Z7
-	VPMULLD  Z5, Z7, Z7
-	VPSRLD   $0x10, Z7, Z8
-	VPXORD   Z8, Z7, Z7
-	VPXORD   Z2, Z7, Z7
-	VPSRLD   $0x10, Z7, Z8
-	VPXORD   Z8, Z7, Z7
-	VPMULLD  Z1, Z7, Z7
-	VPSRLD   $0x0f, Z7, Z8
-	VPXORD   Z8, Z7, Z7
-	VPMULLD  Z5, Z7, Z7
-	VPSRLD   $0x10, Z7, Z8
-	VPXORD   Z8, Z7, Z7
-	VPCMPUD  $0x05, Z3, Z7, K1
-	VMULPS.Z (CX)(BX*4), Z4, K1, Z7
-	VMOVUPS  Z7, (AX)(BX*4)
-	ADDQ     $0x00000010, BX
-	CMPQ     BX, SI
-	JLE      columnsRegisters
+	VMOVAPS    Z0, Z7
+	VPADDD     Z6, Z0, Z0
+	VPSRLD     $0x10, Z7, Z8
+	VPXORD     Z8, Z7, Z7
+	VPMULLD    Z1, Z7, Z7
+	VPSRLD     $0x0f, Z7, Z8
+	VPXORD     Z8, Z7, Z7
+	VPMULLD    Z5, Z7, Z7
+	VPSRLD     $0x10, Z7, Z8
+	VPTERNLOGD $0x96, Z2, Z8, Z7
+	VPSRLD     $0x10, Z7, Z8
+	VPXORD     Z8, Z7, Z7
+	VPMULLD    Z1, Z7, Z7
+	VPSRLD     $0x0f, Z7, Z8
+	VPXORD     Z8, Z7, Z7
+	VPMULLD    Z5, Z7, Z7
+	VPSRLD     $0x10, Z7, Z8
+	VPXORD     Z8, Z7, Z7
+	VPCMPUD    $0x05, Z3, Z7, K1
+	VMULPS.Z   (CX)(BX*4), Z4, K1, Z7
+	VMOVUPS    Z7, (AX)(BX*4)
+	ADDQ       $0x00000010, BX
+	CMPQ       BX, SI
+	JLE        columnsRegisters
 
 columnsRegistersEnd:
-	MOVQ      DX, SI
-	SUBQ      BX, SI
-	JZ        columnsEnd
-	MOVQ      $-1, DX
-	BZHIQ     SI, DX, DX
-	KMOVW     DX, K1
-	VMOVAPS   Z0, Z7
-	VPADDD    Z6, Z0, Z0
-	VPSRLD    $0x10, Z7, Z0
-	VPXORD    Z0, Z7, Z7
-	VPMULLD   Z1, Z7, Z7
-	VPSRLD    $0x0f, Z7, Z0
-	VPXORD    Z0, Z7, Z7
-	VPMULLD   Z5, Z7, Z7
-	VPSRLD    $0x10, Z7, Z0
-	VPXORD    Z0, Z7, Z7
-	VPXORD    Z2, Z7, Z7
-	VPSRLD    $0x10, Z7, Z0
-	VPXORD    Z0, Z7, Z7
-	VPMULLD   Z1, Z7, Z7
-	VPSRLD    $0x0f, Z7, Z0
-	VPXORD    Z0, Z7, Z7
-	VPMULLD   Z5, Z7, Z7
-	VPSRLD    $0x10, Z7, Z0
-	VPXORD    Z0, Z7, Z7
-	VPCMPUD   $0x05, Z3, Z7, K2
-	VMOVUPS.Z (CX)(BX*4), K1, Z0
-	VMULPS.Z  Z0, Z4, K2, Z0
-	VMOVUPS   Z0, K1, (AX)(BX*4)
+	MOVQ       DX, SI
+	SUBQ       BX, SI
+	JZ         columnsEnd
+	MOVQ       $-1, DX
+	BZHIQ      SI, DX, DX
+	KMOVW      DX, K1
+	VMOVAPS    Z0, Z7
+	VPADDD     Z6, Z0, Z0
+	VPSRLD     $0x10, Z7, Z0
+	VPXORD     Z0, Z7, Z7
+	VPMULLD    Z1, Z7, Z7
+	VPSRLD     $0x0f, Z7, Z0
+	VPXORD     Z0, Z7, Z7
+	VPMULLD    Z5, Z7, Z7
+	VPSRLD     $0x10, Z7, Z0
+	VPTERNLOGD $0x96, Z2, Z0, Z7
+	VPSRLD     $0x10, Z7, Z0
+	VPXORD     Z0, Z7, Z7
+	VPMULLD    Z1, Z7, Z7
+	VPSRLD     $0x0f, Z7, Z0
+	VPXORD     Z0, Z7, Z7
+	VPMULLD    Z5, Z7, Z7
+	VPSRLD     $0x10, Z7, Z0
+	VPXORD     Z0, Z7, Z7
+	VPCMPUD    $0x05, Z3, Z7, K2
+	VMOVUPS.Z  (CX)(BX*4), K1, Z0
+	VMULPS.Z   Z0, Z4, K2, Z0
+	VMOVUPS    Z0, K1, (AX)(BX*4)
 
 columnsEnd:
 	VZEROUPPER

@@ -8,6 +8,7 @@ import (
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 
+	"avjepa/internal/kernel/gen/denormal"
 	"avjepa/internal/kernel/gen/mask"
 )
 
@@ -186,15 +187,7 @@ func (v vectors) flushing(body func()) {
 		body()
 		return
 	}
-	const flushToZero, denormalsAreZero = 1 << 15, 1 << 6
-	saved, mode := AllocLocal(8), GP32()
-	VSTMXCSR(saved)
-	MOVL(saved, mode)
-	ORL(U32(flushToZero|denormalsAreZero), mode)
-	MOVL(mode, saved.Offset(4))
-	VLDMXCSR(saved.Offset(4))
-	body()
-	VLDMXCSR(saved)
+	denormal.Flush(body)
 }
 
 // dropout writes which elements of a row are kept.

@@ -5,6 +5,8 @@ import (
 
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
+
+	"avjepa/internal/kernel/gen/denormal"
 )
 
 const roundNearest = 8 // to the nearest even number, without exceptions
@@ -98,7 +100,7 @@ func mul(m Mem) VecVirtual {
 func gelu() {
 	begin("geluAVX2", "func(y, x *float32, n int)", "geluAVX2 sets y = x·Φ(x).")
 	y, x, n := pointer("y"), pointer("x"), integer("n")
-	flushing(func() {
+	denormal.Flush(func() {
 		each("gelu", n, 1, func(i GPVirtual, u int) {
 			v := YMM()
 			VMOVUPS(at(x, i, u), v)
@@ -122,7 +124,7 @@ func gelu() {
 func dgelu(y GPVirtual) {
 	dx, dy := pointer("dx"), pointer("dy")
 	x, n := pointer("x"), integer("n")
-	flushing(func() {
+	denormal.Flush(func() {
 		each("dgelu", n, 1, func(i GPVirtual, u int) {
 			v := YMM()
 			VMOVUPS(at(x, i, u), v)

@@ -6,6 +6,8 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
+
+	"avjepa/internal/kernel/gen/denormal"
 )
 
 // spread512 keeps constants in registers, of which there are 32.
@@ -77,7 +79,7 @@ func gelu512() {
 	begin("geluAVX512", "func(y, x *float32, n int)", "geluAVX512 sets y = x·Φ(x).")
 	y, x, n := pointer("y"), pointer("x"), integer("n")
 	normal := newNormal512()
-	flushing(func() {
+	denormal.Flush(func() {
 		each512("gelu", n, func(i GPVirtual) {
 			v := ZMM()
 			VMOVUPS(at(x, i, 0), v)
@@ -103,7 +105,7 @@ func dgelu512(y reg.GPVirtual) {
 	x, n := pointer("x"), integer("n")
 	normal := newNormal512()
 	density := spread512(float32(1 / math.Sqrt(2*math.Pi)))[0]
-	flushing(func() {
+	denormal.Flush(func() {
 		each512("dgelu", n, func(i GPVirtual) {
 			v := ZMM()
 			VMOVUPS(at(x, i, 0), v)

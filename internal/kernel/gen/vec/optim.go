@@ -3,6 +3,8 @@ package main
 import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
+
+	"avjepa/internal/kernel/gen/denormal"
 )
 
 // ahead is how far AdamW asks for memory before it needs it, in bytes: its four
@@ -21,7 +23,7 @@ func adamw() {
 	}
 	beta1, rest1, beta2, rest2 := field[0], field[1], field[2], field[3]
 	decay, rate, unbias2, eps, scale := field[4], field[5], field[6], field[7], field[8]
-	flushing(func() {
+	denormal.Flush(func() {
 		each("adamw", n, 2, func(i GPVirtual, u int) {
 			if u == 0 {
 				for _, x := range []GPVirtual{g, m, v, p} {
