@@ -163,7 +163,7 @@ func (b *Block) residual(cx *Context, l Linear, y, x, r engine.Tensor, mask rng.
 }
 
 // Backward turns d (B, N, D) in place from the gradient of y into that of x and
-// adds to the gradients of the parameters.
+// adds to the gradients of the parameters. It uses c up: it can be done once.
 func (b *Block) Backward(cx *Context, c *BlockCache, d engine.Tensor) {
 	b.backwardMLP(cx, c, d)
 	b.backwardAttention(cx, c, d)
