@@ -14,9 +14,9 @@ import (
 // earlier lines only, and an engine its kernels and the interface.
 var layers = [][]string{
 	{"tensor", "rng", "durable"},
-	{"kernel", "engine", "media", "checkpoint", "chart", "metrics"},
-	{"engine/cpu", "engine/ref", "engine/enginetest", "engine/timed", "nn", "view", "dataset"},
-	{"vit", "sigreg", "optim", "loader", "dataset/datasettest"},
+	{"kernel", "engine", "engine/torch/shim", "media", "checkpoint", "chart", "metrics"},
+	{"engine/cpu", "engine/ref", "engine/enginetest", "engine/timed", "engine/torch", "nn", "view", "dataset"},
+	{"vit", "sigreg", "optim", "loader", "collective", "dataset/datasettest"},
 	{"jepa", "golden"},
 	{"train", "probe", "retrieval", "embed", "scenes"},
 	{"config", "report"},

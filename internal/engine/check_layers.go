@@ -48,6 +48,16 @@ func CheckCopy(dst, src Tensor) {
 	o.apart("dst", dst, "src", src)
 }
 
+// CheckCast panics unless dst and src have one shape, floating-point types and lie
+// apart.
+func CheckCast(dst, src Tensor) {
+	o := op("Cast")
+	o.strided("dst", dst)
+	o.strided("src", src)
+	o.sameShape("dst", dst, "src", src)
+	o.apart("dst", dst, "src", src)
+}
+
 // CheckFill panics unless dst is a floating-point tensor.
 func CheckFill(dst Tensor) { op("Fill").strided("dst", dst) }
 
@@ -200,7 +210,7 @@ func (a BatchNormArgs) Check() {
 	if a.Train {
 		o.vector("Mean", a.Mean, c, "X", a.X)
 		o.vector("RStd", a.RStd, c, "X", a.X)
-		if a.X.Rows() < 2 {
+		if rows := a.X.Rows() * groupSize(a.Group); rows < 2 {
 			o.fail("X is %v: training needs two rows or more", a.X.shape)
 		}
 	}
@@ -315,4 +325,12 @@ func CheckColumnStats(mean, std, x Tensor) {
 	o.apart("mean", mean, "x", x)
 	o.apart("std", std, "x", x)
 	o.apart("mean", mean, "std", std)
+}
+
+// groupSize returns the processes of a group, 1 for none.
+func groupSize(g Group) int {
+	if g == nil {
+		return 1
+	}
+	return g.Size()
 }

@@ -119,6 +119,7 @@ func (c *Counting) Sync() error  { return nil }
 func (c *Counting) Upload(dst Tensor, src []float32)   { CheckUpload(dst, src) }
 func (c *Counting) UploadBytes(dst Tensor, src []byte) { CheckUploadBytes(dst, src) }
 func (c *Counting) Copy(dst, src Tensor)               { CheckCopy(dst, src) }
+func (c *Counting) Cast(dst, src Tensor)               { CheckCast(dst, src) }
 func (c *Counting) Fill(dst Tensor, _ float32)         { CheckFill(dst) }
 
 func (c *Counting) Download(dst []float32, src Tensor) {

@@ -16,6 +16,12 @@
 //     Tensor.Columns and Tensor.Token); all others must be contiguous.
 //   - Shapes are checked by the Check… functions here, which every engine calls
 //     first. A mismatch is our own mistake, so it panics with the shapes.
+//   - Operands are F32 unless the comment says otherwise. On an engine whose Info
+//     says BF16, these may be BF16 as well, each by itself: the (R, ·) operands of
+//     the linear operations; X and Y of LayerNorm, DX, DY and X of its backward; the
+//     operands of GELU, Dropout, AddTo and Cast; patches and patch products. Q, K,
+//     V, Out and their gradients are all of one type. Parameters, their gradients
+//     and statistics are F32 always, and sums are accumulated in F32 at least.
 //   - Operations are queued in order. Only Download and Sync wait for them.
 //   - NaN and Inf in an input reach every output that depends on it.
 //   - An Engine is used by one goroutine at a time.

@@ -8,6 +8,9 @@ type Info struct {
 	Device  string // "Intel Xeon, 2 threads, AVX2+FMA"
 	Threads int    // workers; 1 for a device that schedules itself
 	BF16    bool   // whether BF16 tensors are supported
+	// Async: operations run behind the caller's back, so that uploading the next
+	// batch while a step runs costs no time.
+	Async bool
 }
 
 // Mode says whether an output is overwritten or added to.
@@ -29,6 +32,7 @@ type Engine interface {
 	UploadBytes(dst Tensor, src []byte) // dst U8, contiguous; likewise
 	Download(dst []float32, src Tensor) // src F32, strided; waits for the result
 	Copy(dst, src Tensor)               // same shape and type; both strided
+	Cast(dst, src Tensor)               // same shape, F32 or BF16 each; both strided
 	Fill(dst Tensor, v float32)         // strided
 	Sync() error                        // waits for everything queued; reports device faults
 
@@ -157,9 +161,14 @@ type LayerNormBackwardArgs struct {
 //	RunMean, RunVar      (C)     updated in training, else read
 //	GELU: Y = gelu(normalised), Pre (R, C) set to the normalised value if given
 //
+// With a Group, mean and variance are those of the rows of all its processes,
+// which have R each: first the means, then the mean squares about them are
+// averaged, in the memory of Mean and RStd.
+//
 // Source: arXiv:1502.03167.
 type BatchNormArgs struct {
 	Y, Pre, Mean, RStd, X, Gain, Bias, RunMean, RunVar Tensor
+	Group                                              Group // nil: the rows of X alone
 	Eps, Momentum                                      float64
 	Train                                              bool
 	GELU                                               bool
@@ -169,8 +178,13 @@ type BatchNormArgs struct {
 // dx = gain·rstd·(dy − mean(dy) − x̂·mean(dy·x̂)), dGain += Σ dy·x̂, dBias += Σ dy.
 //
 //	DX            (R, C)  set, may be DY
-//	DGain, DBias  (C)     added to
-type BatchNormBackwardArgs struct{ DX, DGain, DBias, DY, X, Mean, RStd, Gain Tensor }
+//	DGain, DBias  (C)     added to: sums over the rows of X, with a Group too
+//	Means         (2, C)  scratch, with a Group: both means, averaged over processes
+type BatchNormBackwardArgs struct {
+	DX, DGain, DBias, DY, X, Mean, RStd, Gain Tensor
+	Means                                     Tensor
+	Group                                     Group // as in BatchNormArgs
+}
 
 // AttentionArgs: out = softmax(q·kᵀ/√(D/A))·v per head; heads are consecutive
 // slices of D/A columns.

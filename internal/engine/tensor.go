@@ -138,70 +138,120 @@ func (t Tensor) Token(i int) Tensor {
 	return t
 }
 
-// Arena hands out tensors from one buffer, in the manner of a stack: what was
-// made after a Mark is given back by Release. Activations live in one, so a
+// Arena hands out tensors from one buffer per type, in the manner of a stack: what
+// was made after a Mark is given back by Release. Activations live in one, so a
 // training step asks the system for no memory.
+//
+// The compute type is that of the operands of large products: F32, or BF16 where
+// the engine has it. Everything that is summed over many tokens or that small
+// differences matter to stays F32: residual stream, statistics, losses.
 type Arena struct {
+	compute DType
+	blocks  [2]block // F32 and, with compute type BF16, BF16
+}
+
+// block is the memory of one type.
+type block struct {
 	buf              Buffer
 	used, peak, size int
 }
 
-// arenaAlign keeps every tensor on a 64-byte line.
-const arenaAlign = 16
+// ArenaSize is a number of elements of each type. It counts as BF16 only what is
+// made in an arena with that compute type.
+type ArenaSize struct{ F32, BF16 int }
 
-// NewArena returns an arena of the given number of elements in e's memory.
-func NewArena(e Engine, dt DType, elems int) (*Arena, error) {
-	buf, err := e.NewBuffer(dt, elems)
-	if err != nil {
-		return nil, err
-	}
-	return &Arena{buf: buf, size: elems}, nil
+// Bytes returns the memory of an arena of that size.
+func (s ArenaSize) Bytes() int64 {
+	return int64(s.F32)*int64(F32.Size()) + int64(s.BF16)*int64(BF16.Size())
 }
 
-// New returns a contiguous tensor with undefined contents. It panics when the
-// arena is full: its size was planned wrongly, which is our mistake.
-func (a *Arena) New(dims ...int) Tensor {
-	s := tensor.Of(dims...)
-	n := (s.Elems() + arenaAlign - 1) / arenaAlign * arenaAlign
-	if a.used+n > a.size {
-		panic(fmt.Sprintf("engine: arena of %d elements is full: %d used, %v asked for",
-			a.size, a.used, s))
+// arenaAlign keeps every tensor on a 64-byte line, of either type.
+const arenaAlign = 32
+
+// NewArena returns an arena in e's memory. Without a BF16 compute type its size
+// in BF16 must be 0.
+func NewArena(e Engine, compute DType, size ArenaSize) (*Arena, error) {
+	if compute != F32 && compute != BF16 || compute == F32 && size.BF16 != 0 {
+		panic(fmt.Sprintf("engine: arena of %+v elements with compute type %v", size, compute))
 	}
-	t := NewTensor(a.buf, a.used, s)
-	a.used += n
-	a.peak = max(a.peak, a.used)
+	a := &Arena{compute: compute}
+	for dt, n := range [2]int{size.F32, size.BF16} {
+		if n == 0 {
+			continue
+		}
+		buf, err := e.NewBuffer(DType(dt), n)
+		if err != nil {
+			a.Free()
+			return nil, err
+		}
+		a.blocks[dt] = block{buf: buf, size: n}
+	}
+	return a, nil
+}
+
+// Compute returns the type of NewCompute's tensors.
+func (a *Arena) Compute() DType { return a.compute }
+
+// New returns a tensor of type F32 with undefined contents. It panics when the
+// arena is full: its size was planned wrongly, which is our mistake.
+func (a *Arena) New(dims ...int) Tensor { return a.make(F32, dims) }
+
+// NewCompute is New in the compute type.
+func (a *Arena) NewCompute(dims ...int) Tensor { return a.make(a.compute, dims) }
+
+func (a *Arena) make(dt DType, dims []int) Tensor {
+	s, b := tensor.Of(dims...), &a.blocks[dt]
+	n := (s.Elems() + arenaAlign - 1) / arenaAlign * arenaAlign
+	if b.used+n > b.size {
+		panic(fmt.Sprintf("engine: arena of %d %v elements is full: %d used, %v asked for",
+			b.size, dt, b.used, s))
+	}
+	t := NewTensor(b.buf, b.used, s)
+	b.used += n
+	b.peak = max(b.peak, b.used)
 	return t
 }
 
-// NewApart is New, but rows whose length is a multiple of 4 KiB lie 64 bytes
-// further apart: else the elements of a column share one set of a processor's
-// first-level cache, which holds fewer of them than products read at a time.
-func (a *Arena) NewApart(dims ...int) Tensor {
-	last := len(dims) - 1
+// NewComputeApart is NewCompute, but rows whose length is a multiple of 4 KiB lie
+// 64 bytes further apart: else the elements of a column share one set of a
+// processor's first-level cache, which holds fewer of them than products read at
+// a time.
+func (a *Arena) NewComputeApart(dims ...int) Tensor {
+	last, size := len(dims)-1, a.compute.Size()
 	cols := dims[last]
-	if cols*a.buf.DType().Size()%4096 != 0 {
-		return a.New(dims...)
+	if cols*size%4096 != 0 {
+		return a.NewCompute(dims...)
 	}
-	dims[last] += arenaAlign
-	return a.New(dims...).Columns(0, cols)
+	dims[last] += 64 / size
+	return a.NewCompute(dims...).Columns(0, cols)
 }
 
 // Mark is a position of an Arena.
-type Mark int
+type Mark [2]int
 
 // Mark returns the present position, for Release.
-func (a *Arena) Mark() Mark { return Mark(a.used) }
+func (a *Arena) Mark() Mark { return Mark{a.blocks[F32].used, a.blocks[BF16].used} }
 
-// Release gives back everything made since the mark.
+// Release gives back everything made since the mark. The zero Mark is the bottom.
 func (a *Arena) Release(m Mark) {
-	if int(m) > a.used {
-		panic("engine: arena released to a mark that is already gone")
+	for dt := range a.blocks {
+		if m[dt] > a.blocks[dt].used {
+			panic("engine: arena released to a mark that is already gone")
+		}
+		a.blocks[dt].used = m[dt]
 	}
-	a.used = int(m)
 }
 
-// Peak returns the largest number of elements ever in use.
-func (a *Arena) Peak() int { return a.peak }
+// Peak returns the largest number of elements ever in use, by type.
+func (a *Arena) Peak() ArenaSize {
+	return ArenaSize{F32: a.blocks[F32].peak, BF16: a.blocks[BF16].peak}
+}
 
-// Free gives the buffer back to the engine.
-func (a *Arena) Free() { a.buf.Free() }
+// Free gives the buffers back to the engine.
+func (a *Arena) Free() {
+	for dt := range a.blocks {
+		if b := a.blocks[dt].buf; b != nil {
+			b.Free()
+		}
+	}
+}

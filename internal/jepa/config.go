@@ -23,6 +23,11 @@ type Config struct {
 	// attentive online probe, where else only the CLS is made.
 	KeepTokens bool
 
+	// Compute is the type of the operands of the encoder's products and attention:
+	// F32, or BF16 where the engine has it. Parameters, gradients, the residual
+	// stream, statistics, projector and losses are F32 either way.
+	Compute engine.DType
+
 	// Recompute keeps of every block its input alone and runs the block again in
 	// backward: the same gradients bit for bit, from less memory.
 	Recompute bool
@@ -55,6 +60,10 @@ func (c Config) Validate() error {
 	positive("projector width", c.Hidden)
 	positive("projection dimension", c.Proj)
 	positive("number of global views", c.Globals)
+	if c.Compute != engine.F32 && c.Compute != engine.BF16 {
+		errs = append(errs, fmt.Errorf("jepa: products of %v, want %v or %v", c.Compute, engine.F32,
+			engine.BF16))
+	}
 	if c.Locals < 0 {
 		errs = append(errs, fmt.Errorf("jepa: %d local views, must not be negative", c.Locals))
 	}

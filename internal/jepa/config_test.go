@@ -77,8 +77,8 @@ func TestPlanIsWhatIsUsed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.arena != m.arena.Peak() || p.Activations != int64(4*m.arena.Peak()) {
-		t.Errorf("planned %d elements, used %d", p.arena, m.arena.Peak())
+	if p.arena != m.arena.Peak() || p.Activations != m.arena.Peak().Bytes() {
+		t.Errorf("planned %+v elements, used %+v", p.arena, m.arena.Peak())
 	}
 	for _, c := range []struct {
 		keepTokens bool

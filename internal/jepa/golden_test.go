@@ -58,7 +58,7 @@ func goldenEncoder(g *golden.File, m *Model, name string, group vit.Group) {
 	e, cx := m.engine, &m.cx
 	cx.Train = false
 	groups := []vit.Group{group}
-	m.arena.Release(0)
+	m.arena.Release(engine.Mark{})
 	m.cache.CLSOnly = false
 	m.Encoder.Forward(cx, &m.cache, groups, vit.Keep)
 	before, after := m.cache.Embedded(0)
@@ -157,7 +157,7 @@ func goldenObjective(g *golden.File, m *Model, b *Batch) {
 	e, cx := m.engine, &m.cx
 	cx.Train = true
 	m.setGroups(b, 0, golden.Clips)
-	m.arena.Release(0)
+	m.arena.Release(engine.Mark{})
 	m.cache.CLSOnly = true
 	m.Encoder.Forward(cx, &m.cache, m.groups, vit.Keep)
 	cls := m.cache.CLS

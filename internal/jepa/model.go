@@ -62,7 +62,7 @@ func NewEmbedder(e engine.Engine, cfg Config, seed uint64, views int) (*Model, e
 	return m, nil
 }
 
-func newModel(e engine.Engine, cfg Config, seed uint64, arena int,
+func newModel(e engine.Engine, cfg Config, seed uint64, arena engine.ArenaSize,
 	g nn.Gradients) (*Model, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -76,7 +76,7 @@ func newModel(e engine.Engine, cfg Config, seed uint64, arena int,
 	if err := m.Params.Build(e, g); err != nil {
 		return nil, err
 	}
-	if m.arena, err = engine.NewArena(e, engine.F32, arena); err != nil {
+	if m.arena, err = engine.NewArena(e, cfg.Compute, arena); err != nil {
 		if g == nn.WithGradients {
 			err = fmt.Errorf("%w, or take fewer clips at once with train.micro_batch (%d, 0 takes all)",
 				err, cfg.MicroBatch)
@@ -87,7 +87,8 @@ func newModel(e engine.Engine, cfg Config, seed uint64, arena int,
 	return m, nil
 }
 
-func newTrainer(e engine.Engine, cfg Config, seed uint64, batch, arena int) (*Model, error) {
+func newTrainer(e engine.Engine, cfg Config, seed uint64, batch int,
+	arena engine.ArenaSize) (*Model, error) {
 	if globals, locals := cfg.Globals*batch, cfg.Locals*batch; batch < 1 || globals < 2 || locals == 1 {
 		return nil, fmt.Errorf("jepa: batch of %d clips: %d global and %d local views, and "+
 			"BatchNorm needs 2 of each: take 2 clips or more", batch, globals, locals)
@@ -169,7 +170,7 @@ type Embedding struct {
 func (m *Model) Embed(g vit.Group) Embedding {
 	cx := &m.cx
 	cx.Train = false
-	m.arena.Release(0)
+	m.arena.Release(engine.Mark{})
 	m.groups = append(m.groups[:0], g)
 	m.cache.CLSOnly = false
 	m.Encoder.Forward(cx, &m.cache, m.groups, vit.Discard)

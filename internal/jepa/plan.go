@@ -22,7 +22,7 @@ type Plan struct {
 	// AgainFLOPs is what Recompute and MicroBatch make a step compute once more.
 	StepFLOPs, AgainFLOPs int64
 
-	arena int // elements
+	arena engine.ArenaSize
 }
 
 // Total returns the bytes on the device.
@@ -30,20 +30,26 @@ func (p Plan) Total() int64 {
 	return p.Values + p.Gradients + p.Moments + p.Activations + p.Inputs + p.Other
 }
 
-// boundless is the size of an arena that is measured, not allocated.
-const boundless = 1 << 48
+// boundless returns the size of an arena that is measured, not allocated.
+func boundless(cfg Config) engine.ArenaSize {
+	s := engine.ArenaSize{F32: 1 << 48}
+	if cfg.Compute == engine.BF16 {
+		s.BF16 = s.F32
+	}
+	return s
+}
 
 // PlanTraining counts a training step of batch clips.
 func PlanTraining(cfg Config, batch int) (Plan, error) {
 	e := engine.NewCounting()
-	m, err := newTrainer(e, cfg, 0, batch, boundless)
+	m, err := newTrainer(e, cfg, 0, batch, boundless(cfg))
 	if err != nil {
 		return Plan{}, err
 	}
 	p := m.plan()
 	p.Gradients = int64(m.Params.Grads.Elems()) * 4
 	p.Moments = 2 * p.Gradients
-	p.Other = e.Counts.TotalBytes() - p.Values - p.Gradients - boundless*4
+	p.Other = e.Counts.TotalBytes() - p.Values - p.Gradients - boundless(cfg).Bytes()
 	before := e.Counts.TotalBytes()
 	b, err := m.NewBatch(engine.U8)
 	if err != nil {
@@ -67,7 +73,7 @@ func PlanTraining(cfg Config, batch int) (Plan, error) {
 // PlanEmbedding counts embedding views views with both modalities at once.
 func PlanEmbedding(cfg Config, views int) (Plan, error) {
 	e := engine.NewCounting()
-	m, err := newModel(e, cfg, 0, boundless, nn.WithoutGradients)
+	m, err := newModel(e, cfg, 0, boundless(cfg), nn.WithoutGradients)
 	if err != nil {
 		return Plan{}, err
 	}
@@ -93,7 +99,7 @@ func (m *Model) plan() Plan {
 
 func (p Plan) measured(m *Model, e *engine.Counting) Plan {
 	p.arena = m.arena.Peak()
-	p.Activations = int64(p.arena) * 4
+	p.Activations = p.arena.Bytes()
 	p.StepFLOPs = e.Counts.ModelFLOPs()
 	return p
 }

@@ -32,7 +32,7 @@ func (m *Model) StepDrawn(b *Batch, step int) {
 		panic("jepa: Step of a model that was made to embed only")
 	}
 	m.cx.Train, m.cx.Step = true, step
-	m.arena.Release(0)
+	m.arena.Release(engine.Mark{})
 	m.Params.ZeroGrads()
 	m.cache.CLSOnly = !m.KeepTokens
 	keep := vit.Keep

@@ -68,6 +68,9 @@ func NewBlock(ps *Params, prefix string, i int, cfg BlockConfig) *Block {
 // BlockCache is what Backward needs of a Forward: 10 values per token and
 // feature, as X is the Y of the block before. The outputs of both norms and of
 // the GELU, and the attention probabilities, are computed again there.
+//
+// The residual stream, X, Mid and Y, and LSE are F32; the others have the arena's
+// compute type.
 type BlockCache struct {
 	X    engine.Tensor // (B, N, D)   input
 	QKV  engine.Tensor // (B, N, 3D)
@@ -99,12 +102,12 @@ func (b *Block) Forward(cx *Context, c *BlockCache, y, x engine.Tensor) {
 func (b *Block) allocate(cx *Context, c *BlockCache, y, x engine.Tensor, keep bool) {
 	n, t, d := x.Dim(0), x.Dim(1), x.Dim(2)
 	c.X, c.Y = x, y
-	c.QKV = cx.Arena.New(n, t, 3*d)
-	c.Attn = cx.Arena.New(n, t, d)
+	c.QKV = cx.Arena.NewCompute(n, t, 3*d)
+	c.Attn = cx.Arena.NewCompute(n, t, d)
 	c.Mid = cx.Arena.New(n, t, d)
 	if keep {
 		c.LSE = cx.Arena.New(n, b.cfg.Heads, t)
-		c.Pre = cx.Arena.NewApart(n, t, b.cfg.Hidden)
+		c.Pre = cx.Arena.NewComputeApart(n, t, b.cfg.Hidden)
 	}
 }
 
@@ -112,7 +115,7 @@ func (b *Block) allocate(cx *Context, c *BlockCache, y, x engine.Tensor, keep bo
 func (b *Block) forwardAttention(cx *Context, c *BlockCache) {
 	e, d := cx.Engine, b.cfg.Width
 	mark := cx.Arena.Mark()
-	h := cx.Arena.New(c.X.Dim(0), c.X.Dim(1), d)
+	h := cx.Arena.NewCompute(c.X.Dim(0), c.X.Dim(1), d)
 	b.norm1.Forward(cx, h, c.X, Stats{})
 	e.Linear(engine.LinearArgs{Y: c.QKV, X: h, W: b.qkvW.Value, Bias: b.qkvB.Value})
 	cx.Arena.Release(mark)
@@ -127,13 +130,13 @@ func (b *Block) forwardMLP(cx *Context, c *BlockCache) {
 	mark := cx.Arena.Mark()
 	defer cx.Arena.Release(mark)
 	n, t := c.Mid.Dim(0), c.Mid.Dim(1)
-	h := cx.Arena.New(n, t, b.cfg.Width)
+	h := cx.Arena.NewCompute(n, t, b.cfg.Width)
 	b.norm2.Forward(cx, h, c.Mid, Stats{})
 	if c.Y.Nil() {
 		b.dense1.Forward(cx, c.Pre, h)
 		return
 	}
-	g := cx.Arena.NewApart(n, t, b.cfg.Hidden)
+	g := cx.Arena.NewComputeApart(n, t, b.cfg.Hidden)
 	cx.Engine.Linear(engine.LinearArgs{Y: g, X: h, W: b.dense1.W.Value,
 		Bias: b.dense1.B.Value, Pre: c.Pre, GELU: true})
 	b.residual(cx, b.dense2, c.Y, g, c.Mid, b.outputs(cx, c, maskMLP))
@@ -177,11 +180,11 @@ func (b *Block) backwardMLP(cx *Context, c *BlockCache, d engine.Tensor) {
 	mark := cx.Arena.Mark()
 	n, t := d.Dim(0), d.Dim(1)
 	dm := b.undrop(cx, d, b.outputs(cx, c, maskMLP))
-	dPre, g := cx.Arena.NewApart(n, t, b.cfg.Hidden), c.Pre
+	dPre, g := cx.Arena.NewComputeApart(n, t, b.cfg.Hidden), c.Pre
 	e.LinearInput(engine.LinearInputArgs{DX: dPre, DY: dm, W: b.dense2.W.Value, Pre: c.Pre,
 		Act: g})
 	b.dense2.BackwardWeight(cx, dm, g)
-	h, s := cx.Arena.New(n, t, b.cfg.Width), NewStats(cx.Arena, n*t)
+	h, s := cx.Arena.NewCompute(n, t, b.cfg.Width), NewStats(cx.Arena, n*t)
 	b.norm2.Forward(cx, h, c.Mid, s)
 	b.dense1.BackwardWeight(cx, dPre, h)
 	e.LinearInput(engine.LinearInputArgs{DX: h, DY: dPre, W: b.dense1.W.Value})
@@ -194,9 +197,9 @@ func (b *Block) backwardAttention(cx *Context, c *BlockCache, d engine.Tensor) {
 	e, w := cx.Engine, b.cfg.Width
 	mark := cx.Arena.Mark()
 	n, t := d.Dim(0), d.Dim(1)
-	da := cx.Arena.New(n, t, w)
+	da := cx.Arena.NewCompute(n, t, w)
 	b.out.Backward(cx, da, b.undrop(cx, d, b.outputs(cx, c, maskAttention)), c.Attn)
-	dQKV := cx.Arena.New(n, t, 3*w)
+	dQKV := cx.Arena.NewCompute(n, t, 3*w)
 	e.AttentionBackward(engine.AttentionBackwardArgs{
 		DQ: dQKV.Columns(0, w), DK: dQKV.Columns(w, 2*w), DV: dQKV.Columns(2*w, 3*w),
 		DOut: da, Out: c.Attn, LSE: c.LSE, Delta: cx.Arena.New(n, b.cfg.Heads, t),
@@ -211,13 +214,18 @@ func (b *Block) backwardAttention(cx *Context, c *BlockCache, d engine.Tensor) {
 	cx.Arena.Release(mark)
 }
 
-// undrop returns d behind the dropout mask: d itself without dropout.
+// undrop returns d behind the dropout mask, in the compute type: d itself when
+// that is its own and there is no dropout.
 func (b *Block) undrop(cx *Context, d engine.Tensor, mask rng.Mask) engine.Tensor {
-	if mask.P == 0 {
+	if mask.P == 0 && cx.Arena.Compute() == d.DType() {
 		return d
 	}
-	x := cx.Arena.New(d.Dim(0), d.Dim(1), d.Dim(2))
-	cx.Engine.Dropout(x, d, mask)
+	x := cx.Arena.NewCompute(d.Dim(0), d.Dim(1), d.Dim(2))
+	if mask.P == 0 {
+		cx.Engine.Cast(x, d)
+	} else {
+		cx.Engine.Dropout(x, d, mask)
+	}
 	return x
 }
 

@@ -18,11 +18,11 @@ func (b *Block) ForwardCLS(cx *Context, c *BlockCache, y, x engine.Tensor) {
 	}
 	n, t, d := x.Dim(0), x.Dim(1), x.Dim(2)
 	c.X, c.Y = x, y
-	c.QKV = cx.Arena.New(n, t, 2*d)
-	c.Q, c.Attn, c.Mid = cx.Arena.New(n, 1, d), cx.Arena.New(n, 1, d), cx.Arena.New(n, 1, d)
+	c.QKV, c.Mid = cx.Arena.NewCompute(n, t, 2*d), cx.Arena.New(n, 1, d)
+	c.Q, c.Attn = cx.Arena.NewCompute(n, 1, d), cx.Arena.NewCompute(n, 1, d)
 	if keep {
 		c.LSE = cx.Arena.New(n, b.cfg.Heads, 1)
-		c.Pre = cx.Arena.New(n, 1, b.cfg.Hidden)
+		c.Pre = cx.Arena.NewCompute(n, 1, b.cfg.Hidden)
 	}
 	b.attendCLS(cx, c)
 	b.forwardMLP(cx, c)
@@ -35,7 +35,7 @@ func (b *Block) ForwardCLS(cx *Context, c *BlockCache, y, x engine.Tensor) {
 func (b *Block) attendCLS(cx *Context, c *BlockCache) {
 	e, d := cx.Engine, b.cfg.Width
 	mark := cx.Arena.Mark()
-	h := cx.Arena.New(c.X.Dim(0), c.X.Dim(1), d)
+	h := cx.Arena.NewCompute(c.X.Dim(0), c.X.Dim(1), d)
 	b.norm1.Forward(cx, h, c.X, Stats{})
 	e.Linear(engine.LinearArgs{Y: c.Q, X: h.Token(0),
 		W: b.qkvW.Value.Slice(0, d), Bias: b.qkvB.Value.Slice(0, d)})
@@ -55,15 +55,15 @@ func (b *Block) BackwardCLS(cx *Context, c *BlockCache, dx, dy engine.Tensor) {
 	e, w := cx.Engine, b.cfg.Width
 	mark := cx.Arena.Mark()
 	n, t := dx.Dim(0), dx.Dim(1)
-	da := cx.Arena.New(n, 1, w)
+	da := cx.Arena.NewCompute(n, 1, w)
 	b.out.Backward(cx, da, b.undrop(cx, dy, b.outputs(cx, c, maskAttention)), c.Attn)
-	dQ, dKV := cx.Arena.New(n, 1, w), cx.Arena.New(n, t, 2*w)
+	dQ, dKV := cx.Arena.NewCompute(n, 1, w), cx.Arena.NewCompute(n, t, 2*w)
 	e.AttentionBackward(engine.AttentionBackwardArgs{
 		DQ: dQ, DK: dKV.Columns(0, w), DV: dKV.Columns(w, 2*w),
 		DOut: da, Out: c.Attn, LSE: c.LSE, Delta: cx.Arena.New(n, b.cfg.Heads, 1),
 		Q: c.Q, K: c.QKV.Columns(0, w), V: c.QKV.Columns(w, 2*w),
 		Heads: b.cfg.Heads, Drop: b.probabilities(cx, c)})
-	h, s := cx.Arena.New(n, t, w), NewStats(cx.Arena, n*t)
+	h, s := cx.Arena.NewCompute(n, t, w), NewStats(cx.Arena, n*t)
 	b.norm1.Forward(cx, h, c.X, s)
 	e.LinearWeight(engine.LinearWeightArgs{X: h.Token(0), DY: dQ,
 		DW: b.qkvW.Grad.Slice(0, w), DBias: b.qkvB.Grad.Slice(0, w)})

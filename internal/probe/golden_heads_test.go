@@ -123,7 +123,7 @@ func TestGoldenFinetune(t *testing.T) {
 		m := goldenModel(t, e)
 		o := goldenOnline(t, e, smoothed(0.1, 0.1, false))
 		b, labels := goldenBatch(g, e)
-		arena, err := engine.NewArena(e, engine.F32, 1<<20)
+		arena, err := engine.NewArena(e, engine.F32, engine.ArenaSize{F32: 1 << 20})
 		if err != nil {
 			t.Fatal(err)
 		}

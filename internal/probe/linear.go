@@ -57,7 +57,7 @@ func (p *Linear) train(e engine.Engine, cfg Config, x, labels []float32) error {
 	r, d, classes := len(labels), len(p.mean), p.classes
 	params := classes * (d + 1)
 	arena, err := engine.NewArena(e, engine.F32,
-		r*(d+2*classes+1)+4*(params+16)+1024)
+		engine.ArenaSize{F32: r*(d+2*classes+1) + 4*(params+32) + 1024})
 	if err != nil {
 		return fmt.Errorf("probe: %w", err)
 	}

@@ -104,7 +104,8 @@ type onlineReport struct {
 // here.
 func NewOnline(e engine.Engine, cfg OnlineConfig, model jepa.Config, seed uint64,
 	batch int) (*Online, error) {
-	planned, err := newOnline(engine.NewCounting(), cfg, model, batch, 1<<40)
+	planned, err := newOnline(engine.NewCounting(), cfg, model, batch,
+		engine.ArenaSize{F32: 1 << 40})
 	if err != nil {
 		return nil, err
 	}
@@ -117,8 +118,8 @@ func NewOnline(e engine.Engine, cfg OnlineConfig, model jepa.Config, seed uint64
 	return o, nil
 }
 
-func newOnline(e engine.Engine, cfg OnlineConfig, model jepa.Config, batch,
-	arena int) (*Online, error) {
+func newOnline(e engine.Engine, cfg OnlineConfig, model jepa.Config, batch int,
+	arena engine.ArenaSize) (*Online, error) {
 	if err := cfg.Validate(model); err != nil {
 		return nil, err
 	}
@@ -153,13 +154,13 @@ func newOnline(e engine.Engine, cfg OnlineConfig, model jepa.Config, batch,
 // rehearse runs what needs most memory, on an engine without any.
 func (o *Online) rehearse() {
 	a, c := o.cx.Arena, o.model.Encoder
-	outside, err := engine.NewArena(o.engine, engine.F32, 1<<40)
+	outside, err := engine.NewArena(o.engine, engine.F32, engine.ArenaSize{F32: 1 << 40})
 	if err != nil {
 		panic("probe: " + err.Error()) // the counting engine has room for all
 	}
 	o.train(outside.New(o.model.Views()*o.batch, c.Width),
 		outside.New(o.model.Globals*o.batch, c.Tokens(), c.Width))
-	a.Release(0)
+	a.Release(engine.Mark{})
 	o.classify(outside.New(o.batch, c.Width), outside.New(o.batch, c.Tokens(), c.Width),
 		1, c.Tokens())
 }

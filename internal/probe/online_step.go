@@ -33,7 +33,7 @@ func (o *Online) Step(f jepa.Features, labels []int) error {
 // train sets gradients and losses from cls (V·B, D) and the tokens (G·B, N, D) of
 // the globals.
 func (o *Online) train(cls, tokens engine.Tensor) {
-	o.cx.Arena.Release(0)
+	o.cx.Arena.Release(engine.Mark{})
 	o.Params.ZeroGrads()
 	o.engine.Fill(o.report.all, 0)
 	o.trainLinear(cls)

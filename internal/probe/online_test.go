@@ -70,13 +70,13 @@ func TestOnlineFillsItsArena(t *testing.T) {
 		if len(linear) != 2*golden.Classes || (len(attentive) == len(linear)) != c.attentive {
 			t.Errorf("%+v: %d and %d logits", c, len(linear), len(attentive))
 		}
-		planned, err := newOnline(engine.NewCounting(), online, cfg, 2, 1<<40)
+		planned, err := newOnline(engine.NewCounting(), online, cfg, 2, engine.ArenaSize{F32: 1 << 40})
 		if err != nil {
 			t.Fatal(err)
 		}
 		planned.rehearse()
 		if p := planned.cx.Arena.Peak(); p != o.cx.Arena.Peak() {
-			t.Errorf("%+v: planned %d elements, used %d", c, p, o.cx.Arena.Peak())
+			t.Errorf("%+v: planned %+v elements, used %+v", c, p, o.cx.Arena.Peak())
 		}
 		o.Free()
 	}
@@ -112,7 +112,7 @@ func drawn(t *testing.T, cfg jepa.Config, online OnlineConfig) (*jepa.Model, *je
 func TestStepAllocatesNothing(t *testing.T) {
 	m, b, o := drawn(t, goldenConfig(), DefaultOnline(golden.Classes))
 	m.Step(b, 0)
-	c, err := newOnline(engine.NewCounting(), o.OnlineConfig, o.model, 2, 1<<40)
+	c, err := newOnline(engine.NewCounting(), o.OnlineConfig, o.model, 2, engine.ArenaSize{F32: 1 << 40})
 	if err != nil {
 		t.Fatal(err)
 	}

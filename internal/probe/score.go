@@ -32,7 +32,7 @@ func (o *Online) Score(model *jepa.Model, g vit.Group) (linear, attentive []floa
 // tokens (R, N, D), from the arena.
 func (o *Online) classify(cls, tokens engine.Tensor, lo, hi int) (linear, attentive engine.Tensor) {
 	cx, r := &o.cx, cls.Dim(0)
-	cx.Arena.Release(0)
+	cx.Arena.Release(engine.Mark{})
 	linear = cx.Arena.New(r, o.Classes)
 	var c LinearCache
 	o.Linear.Forward(cx, &c, linear, cls)

@@ -15,7 +15,7 @@ import (
 func setup(t *testing.T, cfg Config, k int) (*nn.Context, *Regularizer) {
 	t.Helper()
 	e := ref.New()
-	arena, err := engine.NewArena(e, engine.F32, 1<<20)
+	arena, err := engine.NewArena(e, engine.F32, engine.ArenaSize{F32: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}

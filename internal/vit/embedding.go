@@ -95,14 +95,14 @@ func (m *embedding) forward(cx *nn.Context, y engine.Tensor, g Group) {
 		AudioFreq: m.audioFreq.Value.Reshape(m.audioFreq.Shape.Dim(1), d),
 		AudioTime: m.audioTime.Value.Reshape(m.audioTime.Shape.Dim(2), d)}
 	if !g.Video.Nil() {
-		args.Video = cx.Arena.New(g.Views*c.VideoTokens(), d)
+		args.Video = cx.Arena.NewCompute(g.Views*c.VideoTokens(), d)
 		part := cx.Arena.Mark()
 		cx.Engine.Linear(engine.LinearArgs{Y: args.Video, X: m.tubelets(cx, g),
 			W: m.video.W.Value.Reshape(d, c.tubelet())})
 		cx.Arena.Release(part)
 	}
 	if !g.Audio.Nil() {
-		args.Audio = cx.Arena.New(g.Views*c.AudioTokens(), d)
+		args.Audio = cx.Arena.NewCompute(g.Views*c.AudioTokens(), d)
 		cx.Engine.Linear(engine.LinearArgs{Y: args.Audio, X: m.audioPatches(cx, g),
 			W: m.audio.W.Value.Reshape(d, c.audioPatch())})
 	}
@@ -123,10 +123,10 @@ func (m *embedding) backward(cx *nn.Context, dy engine.Tensor, g Group) {
 		DAudioFreq: m.audioFreq.Grad.Reshape(m.audioFreq.Shape.Dim(1), d),
 		DAudioTime: m.audioTime.Grad.Reshape(m.audioTime.Shape.Dim(2), d)}
 	if !g.Video.Nil() {
-		args.DVideo = cx.Arena.New(g.Views*c.VideoTokens(), d)
+		args.DVideo = cx.Arena.NewCompute(g.Views*c.VideoTokens(), d)
 	}
 	if !g.Audio.Nil() {
-		args.DAudio = cx.Arena.New(g.Views*c.AudioTokens(), d)
+		args.DAudio = cx.Arena.NewCompute(g.Views*c.AudioTokens(), d)
 	}
 	cx.Engine.AssembleTokensBackward(args)
 	if !g.Video.Nil() {
@@ -143,14 +143,14 @@ func (m *embedding) backward(cx *nn.Context, dy engine.Tensor, g Group) {
 }
 
 func (m *embedding) tubelets(cx *nn.Context, g Group) engine.Tensor {
-	y := cx.Arena.New(g.Views*m.cfg.VideoTokens(), m.cfg.tubelet())
+	y := cx.Arena.NewCompute(g.Views*m.cfg.VideoTokens(), m.cfg.tubelet())
 	cx.Engine.PatchifyVideo(engine.PatchifyVideoArgs{Y: y, X: g.Video,
 		PatchT: m.cfg.PatchT, P: m.cfg.Patch, Mean: pixelMean, Std: pixelStd})
 	return y
 }
 
 func (m *embedding) audioPatches(cx *nn.Context, g Group) engine.Tensor {
-	y := cx.Arena.New(g.Views*m.cfg.AudioTokens(), m.cfg.audioPatch())
+	y := cx.Arena.NewCompute(g.Views*m.cfg.AudioTokens(), m.cfg.audioPatch())
 	cx.Engine.PatchifyAudio(engine.PatchifyAudioArgs{Y: y, X: g.Audio,
 		PF: m.cfg.PatchMel, PT: m.cfg.PatchMelT})
 	return y

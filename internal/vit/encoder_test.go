@@ -39,7 +39,7 @@ func newBench(t *testing.T, cfg Config, clsOnly bool) *bench {
 
 func newBenchOn(t *testing.T, e engine.Engine, cfg Config, clsOnly bool) *bench {
 	t.Helper()
-	arena, err := engine.NewArena(e, engine.F32, 1<<18)
+	arena, err := engine.NewArena(e, engine.F32, engine.ArenaSize{F32: 1 << 18})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,14 +29,14 @@ func TestKeepInputsGivesTheSameGradients(t *testing.T) {
 				for _, e := range []engine.Engine{ref.New(), onCPU} {
 					b := newBenchOn(t, e, cfg, clsOnly)
 					b.gradients()
-					want, plain := b.download(b.ps.Grads), b.cx.Arena.Peak()
+					want, plain := b.download(b.ps.Grads), b.cx.Arena.Peak().F32
 					b = newBenchOn(t, e, cfg, clsOnly)
 					b.keeping = KeepInputs
 					b.gradients()
 					if got := b.download(b.ps.Grads); !slices.Equal(got, want) {
 						t.Errorf("%s: the gradients differ", e.Info().Name)
 					}
-					if got := b.cx.Arena.Peak(); !(got < plain) {
+					if got := b.cx.Arena.Peak().F32; !(got < plain) {
 						t.Errorf("%d elements of memory, %d without", got, plain)
 					}
 				}

@@ -44,6 +44,12 @@ func (e *Engine) Copy(dst, src engine.Tensor) {
 	e.pool.Run(t, gridParts(t.dst, t.flat))
 }
 
+// Cast is Copy: this engine has one floating-point type.
+func (e *Engine) Cast(dst, src engine.Tensor) {
+	engine.CheckCast(dst, src)
+	e.Copy(dst, src)
+}
+
 // gridParts returns the parts of an operation on all elements of m, which are
 // blocks of elements when flat and blocks of rows otherwise.
 func gridParts(m matrix, flat bool) int {

@@ -37,7 +37,7 @@ func (h *handle) Free()               { delete(h.e.blocks, h.id) }
 func New() *Engine { return &Engine{blocks: map[int]*block{}} }
 
 func (e *Engine) Info() engine.Info {
-	return engine.Info{Name: "ref", Device: "plain loops in float64", Threads: 1}
+	return engine.Info{Name: "ref", Device: "plain loops in float64", Threads: 1, BF16: true}
 }
 
 // Close forgets all buffers.
@@ -48,11 +48,9 @@ func (e *Engine) Close() error {
 
 func (e *Engine) Sync() error { return nil }
 
-// NewBuffer returns a zeroed buffer of type F32 or U8.
+// NewBuffer returns a zeroed buffer. A value stored in one of type BF16 is rounded
+// to that type; F32 buffers hold float64.
 func (e *Engine) NewBuffer(dt engine.DType, elems int) (engine.Buffer, error) {
-	if dt != engine.F32 && dt != engine.U8 {
-		return nil, fmt.Errorf("ref: buffer of type %v: only f32 and u8 are supported", dt)
-	}
 	if elems < 0 {
 		return nil, fmt.Errorf("ref: buffer of %d elements", elems)
 	}
@@ -103,17 +101,36 @@ func (e *Engine) store(t engine.Tensor, v []float64) {
 	if t.Nil() {
 		return
 	}
-	b, c, bytes := e.block(t), t.Cols(), t.DType() == engine.U8
+	b, c := e.block(t), t.Cols()
 	for r := range t.Rows() {
 		row := b.words[t.Offset()+r*t.Stride():][:c]
 		for j := range row {
-			if bytes {
-				row[j] = uint64(v[r*c+j]) ^ b.key
-			} else {
-				row[j] = math.Float64bits(v[r*c+j]) ^ b.key
+			x := v[r*c+j]
+			switch t.DType() {
+			case engine.U8:
+				row[j] = uint64(x) ^ b.key
+			case engine.BF16:
+				row[j] = math.Float64bits(roundBF16(x)) ^ b.key
+			default:
+				row[j] = math.Float64bits(x) ^ b.key
 			}
 		}
 	}
+}
+
+// roundBF16 returns the bfloat16 nearest to x, ties to even.
+func roundBF16(x float64) float64 {
+	if x != x || x == 0 || math.IsInf(x, 0) {
+		return x
+	}
+	const mantissa, least = 8, -133 // bits, and the exponent of the last subnormal's bit
+	_, exp := math.Frexp(x)
+	ulp := math.Ldexp(1, max(exp-mantissa, least))
+	y := math.RoundToEven(x/ulp) * ulp
+	if math.Abs(y) > 0x1.FEp127 {
+		return math.Inf(int(math.Copysign(1, x)))
+	}
+	return y
 }
 
 // add adds to the elements of a tensor; it does nothing for a nil tensor.
@@ -177,6 +194,12 @@ func (e *Engine) Download(dst []float32, src engine.Tensor) {
 
 func (e *Engine) Copy(dst, src engine.Tensor) {
 	engine.CheckCopy(dst, src)
+	e.store(dst, e.load(src))
+}
+
+// Cast is Copy between types: store rounds.
+func (e *Engine) Cast(dst, src engine.Tensor) {
+	engine.CheckCast(dst, src)
 	e.store(dst, e.load(src))
 }
 

@@ -52,6 +52,13 @@ func (e *Engine) Copy(dst, src engine.Tensor) {
 	e.end()
 }
 
+func (e *Engine) Cast(dst, src engine.Tensor) {
+	e.begin("Cast")
+	e.count.Cast(dst, src)
+	e.inner.Cast(dst, src)
+	e.end()
+}
+
 func (e *Engine) Fill(dst engine.Tensor, v float32) {
 	e.begin("Fill")
 	e.count.Fill(dst, v)
