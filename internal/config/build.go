@@ -79,6 +79,7 @@ func (c *Config) JEPAConfig() (jepa.Config, error) {
 		Knots:        engine.Knots{Max: l.TMax, Count: l.Knots, Half: l.Half},
 		PooledSIGReg: l.SIGReg == "pooled",
 		Recompute:    c.Train.Recompute == "blocks", MicroBatch: c.Train.MicroBatch,
+		GlobalNorm: c.Train.BatchNorm == "global",
 	}, err
 }
 
@@ -161,6 +162,7 @@ func (c *Config) Validate() error {
 	within("train.keep", t.Keep, 1, 1e6)
 	oneOf("train.recompute", t.Recompute, "none", "blocks")
 	within("train.micro_batch", t.MicroBatch, 0, 1<<16)
+	oneOf("train.batch_norm", t.BatchNorm, "process", "global")
 	within("train.checkpoint_every", t.CheckpointEvery, 0, 1e9)
 	within("eval.windows", c.Eval.Windows, 1, 64)
 	oneOf("eval.embedding", c.Eval.Embedding, "projected", "cls", "patches")

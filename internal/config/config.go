@@ -127,7 +127,7 @@ type Loss struct {
 
 // Train is the optimisation.
 type Train struct {
-	BatchSize       int     `toml:"batch_size" doc:"B: clips a step"`
+	BatchSize       int     `toml:"batch_size" doc:"B: clips a step, over all processes"`
 	Epochs          int     `toml:"epochs" doc:"passes over the clips, unless steps is set"`
 	Steps           int     `toml:"steps" doc:"optimiser steps; 0 takes epochs"`
 	LR              float64 `toml:"lr" doc:"peak learning rate"`
@@ -144,6 +144,7 @@ type Train struct {
 	Keep            int     `toml:"keep" doc:"checkpoints kept"`
 	Recompute       string  `toml:"recompute" doc:"none; blocks keeps their inputs only, less memory"`
 	MicroBatch      int     `toml:"micro_batch" doc:"clips encoded at once, 0 for all; same gradients"`
+	BatchNorm       string  `toml:"batch_norm" doc:"process: each normalises by its own clips; or global"`
 }
 
 // Eval says how clips are embedded for retrieval and probes.
@@ -177,7 +178,7 @@ func New() *Config {
 		Train: Train{
 			BatchSize: 40, Epochs: 50, LR: 5e-4, MinLR: 1e-6, Warmup: 0.15, WarmupStart: 0.1,
 			Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, WeightDecay: 0.05, Decay: "all", Clip: 5, Keep: 2,
-			Recompute: "none",
+			Recompute: "none", BatchNorm: "process",
 		},
 		Eval:    Eval{Split: "test", Windows: 1, Embedding: "projected"},
 		origins: map[string]string{},

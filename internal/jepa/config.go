@@ -36,6 +36,10 @@ type Config struct {
 	// gradients are those of the whole batch, to rounding: see Model.Step.
 	MicroBatch int
 
+	// GlobalNorm makes the projector's BatchNorm use the moments of the rows of all
+	// processes that train together, where else each uses those of its own.
+	GlobalNorm bool
+
 	Lambda       float64 // share of SIGReg
 	Sum          bool    // invariance sums over dimensions, as the paper's formula does
 	Directions   int
