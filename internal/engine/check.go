@@ -15,17 +15,17 @@ func (o op) fail(format string, args ...any) {
 	panic("engine: " + string(o) + ": " + fmt.Sprintf(format, args...))
 }
 
-// strided requires a floating-point tensor whose rows may lie apart.
+// strided requires a tensor of type F32 or BF16 whose rows may lie apart.
 func (o op) strided(name string, t Tensor) {
 	if t.Nil() {
 		o.fail("%s is missing", name)
 	}
 	if t.DType() == U8 {
-		o.fail("%s is %v, want a floating-point type", name, t)
+		o.fail("%s is %v, want f32 or bf16", name, t)
 	}
 }
 
-// dense requires a floating-point tensor without gaps between its rows.
+// dense requires a tensor of type F32 or BF16 without gaps between its rows.
 func (o op) dense(name string, t Tensor) {
 	o.strided(name, t)
 	o.contiguous(name, t)
@@ -37,18 +37,34 @@ func (o op) contiguous(name string, t Tensor) {
 	}
 }
 
-// float32s requires a contiguous tensor of type F32.
+// float32s requires a contiguous tensor of type F32: what holds parameters,
+// gradients of them, statistics or losses.
 func (o op) float32s(name string, t Tensor) {
-	o.dense(name, t)
+	o.float32Type(name, t)
+	o.contiguous(name, t)
+}
+
+// float32Type requires a tensor of type F32 whose rows may lie apart.
+func (o op) float32Type(name string, t Tensor) {
+	if t.Nil() {
+		o.fail("%s is missing", name)
+	}
 	if t.DType() != F32 {
 		o.fail("%s is %v, want f32", name, t)
 	}
 }
 
-// vector requires a contiguous tensor with n elements, a length it shares with
-// the tensor called of.
+// sameType requires equal types.
+func (o op) sameType(a string, t Tensor, b string, u Tensor) {
+	if t.DType() != u.DType() {
+		o.fail("%s is %v but %s is %v: types differ", a, t, b, u)
+	}
+}
+
+// vector requires a contiguous tensor of type F32 with n elements, a length it
+// shares with the tensor called of.
 func (o op) vector(name string, t Tensor, n int, of string, u Tensor) {
-	o.dense(name, t)
+	o.float32s(name, t)
 	if t.Elems() != n {
 		o.fail("%s is %v but %s is %v: want %d elements", name, t.shape, of, u.shape, n)
 	}

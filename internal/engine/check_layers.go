@@ -26,10 +26,7 @@ func CheckUploadBytes(dst Tensor, src []byte) {
 // CheckDownload panics unless src is F32 and dst has its length.
 func CheckDownload(dst []float32, src Tensor) {
 	o := op("Download")
-	o.strided("src", src)
-	if src.DType() != F32 {
-		o.fail("src is %v, want f32", src)
-	}
+	o.float32Type("src", src)
 	if len(dst) != src.Elems() {
 		o.fail("dst has %d values but src is %v", len(dst), src.shape)
 	}
@@ -41,14 +38,12 @@ func CheckCopy(dst, src Tensor) {
 	if dst.Nil() || src.Nil() {
 		o.fail("dst is %v, src is %v", dst, src)
 	}
-	if dst.DType() != src.DType() {
-		o.fail("dst is %v but src is %v: types differ", dst, src)
-	}
+	o.sameType("dst", dst, "src", src)
 	o.sameShape("dst", dst, "src", src)
 	o.apart("dst", dst, "src", src)
 }
 
-// CheckCast panics unless dst and src have one shape, floating-point types and lie
+// CheckCast panics unless dst and src have one shape, are F32 or BF16 each and lie
 // apart.
 func CheckCast(dst, src Tensor) {
 	o := op("Cast")
@@ -58,15 +53,15 @@ func CheckCast(dst, src Tensor) {
 	o.apart("dst", dst, "src", src)
 }
 
-// CheckFill panics unless dst is a floating-point tensor.
-func CheckFill(dst Tensor) { op("Fill").strided("dst", dst) }
+// CheckFill panics unless dst is F32.
+func CheckFill(dst Tensor) { op("Fill").float32Type("dst", dst) }
 
 // Check panics unless the operands fit.
 func (a LinearArgs) Check() {
 	o := op("Linear")
 	o.strided("X", a.X)
 	o.strided("Y", a.Y)
-	o.dense("W", a.W)
+	o.float32s("W", a.W)
 	o.agree(a.X.Cols(), a.W.Cols(), "X", a.X, "W", a.W, "inner dimensions")
 	o.agree(a.Y.Rows(), a.X.Rows(), "Y", a.Y, "X", a.X, "rows")
 	o.agree(a.Y.Cols(), a.W.Rows(), "Y", a.Y, "W", a.W, "output dimensions")
@@ -98,7 +93,7 @@ func (a LinearInputArgs) Check() {
 	o := op("LinearInput")
 	o.strided("DX", a.DX)
 	o.strided("DY", a.DY)
-	o.dense("W", a.W)
+	o.float32s("W", a.W)
 	o.agree(a.DY.Cols(), a.W.Rows(), "DY", a.DY, "W", a.W, "inner dimensions")
 	o.agree(a.DX.Rows(), a.DY.Rows(), "DX", a.DX, "DY", a.DY, "rows")
 	o.agree(a.DX.Cols(), a.W.Cols(), "DX", a.DX, "W", a.W, "input dimensions")
@@ -125,7 +120,7 @@ func (a LinearInputArgs) Check() {
 // Check panics unless the operands fit.
 func (a LinearWeightArgs) Check() {
 	o := op("LinearWeight")
-	o.dense("DW", a.DW)
+	o.float32s("DW", a.DW)
 	o.strided("DY", a.DY)
 	o.strided("X", a.X)
 	o.agree(a.DY.Rows(), a.X.Rows(), "DY", a.DY, "X", a.X, "rows")
@@ -199,8 +194,8 @@ func (a LayerNormBackwardArgs) Check() {
 // Check panics unless the operands fit.
 func (a BatchNormArgs) Check() {
 	o := op("BatchNorm")
-	o.dense("X", a.X)
-	o.dense("Y", a.Y)
+	o.float32s("X", a.X)
+	o.float32s("Y", a.Y)
 	o.alike("Y", a.Y, "X", a.X)
 	c := a.X.Cols()
 	o.vector("Gain", a.Gain, c, "X", a.X)
@@ -215,7 +210,7 @@ func (a BatchNormArgs) Check() {
 		}
 	}
 	if !a.Pre.Nil() {
-		o.dense("Pre", a.Pre)
+		o.float32s("Pre", a.Pre)
 		o.alike("Pre", a.Pre, "X", a.X)
 		if !a.GELU {
 			o.fail("Pre is given without GELU")
@@ -241,9 +236,9 @@ func (a BatchNormArgs) Check() {
 // Check panics unless the operands fit.
 func (a BatchNormBackwardArgs) Check() {
 	o := op("BatchNormBackward")
-	o.dense("DX", a.DX)
-	o.dense("DY", a.DY)
-	o.dense("X", a.X)
+	o.float32s("DX", a.DX)
+	o.float32s("DY", a.DY)
+	o.float32s("X", a.X)
 	o.alike("DX", a.DX, "X", a.X)
 	o.alike("DY", a.DY, "X", a.X)
 	c := a.X.Cols()
@@ -258,11 +253,20 @@ func (a BatchNormBackwardArgs) Check() {
 	o.apart("DX", a.DX, "DGain", a.DGain)
 	o.apart("DX", a.DX, "DBias", a.DBias)
 	o.apart("DGain", a.DGain, "DBias", a.DBias)
-	for _, out := range [...]Tensor{a.DX, a.DGain, a.DBias} {
+	if a.Group != nil {
+		o.float32s("Means", a.Means)
+		if a.Means.Rows() != 2 || a.Means.Cols() != c {
+			o.fail("Means is %v, want (2, %d)", a.Means.shape, c)
+		}
+	}
+	for _, out := range [...]Tensor{a.DX, a.DGain, a.DBias, a.Means} {
 		o.apart("output", out, "X", a.X)
 		o.apart("output", out, "Mean", a.Mean)
 		o.apart("output", out, "RStd", a.RStd)
 		o.apart("output", out, "Gain", a.Gain)
+	}
+	for _, other := range [...]Tensor{a.DX, a.DY, a.DGain, a.DBias} {
+		o.apart("Means", a.Means, "operand", other)
 	}
 }
 
@@ -309,14 +313,14 @@ func CheckAddTo(dst, x Tensor) {
 	o.apart("dst", dst, "x", x)
 }
 
-// CheckScale panics unless x is contiguous.
-func CheckScale(x Tensor) { op("Scale").dense("x", x) }
+// CheckScale panics unless x is contiguous and F32.
+func CheckScale(x Tensor) { op("Scale").float32s("x", x) }
 
 // CheckColumnStats panics unless mean and std have one element per column of x
 // and x has two rows or more.
 func CheckColumnStats(mean, std, x Tensor) {
 	o := op("ColumnStats")
-	o.dense("x", x)
+	o.float32s("x", x)
 	o.vector("mean", mean, x.Cols(), "x", x)
 	o.vector("std", std, x.Cols(), "x", x)
 	if x.Rows() < 2 {

@@ -45,7 +45,7 @@ func TestCheckMessages(t *testing.T) {
 			func() { c.Linear(LinearArgs{Y: y, X: x, W: f(4, 16), Bias: f(5)}) }},
 		{"engine: Linear: Pre is given without GELU",
 			func() { c.Linear(LinearArgs{Y: y, X: x, W: f(4, 16), Pre: f(8, 4)}) }},
-		{"engine: Linear: X is u8 8×16, want a floating-point type",
+		{"engine: Linear: X is u8 8×16, want f32 or bf16",
 			func() { c.Linear(LinearArgs{Y: y, X: counted(c, U8, 8, 16), W: f(4, 16)}) }},
 		{"engine: Scale: x is 2×5×6 with rows 18 apart: it must be contiguous",
 			func() { c.Scale(packed.Columns(0, 6), 2) }},

@@ -11,10 +11,12 @@ func (o op) heads(name string, t Tensor, heads int) {
 	}
 }
 
-// queriesAndKeys requires (B, Nq, D) and (B, Nk, D), and one key or more.
+// queriesAndKeys requires (B, Nq, D) and (B, Nk, D) of one type, and one key or
+// more.
 func (o op) queriesAndKeys(q, k Tensor, heads int) {
 	o.heads("Q", q, heads)
 	o.heads("K", k, heads)
+	o.sameType("K", k, "Q", q)
 	o.agree(q.Dim(0), k.Dim(0), "Q", q, "K", k, "batches")
 	o.agree(q.Cols(), k.Cols(), "Q", q, "K", k, "widths")
 	if k.Dim(1) < 1 {
@@ -28,6 +30,8 @@ func (a AttentionArgs) Check() {
 	o.queriesAndKeys(a.Q, a.K, a.Heads)
 	o.heads("V", a.V, a.Heads)
 	o.heads("Out", a.Out, a.Heads)
+	o.sameType("V", a.V, "Q", a.Q)
+	o.sameType("Out", a.Out, "Q", a.Q)
 	o.sameShape("V", a.V, "K", a.K)
 	o.sameShape("Out", a.Out, "Q", a.Q)
 	o.vectorOrNil("LSE", a.LSE, a.Q.Rows()*a.Heads, "Q", a.Q)
@@ -44,8 +48,10 @@ func (a AttentionArgs) Check() {
 func (a AttentionBackwardArgs) Check() {
 	o := op("AttentionBackward")
 	o.queriesAndKeys(a.Q, a.K, a.Heads)
-	for _, t := range [...]Tensor{a.V, a.DQ, a.DK, a.DV, a.DOut, a.Out} {
-		o.heads("operand", t, a.Heads)
+	for i, t := range [...]Tensor{a.V, a.DQ, a.DK, a.DV, a.DOut, a.Out} {
+		name := [...]string{"V", "DQ", "DK", "DV", "DOut", "Out"}[i]
+		o.heads(name, t, a.Heads)
+		o.sameType(name, t, "Q", a.Q)
 	}
 	o.sameShape("V", a.V, "K", a.K)
 	o.sameShape("DQ", a.DQ, "Q", a.Q)
@@ -76,7 +82,7 @@ func (a AttentionBackwardArgs) Check() {
 func CheckAttentionWeights(w, q, k Tensor, heads int) {
 	o := op("AttentionWeights")
 	o.queriesAndKeys(q, k, heads)
-	o.dense("w", w)
+	o.float32s("w", w)
 	if w.shape != tensor.Of(q.Dim(0), heads, q.Dim(1), k.Dim(1)) {
 		o.fail("w is %v but q is %v and k is %v with %d heads", w.shape, q.shape, k.shape, heads)
 	}
@@ -90,6 +96,9 @@ func (a PatchifyVideoArgs) Check() {
 	o.dense("Y", a.Y)
 	if a.X.Nil() {
 		o.fail("X is missing")
+	}
+	if a.X.DType() == BF16 {
+		o.fail("X is %v, want u8 or f32", a.X)
 	}
 	o.contiguous("X", a.X)
 	o.rank("X", a.X, 5)
@@ -124,7 +133,7 @@ func (a PatchifyVideoArgs) Dims() (b, c, t, h, w int) {
 func (a PatchifyAudioArgs) Check() {
 	o := op("PatchifyAudio")
 	o.dense("Y", a.Y)
-	o.dense("X", a.X)
+	o.float32s("X", a.X)
 	o.rank("X", a.X, 3)
 	if a.PF < 1 || a.PT < 1 || a.X.Dim(1)%a.PF != 0 {
 		o.fail("X is %v: patches of %d bands × %d frames do not fit", a.X.shape, a.PF, a.PT)
@@ -153,8 +162,8 @@ func (m modality) check(y Tensor) int {
 	d := y.Cols()
 	o.vector("bias", m.bias, d, "Y", y)
 	o.vectorOrNil("type", m.kind, d, "Y", y)
-	o.dense("first position", m.p1)
-	o.dense("second position", m.p2)
+	o.float32s("first position", m.p1)
+	o.float32s("second position", m.p2)
 	o.agree(m.p1.Cols(), d, "first position", m.p1, "Y", y, "widths")
 	o.agree(m.p2.Cols(), d, "second position", m.p2, "Y", y, "widths")
 	n := m.p1.Rows() * m.p2.Rows()
@@ -172,7 +181,7 @@ func (m modality) check(y Tensor) int {
 
 // checkAssembly checks both modalities against y, which is Y or DY.
 func (o op) checkAssembly(y, cls Tensor, video, audio modality) {
-	o.dense("Y", y)
+	o.float32s("Y", y)
 	o.rank("Y", y, 3)
 	o.vector("CLS", cls, y.Cols(), "Y", y)
 	n := 1 + video.check(y) + audio.check(y)
