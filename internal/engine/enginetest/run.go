@@ -59,6 +59,12 @@ func (o Options) Run(t *testing.T, open func(t *testing.T) engine.Engine) {
 	}
 	withEngine("Memory", testMemory)
 	withEngine("Masks", testMasks)
+	t.Run("Group", func(t *testing.T) {
+		if err := open(t).Close(); err != nil { // a skip is this goroutine's to say
+			t.Error(err)
+		}
+		testGroup(t, open)
+	})
 	for _, op := range order {
 		withEngine(op, func(t *testing.T, e engine.Engine) {
 			for _, c := range byOp[op] {

@@ -70,6 +70,10 @@ func (e *Engine) BatchNorm(a engine.BatchNormArgs) {
 	if a.Train {
 		mean, variance = columnMoments(x, rows, c)
 	}
+	if a.Train && a.Group != nil {
+		mean, variance = e.groupMoments(a, x, mean)
+		rows *= a.Group.Size()
+	}
 	rstd := make([]float64, c)
 	for j := range c {
 		rstd[j] = 1 / math.Sqrt(variance[j]+a.Eps)
@@ -98,6 +102,24 @@ func (e *Engine) BatchNorm(a engine.BatchNormArgs) {
 	e.store(a.Y, y)
 }
 
+// groupMoments returns mean and biased variance of the columns over all processes
+// of the group, from the values and the means of this one.
+func (e *Engine) groupMoments(a engine.BatchNormArgs, x, mine []float64) (mean, variance []float64) {
+	e.store(a.Mean, mine)
+	a.Group.Average(a.Mean)
+	a.Group.Wait()
+	mean = e.load(a.Mean)
+	rows, c := a.X.Rows(), a.X.Cols()
+	variance = make([]float64, c)
+	for i, v := range x {
+		variance[i%c] += (v - mean[i%c]) * (v - mean[i%c]) / float64(rows)
+	}
+	e.store(a.RStd, variance)
+	a.Group.Average(a.RStd)
+	a.Group.Wait()
+	return mean, e.load(a.RStd)
+}
+
 // BatchNormBackward: with x̂ = (x − mean)·rstd,
 // dx = gain·rstd·(dy − mean(dy) − x̂·mean(dy·x̂)), dGain += Σ dy·x̂, dBias += Σ dy.
 func (e *Engine) BatchNormBackward(a engine.BatchNormBackwardArgs) {
@@ -111,10 +133,20 @@ func (e *Engine) BatchNormBackward(a engine.BatchNormBackwardArgs) {
 		dgain[j] += dy[i] * (x[i] - mean[j]) * rstd[j]
 		dbias[j] += dy[i]
 	}
+	means := make([]float64, 2*c) // of dy, and of dy·x̂
+	for j := range c {
+		means[j], means[c+j] = dbias[j]/rows, dgain[j]/rows
+	}
+	if a.Group != nil {
+		e.store(a.Means, means)
+		a.Group.Average(a.Means)
+		a.Group.Wait()
+		means = e.load(a.Means)
+	}
 	for i := range x {
 		j := i % c
 		xhat := (x[i] - mean[j]) * rstd[j]
-		dx[i] = gain[j] * rstd[j] * (dy[i] - dbias[j]/rows - xhat*dgain[j]/rows)
+		dx[i] = gain[j] * rstd[j] * (dy[i] - means[j] - xhat*means[c+j])
 	}
 	e.store(a.DX, dx)
 	e.add(a.DGain, dgain)
