@@ -15,7 +15,8 @@ import (
 var layers = [][]string{
 	{"tensor", "rng", "durable"},
 	{"kernel", "engine", "engine/torch/shim", "media", "checkpoint", "chart", "metrics"},
-	{"engine/cpu", "engine/ref", "engine/enginetest", "engine/timed", "engine/torch", "nn", "view", "dataset"},
+	{"engine/cpu", "engine/ref", "engine/enginetest", "engine/grouptest", "engine/timed", "engine/torch",
+		"engine/torch/shim/shimtest", "nn", "view", "dataset"},
 	{"vit", "sigreg", "optim", "loader", "collective", "dataset/datasettest"},
 	{"jepa", "golden"},
 	{"train", "probe", "retrieval", "embed", "scenes"},
@@ -24,7 +25,8 @@ var layers = [][]string{
 
 // sameLine lists the imports within one line that the design allows.
 var sameLine = map[string]bool{
-	"engine/enginetest → engine/ref": true, // the suite compares with the definition
+	"engine/enginetest → engine/ref":       true, // the suite compares with the definition
+	"engine/enginetest → engine/grouptest": true, // and runs processes that normalise together
 }
 
 func TestLayers(t *testing.T) {
@@ -64,6 +66,8 @@ func TestLayers(t *testing.T) {
 
 // readsEnvironment lists the files that may, and what for.
 var readsEnvironment = map[string]string{
+	"engine/torch/shim/shimtest/library.go": "AVJEPA_REQUIRE, the compiler, CUDA_HOME: for tests alone",
+
 	"media/process.go": "PATH and the library path, which child processes cannot do without",
 }
 

@@ -1,0 +1,61 @@
+// Package shimtest gives tests the built shim of the torch engine.
+package shimtest
+
+import (
+	"cmp"
+	"context"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"avjepa/internal/engine/torch/shim"
+)
+
+// Library returns the path of the shim for the libtorch of this machine. It builds
+// it into the user's cache if need be, once however many packages ask at a time.
+// Without a libtorch or a compiler the test is skipped with the reason, or fails
+// when AVJEPA_REQUIRE lists torch.
+func Library(t testing.TB) string {
+	t.Helper()
+	r := built()
+	switch {
+	case r.fault != nil:
+		t.Fatal(r.fault)
+	case r.lacks != "" && slices.Contains(strings.Split(os.Getenv("AVJEPA_REQUIRE"), ","), "torch"):
+		t.Fatal("AVJEPA_REQUIRE has torch: " + r.lacks)
+	case r.lacks != "":
+		t.Skip(r.lacks)
+	}
+	return r.path
+}
+
+// result is the path of the shim, what the machine lacks for it, or a fault.
+type result struct {
+	path, lacks string
+	fault       error
+}
+
+// built finds libtorch and builds the shim, once in a process.
+var built = sync.OnceValue(func() result {
+	ctx := context.Background()
+	best, err := shim.Best(shim.Find(ctx, shim.Options{CUDAHome: os.Getenv("CUDA_HOME")}))
+	if err != nil {
+		return result{lacks: err.Error()}
+	}
+	compiler, err := exec.LookPath(cmp.Or(os.Getenv("CXX"), "c++"))
+	if err != nil {
+		return result{lacks: "no C++ compiler: " + err.Error()}
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		cache = os.TempDir()
+	}
+	l, err := shim.Build(ctx, shim.BuildConfig{Torch: best, Cache: cache, Compiler: compiler})
+	if err != nil {
+		return result{fault: err}
+	}
+	return result{path: l.Path}
+})
