@@ -19,7 +19,7 @@ var layers = [][]string{
 		"engine/torch/shim/shimtest", "nn", "view", "dataset"},
 	{"vit", "sigreg", "optim", "loader", "collective", "dataset/datasettest"},
 	{"jepa", "golden"},
-	{"train", "probe", "retrieval", "embed", "scenes"},
+	{"train", "probe", "retrieval", "embed", "scenes", "scaling"},
 	{"config", "report"},
 }
 
