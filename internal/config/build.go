@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
+	"strings"
 
 	"avjepa/internal/engine"
 	"avjepa/internal/jepa"
@@ -75,7 +77,8 @@ func (c *Config) JEPAConfig() (jepa.Config, error) {
 		Encoder: enc, Hidden: c.Project.Hidden, Proj: c.Project.Out,
 		ProjectorInitStd: c.Project.InitStd,
 		Globals:          c.View.Globals, Locals: c.View.Locals, LocalsBoth: c.Mask.Enabled,
-		Lambda: l.Lambda, Sum: l.Invariance == "sum", Directions: l.Directions,
+		Compute: c.compute(),
+		Lambda:  l.Lambda, Sum: l.Invariance == "sum", Directions: l.Directions,
 		Knots:        engine.Knots{Max: l.TMax, Count: l.Knots, Half: l.Half},
 		PooledSIGReg: l.SIGReg == "pooled",
 		Recompute:    c.Train.Recompute == "blocks", MicroBatch: c.Train.MicroBatch,
@@ -104,6 +107,27 @@ func (c *Config) TrainConfig(clips int) train.Config {
 	}
 }
 
+// compute returns the type of the operands of the encoder's products.
+func (c *Config) compute() engine.DType {
+	if c.Engine.Precision == PrecisionBF16 {
+		return engine.BF16
+	}
+	return engine.F32
+}
+
+// isDevice reports whether name is one of engine.device.
+func isDevice(name string) bool {
+	if n, ok := strings.CutPrefix(name, "cuda:"); ok {
+		i, err := strconv.Atoi(n)
+		return err == nil && i >= 0 && i < 1024
+	}
+	switch name {
+	case "", "cpu", "cuda", "auto":
+		return true
+	}
+	return false
+}
+
 // Validate reports every value that cannot be used, each with its limit.
 func (c *Config) Validate() error {
 	var errs []error
@@ -121,7 +145,12 @@ func (c *Config) Validate() error {
 		errs = append(errs, fmt.Errorf("config: %s = %q: want one of %q", key, value, allowed))
 	}
 	check(c.Seed >= 0, "seed = %d: must not be negative", c.Seed)
-	oneOf("engine.name", c.Engine.Name, "cpu")
+	oneOf("engine.name", c.Engine.Name, EngineCPU, EngineTorch)
+	oneOf("engine.precision", c.Engine.Precision, PrecisionF32, PrecisionBF16)
+	check(isDevice(c.Engine.Device), "engine.device = %q: want cpu, cuda, cuda:N or auto",
+		c.Engine.Device)
+	check(c.Engine.Name != EngineCPU || !strings.HasPrefix(c.Engine.Device, "cuda"),
+		"engine.device = %q: the engine \"cpu\" has no GPU, torch does (engine.name)", c.Engine.Device)
 	within := func(key string, n, lo, hi int) {
 		check(n >= lo && n <= hi, "%s = %d: outside %d to %d", key, n, lo, hi)
 	}

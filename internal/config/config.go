@@ -30,9 +30,19 @@ type Config struct {
 
 // Engine chooses what computes.
 type Engine struct {
-	Name    string `toml:"name" doc:"cpu"`
-	Threads int    `toml:"threads" doc:"worker threads, 0 for one per core"`
+	Name      string `toml:"name" doc:"cpu, or torch: libtorch, after avjepa engine build"`
+	Device    string `toml:"device" doc:"of torch: cpu, cuda, cuda:1 or auto; empty for cpu"`
+	Precision string `toml:"precision" doc:"of the encoder's products: f32, or bf16 where the engine has it"`
+	Threads   int    `toml:"threads" doc:"worker threads, 0 for one per core"`
 }
+
+// Engines, and precisions of their products.
+const (
+	EngineCPU     = "cpu"
+	EngineTorch   = "torch"
+	PrecisionF32  = "f32"
+	PrecisionBF16 = "bf16"
+)
 
 // Data chooses the clips.
 type Data struct {
@@ -158,7 +168,7 @@ type Eval struct {
 // New returns the defaults: the published choices on the paper's geometry.
 func New() *Config {
 	return &Config{
-		Engine: Engine{Name: "cpu"},
+		Engine: Engine{Name: EngineCPU, Precision: PrecisionF32},
 		Data:   Data{Split: "train", CacheMB: 4096},
 		View: View{
 			Globals: 2, Locals: 2, Seconds: 8, Frames: 16, Side: 224, Resize: 256,

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"avjepa/internal/engine"
 	"avjepa/internal/view"
 )
 
@@ -137,6 +138,7 @@ func TestValidate(t *testing.T) {
 	c := New()
 	bad := map[string]string{
 		"seed": "-1", "engine.name": "gpu", "engine.threads": "-1", "data.cache_mb": "-1",
+		"engine.device": "cuda:-1", "engine.precision": "f16",
 		"data.workers": "5000", "view.side": "225", "view.windows": "some", "view.flip": "2",
 		"view.seconds": "0", "view.crop_min": "0.9", "view.crop_max": "0.5", "view.mel_std": "0",
 		"view.box_left": "0.7", "view.box_right": "0.3", "mask.drop_p": "7",
@@ -159,6 +161,7 @@ func TestValidate(t *testing.T) {
 	}
 	for _, w := range []string{
 		"seed = -1", `engine.name = "gpu"`, "engine.threads = -1", "data.cache_mb = -1",
+		`engine.device = "cuda:-1"`, `engine.precision = "f16"`,
 		"data.workers = 5000", "225", `"some"`, "flip probability 2", "seconds 0", "crop scale",
 		"mel std 0", "box", "mask.drop_p = 7", "jitter 2", "gain -1 dB", `"huge"`, "model.width = -4", "model.depth = -1",
 		"dropout 1", "initial deviation 0", `model.absent = "keep"`, "model.mlp_ratio = 0",
@@ -174,6 +177,30 @@ func TestValidate(t *testing.T) {
 	}
 	if t.Failed() {
 		t.Logf("reported:\n%v", err)
+	}
+}
+
+// Devices belong to engines: the CPU's has no GPU.
+func TestEngineKeys(t *testing.T) {
+	for _, o := range []struct {
+		name, device, precision string
+		ok                      bool
+		compute                 engine.DType
+	}{
+		{"cpu", "", "f32", true, engine.F32}, {"cpu", "auto", "f32", true, engine.F32},
+		{"cpu", "cuda", "f32", false, engine.F32}, {"cpu", "cuda:0", "f32", false, engine.F32},
+		{"torch", "", "f32", true, engine.F32}, {"torch", "cuda:12", "bf16", true, engine.BF16},
+		{"torch", "cuda", "bf16", true, engine.BF16}, {"torch", "auto", "f32", true, engine.F32},
+		{"torch", "cuda:", "f32", false, engine.F32}, {"torch", "gpu", "f32", false, engine.F32},
+	} {
+		c := New()
+		c.Engine.Name, c.Engine.Device, c.Engine.Precision = o.name, o.device, o.precision
+		if err := c.Validate(); (err == nil) != o.ok {
+			t.Errorf("%v: %v", o, err)
+		}
+		if j, err := c.JEPAConfig(); err != nil || j.Compute != o.compute {
+			t.Errorf("%v: computes in %v, %v", o, j.Compute, err)
+		}
 	}
 }
 
