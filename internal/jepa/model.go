@@ -21,7 +21,10 @@ type Model struct {
 
 	engine     engine.Engine
 	seed       uint64
-	batch      int // B, clips of a step; 0 when the model only embeds
+	batch      int // B, this process's clips of a step; 0 when the model only embeds
+	batches    int // clips of a step over all processes
+	first      int // place among them of this process's first
+	reducer    *nn.Reducer
 	arena      *engine.Arena
 	cx         nn.Context
 	cache      vit.Cache
@@ -35,16 +38,7 @@ type Model struct {
 // New returns a model that trains on steps of batch clips, with initial values
 // from the seed. All memory of a step is allocated here.
 func New(e engine.Engine, cfg Config, seed uint64, batch int) (*Model, error) {
-	plan, err := PlanTraining(cfg, batch)
-	if err != nil {
-		return nil, err
-	}
-	m, err := newTrainer(e, cfg, seed, batch, plan.arena)
-	if err != nil {
-		return nil, err
-	}
-	m.Params.Init(seed)
-	return m, nil
+	return NewInGroup(e, cfg, seed, batch, nil)
 }
 
 // NewEmbedder returns a model without gradients that can Embed up to views views
@@ -87,11 +81,16 @@ func newModel(e engine.Engine, cfg Config, seed uint64, arena engine.ArenaSize,
 	return m, nil
 }
 
-func newTrainer(e engine.Engine, cfg Config, seed uint64, batch int,
-	arena engine.ArenaSize) (*Model, error) {
-	if globals, locals := cfg.Globals*batch, cfg.Locals*batch; batch < 1 || globals < 2 || locals == 1 {
+// newTrainer returns a model for steps of batch clips of this process.
+func newTrainer(e engine.Engine, cfg Config, seed uint64, batch int, arena engine.ArenaSize,
+	g engine.Group) (*Model, error) {
+	normed := batch
+	if g != nil && cfg.GlobalNorm {
+		normed *= g.Size()
+	}
+	if globals, locals := cfg.Globals*normed, cfg.Locals*normed; batch < 1 || globals < 2 || locals == 1 {
 		return nil, fmt.Errorf("jepa: batch of %d clips: %d global and %d local views, and "+
-			"BatchNorm needs 2 of each: take 2 clips or more", batch, globals, locals)
+			"BatchNorm needs 2 of each: take 2 clips or more in each process", batch, globals, locals)
 	}
 	m, err := newModel(e, cfg, seed, arena, nn.WithGradients)
 	if err != nil {
@@ -101,7 +100,8 @@ func newTrainer(e engine.Engine, cfg Config, seed uint64, batch int,
 	if m.regular, err = sigreg.New(e, cfg.sigreg(), cfg.Proj); err != nil {
 		return nil, err
 	}
-	m.report, err = newReport(e, m.regular.Losses(cfg.Views()), cfg.Views(), cfg.Proj)
+	m.report, err = newReport(e, m.regular.Losses(cfg.Views()), cfg.Views(), cfg.Proj, g != nil)
+	m.join(g)
 	return m, err
 }
 
@@ -113,7 +113,8 @@ func (m *Model) Free() {
 	m.Params.Free()
 }
 
-// Batch is one step's input on the device, view-major: row = view·B + clip.
+// Batch is one step's input on the device, view-major: row = view·B + clip, B the
+// clips of this process.
 //
 //	GlobalVideo  (G·B, T, H, W, 3) U8, or (G·B, 3, T, H, W) F32, normalised
 //	GlobalAudio  (G·B, F, S)
@@ -211,10 +212,11 @@ type Losses struct {
 	GradNorm   float64 // before clipping
 }
 
-// Losses waits for the last Step and returns its numbers.
+// Losses waits for the last Step and returns its numbers. In a group invariance and
+// deviation are those of this process's clips: Combine gives those of all.
 func (m *Model) Losses() Losses {
 	r := &m.report
-	m.engine.Download(r.host, r.all)
+	m.Numbers()
 	l := Losses{Invariance: float64(r.host[0]), GradNorm: math.Sqrt(float64(r.host[1])),
 		SIGReg: mean(r.host[2 : 2+r.tests]), EmbedStd: mean(r.host[2+r.tests : 2+r.tests+r.stds])}
 	l.Total = (1-m.Lambda)*l.Invariance + m.Lambda*l.SIGReg

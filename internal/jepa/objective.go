@@ -16,14 +16,19 @@ type report struct {
 	gradSquare engine.Tensor // (1)
 	sigreg     engine.Tensor // (tests)
 	deviation  engine.Tensor // (V, K)
+	means      engine.Tensor // (V, K) of the projections; nil without a group
 
 	tests, stds int // elements of sigreg and of deviation
 	host        []float32
 }
 
-func newReport(e engine.Engine, tests, views, proj int) (report, error) {
+func newReport(e engine.Engine, tests, views, proj int, means bool) (report, error) {
 	r := report{tests: tests, stds: views * proj}
-	n := 2 + r.tests + r.stds
+	stds := 2 + r.tests + r.stds
+	n := stds
+	if means {
+		n += r.stds
+	}
 	buf, err := e.NewBuffer(engine.F32, n)
 	if err != nil {
 		return r, fmt.Errorf("jepa: report: %w", err)
@@ -31,7 +36,10 @@ func newReport(e engine.Engine, tests, views, proj int) (report, error) {
 	r.all = engine.NewTensor(buf, 0, tensor.Of(n))
 	r.invariance, r.gradSquare = r.all.Slice(0, 1), r.all.Slice(1, 2)
 	r.sigreg = r.all.Slice(2, 2+tests)
-	r.deviation = r.all.Slice(2+tests, n).Reshape(views, proj)
+	r.deviation = r.all.Slice(2+tests, stds).Reshape(views, proj)
+	if means {
+		r.means = r.all.Slice(stds, n).Reshape(views, proj)
+	}
 	r.host = make([]float32, n)
 	return r, nil
 }
@@ -45,6 +53,9 @@ func (m *Model) objective(cx *nn.Context, dCLS, cls engine.Tensor) {
 	m.project(cx, z, cls)
 	m.losses(cx, dz, z)
 	m.projectBackward(cx, dCLS, dz)
+	if m.reducer != nil {
+		m.reducer.Final(m.Projector.in.W.Grad) // its weights are behind the encoder's
+	}
 	cx.Arena.Release(mark)
 }
 
@@ -88,13 +99,24 @@ func (m *Model) losses(cx *nn.Context, dz, z engine.Tensor) {
 	e.PredictionLoss(engine.PredictionLossArgs{Loss: m.report.invariance, DZ: dz, Z: z,
 		C: center, G: m.Globals, Weight: 1 - m.Lambda, Sum: m.Sum})
 	m.regular.Step(cx, m.report.sigreg, dz, z, m.Lambda)
-	mean, views := cx.Arena.New(m.Proj), m.Views()
-	if m.batch == 1 {
-		views = 0 // one clip has no deviation
-	}
-	for v := range views {
-		e.ColumnStats(mean, m.report.deviation.Slice(v, v+1).Reshape(m.Proj),
-			z.Slice(v, v+1).Reshape(m.batch, m.Proj))
-	}
+	m.spread(cx, z)
 	cx.Arena.Release(mark)
+}
+
+// spread reports deviations, and in a group means, of the projections z (V, B, K)
+// over clips. One clip has no deviation: it stays 0.
+func (m *Model) spread(cx *nn.Context, z engine.Tensor) {
+	mean := cx.Arena.New(m.Proj)
+	for v := range m.Views() {
+		rows := z.Slice(v, v+1).Reshape(m.batch, m.Proj)
+		if !m.report.means.Nil() {
+			mean = m.report.means.Slice(v, v+1).Reshape(m.Proj)
+		}
+		switch {
+		case m.batch > 1:
+			cx.Engine.ColumnStats(mean, m.report.deviation.Slice(v, v+1).Reshape(m.Proj), rows)
+		case !m.report.means.Nil():
+			cx.Engine.Copy(mean, rows.Reshape(m.Proj))
+		}
+	}
 }

@@ -40,9 +40,20 @@ func boundless(cfg Config) engine.ArenaSize {
 }
 
 // PlanTraining counts a training step of batch clips.
-func PlanTraining(cfg Config, batch int) (Plan, error) {
+func PlanTraining(cfg Config, batch int) (Plan, error) { return PlanProcess(cfg, batch, 1) }
+
+// PlanProcess counts the share of one of several processes in a training step of
+// batch clips over all of them, which must divide evenly.
+func PlanProcess(cfg Config, batch, processes int) (Plan, error) {
+	if err := divide(batch, processes); err != nil {
+		return Plan{}, err
+	}
+	var g engine.Group
+	if processes > 1 {
+		g = planned(processes)
+	}
 	e := engine.NewCounting()
-	m, err := newTrainer(e, cfg, 0, batch, boundless(cfg))
+	m, err := newTrainer(e, cfg, 0, batch/processes, boundless(cfg), g)
 	if err != nil {
 		return Plan{}, err
 	}
@@ -60,7 +71,7 @@ func PlanTraining(cfg Config, batch int) (Plan, error) {
 	p = p.measured(m, e)
 	if cfg.Recompute || cfg.MicroBatch > 0 {
 		cfg.Recompute, cfg.MicroBatch = false, 0
-		plain, err := PlanTraining(cfg, batch)
+		plain, err := PlanProcess(cfg, batch, processes)
 		if err != nil {
 			return Plan{}, err
 		}
@@ -103,3 +114,14 @@ func (p Plan) measured(m *Model, e *engine.Counting) Plan {
 	p.StepFLOPs = e.Counts.ModelFLOPs()
 	return p
 }
+
+// planned is a group of so many processes in which nothing happens.
+type planned int
+
+func (planned) Rank() int                              { return 0 }
+func (g planned) Size() int                            { return int(g) }
+func (planned) Average(engine.Tensor)                  {}
+func (planned) Wait()                                  {}
+func (planned) Broadcast(engine.Tensor)                {}
+func (planned) Exchange(mine []byte) ([][]byte, error) { return [][]byte{mine}, nil }
+func (planned) Err() error                             { return nil }

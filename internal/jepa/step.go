@@ -6,9 +6,9 @@ import (
 	"avjepa/internal/vit"
 )
 
-// Step computes the losses of a batch and sets the gradients of all parameters.
-// Dropout masks and directions depend on the seed and the step alone. It waits
-// for nothing.
+// Step computes the losses of a batch and sets the gradients of all parameters: in
+// a group those of the batch of all processes, the same bits in each. Dropout masks
+// and directions depend on the seed and the step alone. It waits for nothing.
 //
 // With a MicroBatch the encoder takes the clips part after part, twice: BatchNorm,
 // center and SIGReg need all projections before there is a gradient of any. The
@@ -34,6 +34,9 @@ func (m *Model) StepDrawn(b *Batch, step int) {
 	m.cx.Train, m.cx.Step = true, step
 	m.arena.Release(engine.Mark{})
 	m.Params.ZeroGrads()
+	if m.reducer != nil {
+		m.reducer.Begin()
+	}
 	m.cache.CLSOnly = !m.KeepTokens
 	keep := vit.Keep
 	if m.Recompute {
@@ -49,11 +52,14 @@ func (m *Model) StepDrawn(b *Batch, step int) {
 	}
 	m.encode(b, last, keep)
 	m.objective(&m.cx, dCLS, m.cls)
-	m.encodeBackward(last, dCLS)
+	m.encodeBackward(last, dCLS, last == 0)
 	for i := range last {
 		m.arena.Release(mark)
 		m.encode(b, i, keep)
-		m.encodeBackward(i, dCLS)
+		m.encodeBackward(i, dCLS, i == last-1)
+	}
+	if m.reducer != nil {
+		m.reducer.Finish()
 	}
 	m.engine.SquaredNorm(m.report.gradSquare, m.Params.Grads)
 }
@@ -79,7 +85,7 @@ func (m *Model) encode(b *Batch, part int, k vit.Keeping) {
 	lo, hi := m.clips(part)
 	n := hi - lo
 	m.setGroups(b, lo, hi)
-	m.cx.Rows = rng.MaskRows{First: lo, Run: n, Stride: m.batch}
+	m.cx.Rows = rng.MaskRows{First: m.first + lo, Run: n, Stride: m.batches}
 	m.Encoder.Forward(&m.cx, &m.cache, m.groups, k)
 	for v := range m.Views() {
 		m.engine.Copy(clipsOf(m.cls, m.batch, v, lo, hi), m.cache.CLS.Slice(v*n, (v+1)*n))
@@ -87,15 +93,19 @@ func (m *Model) encode(b *Batch, part int, k vit.Keeping) {
 }
 
 // encodeBackward adds the gradients of the encoder from a part's rows of dCLS
-// (V·B, D), after encode of that part.
-func (m *Model) encodeBackward(part int, dCLS engine.Tensor) {
+// (V·B, D), after encode of that part. With final no other part follows.
+func (m *Model) encodeBackward(part int, dCLS engine.Tensor, final bool) {
 	lo, hi := m.clips(part)
 	n := hi - lo
 	d := m.arena.New(m.Views()*n, dCLS.Dim(1))
 	for v := range m.Views() {
 		m.engine.Copy(d.Slice(v*n, (v+1)*n), clipsOf(dCLS, m.batch, v, lo, hi))
 	}
+	if final {
+		m.cx.Reducer = m.reducer
+	}
 	m.Encoder.Backward(&m.cx, &m.cache, m.groups, d, nil)
+	m.cx.Reducer = nil
 }
 
 // setGroups lays the views of clips lo to hi−1 out.

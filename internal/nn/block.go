@@ -170,6 +170,7 @@ func (b *Block) residual(cx *Context, l Linear, y, x, r engine.Tensor, mask rng.
 func (b *Block) Backward(cx *Context, c *BlockCache, d engine.Tensor) {
 	b.backwardMLP(cx, c, d)
 	b.backwardAttention(cx, c, d)
+	cx.Final(b.qkvW.Grad)
 }
 
 // backwardMLP turns d from dy into dm: dm = dy + norm2′(dense1′(gelu′(dense2′(dy)))).

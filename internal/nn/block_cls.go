@@ -75,4 +75,5 @@ func (b *Block) BackwardCLS(cx *Context, c *BlockCache, dx, dy engine.Tensor) {
 	b.norm1.Backward(cx, dx, dx, c.X, s, engine.Set)
 	e.AddTo(dx.Token(0), dy.Reshape(n, w), 1)
 	cx.Arena.Release(mark)
+	cx.Final(b.qkvW.Grad)
 }

@@ -15,6 +15,18 @@ type Context struct {
 	Part   int // number of the pass within the step; each has dropout masks of its own
 
 	Rows rng.MaskRows // of the masks: which sequences of a larger batch the pass has
+
+	Group     engine.Group // processes that share the step; nil for this one alone
+	NormGroup engine.Group // those whose rows BatchNorm normalises together; nil likewise
+	Reducer   *Reducer     // told which gradients are final; nil when nobody asks
+}
+
+// Final says that the gradients of all weights from the first of grad on, in order
+// of registration, are final.
+func (cx *Context) Final(grad engine.Tensor) {
+	if cx.Reducer != nil {
+		cx.Reducer.Final(grad)
+	}
 }
 
 // Key names the dropout mask of a layer: the same in Forward and Backward.

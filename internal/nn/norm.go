@@ -66,22 +66,31 @@ func NewBatchNorm(ps *Params, name string, c int) BatchNorm {
 	}
 }
 
-// ForwardGELU sets y (R, C) = gelu(normalised x). In training it fills s, and
+// ForwardGELU sets y (R, C) = gelu(normalised x), over the rows of all processes of
+// cx.NormGroup. In training it fills s, and
 // sets pre (R, C) to the normalised values when that is not nil.
 func (l BatchNorm) ForwardGELU(cx *Context, y, pre, x engine.Tensor, s Stats) {
-	if cx.Train {
-		l.Tracked.N++
-	}
-	cx.Engine.BatchNorm(engine.BatchNormArgs{Y: y, Pre: pre, Mean: s.Mean, RStd: s.RStd,
+	a := engine.BatchNormArgs{Y: y, Pre: pre, Mean: s.Mean, RStd: s.RStd,
 		X: x, Gain: l.Gain.Value, Bias: l.Bias.Value,
 		RunMean: l.RunMean.Value, RunVar: l.RunVar.Value,
-		Eps: l.Eps, Momentum: l.Momentum, Train: cx.Train, GELU: true})
+		Eps: l.Eps, Momentum: l.Momentum, Train: cx.Train, GELU: true}
+	if cx.Train {
+		l.Tracked.N++
+		a.Group = cx.NormGroup
+	}
+	cx.Engine.BatchNorm(a)
 }
 
 // Backward turns d in place from the gradient of the normalised values (GELU's
 // input) into that of x.
 func (l BatchNorm) Backward(cx *Context, d, x engine.Tensor, s Stats) {
-	cx.Engine.BatchNormBackward(engine.BatchNormBackwardArgs{
+	a := engine.BatchNormBackwardArgs{
 		DX: d, DGain: l.Gain.Grad, DBias: l.Bias.Grad, DY: d, X: x,
-		Mean: s.Mean, RStd: s.RStd, Gain: l.Gain.Value})
+		Mean: s.Mean, RStd: s.RStd, Gain: l.Gain.Value, Group: cx.NormGroup}
+	mark := cx.Arena.Mark()
+	if a.Group != nil {
+		a.Means = cx.Arena.New(2, x.Cols())
+	}
+	cx.Engine.BatchNormBackward(a)
+	cx.Arena.Release(mark)
 }

@@ -131,6 +131,12 @@ func (o *AdamW) Stored() []nn.Stored {
 	return append(o.params.StoredBlock(o.m, prefixM), o.params.StoredBlock(o.v, prefixV)...)
 }
 
+// Broadcast replaces both moments by process 0's. Taken is the caller's to send.
+func (o *AdamW) Broadcast(g engine.Group) {
+	g.Broadcast(o.m)
+	g.Broadcast(o.v)
+}
+
 // Fits returns an error that lists every moment that is not there in the shape of
 // its parameter.
 func (o *AdamW) Fits(arrays map[string]tensor.Array) error {

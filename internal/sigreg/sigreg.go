@@ -105,7 +105,9 @@ func (r *Regularizer) Losses(views int) int {
 	return views
 }
 
-// Step computes the statistic of z and its gradient.
+// Step computes the statistic of z and its gradient. With cx.Group it is that of
+// the rows of all processes, of which each has B; the mean of dz's parts over
+// processes, as that of all gradients, is then the gradient of the whole.
 //
 //	loss  (Losses(V))  set: of every view, unweighted
 //	dz    (V, B, K)    added to: weight · d(mean of loss)/dz; nil for none
@@ -123,6 +125,11 @@ func (r *Regularizer) Step(cx *nn.Context, loss, dz, z engine.Tensor, weight flo
 	e.ECF(engine.ECFArgs{E: ecf, P: p, Knots: r.Knots})
 	args := engine.SIGRegArgs{Loss: loss, E: ecf, Knots: r.Knots,
 		N: float64(rows), Weight: weight}
+	if g := cx.Group; g != nil {
+		g.Average(ecf)
+		g.Wait()
+		args.N *= float64(g.Size())
+	}
 	if !dz.Nil() {
 		args.DE = cx.Arena.New(views, m, r.Knots.Count, 2)
 	}

@@ -125,6 +125,9 @@ func (m *Encoder) Backward(cx *nn.Context, c *Cache, groups []Group,
 	first := 0
 	for i := range c.segments {
 		s, part := &c.segments[i], c.part(cx, i)
+		if i < len(c.segments)-1 { // the last one adds to the same gradients
+			part.Reducer = nil
+		}
 		mark := cx.Arena.Mark()
 		d := m.outputGradient(&part, c, i, dCLS.Slice(first, first+s.views), dTokens)
 		d = m.runBackward(&part, c, s, d)
