@@ -1,0 +1,149 @@
+// Products with weights: Linear and its backward.
+//
+// On a CPU all products are of float32; bf16 operands are converted, which is
+// exact. On a GPU a product has bf16 operands as soon as one of its (R, ·) operands
+// is bf16, and accumulates in float32.
+#include "core.hpp"
+
+#include "cuda.hpp"
+
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/gelu.h>
+#include <ATen/ops/gelu_backward.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/sum.h>
+
+namespace avj {
+
+// operand_type returns the type of a product's operands.
+static at::ScalarType operand_type(const avj_engine &e, const avj_tensor &a, const avj_tensor &b) {
+    bool low = e.device.is_cuda() && (is_bf16(a) || is_bf16(b));
+    return low ? at::kBFloat16 : at::kFloat;
+}
+
+// widening is whether libtorch has products of bf16 matrices that give float32.
+static bool widening() {
+    static const bool found =
+        c10::Dispatcher::singleton().findSchema({"aten::mm", "dtype"}).has_value();
+    return found;
+}
+
+// product returns a·b, in float32 when that costs nothing or wide is set and
+// libtorch can.
+static at::Tensor product(const at::Tensor &a, const at::Tensor &b, bool wide) {
+    if (a.scalar_type() == at::kBFloat16 && wide && widening()) {
+        static const auto op =
+            c10::Dispatcher::singleton()
+                .findSchemaOrThrow("aten::mm", "dtype")
+                .typed<at::Tensor(const at::Tensor &, const at::Tensor &, at::ScalarType)>();
+        return op.call(a, b, at::kFloat);
+    }
+    return at::mm(a, b);
+}
+
+// in_place reports whether a product may go to t as it is.
+static bool in_place(const avj_tensor &t, at::ScalarType operands) {
+    return operands == at::kFloat && !is_bf16(t);
+}
+
+static at::Tensor optional(const avj_tensor &t, at::Tensor (*as)(const avj_tensor &)) {
+    return has(t) ? as(t) : at::Tensor();
+}
+
+static void linear(avj_engine &e, const avj_linear_args &a) {
+    if (elems(a.y) == 0) return;
+    auto type = operand_type(e, a.x, a.x);
+    at::Tensor x = matrix(a.x).to(type), w = matrix(a.w).to(type).t(), y = matrix(a.y);
+    at::Tensor bias = optional(a.bias, flat);
+    if (in_place(a.y, type) && !a.gelu && (!has(a.residual) || !is_bf16(a.residual))) {
+        if (has(a.residual)) {
+            if (!same(a.residual, a.y)) y.copy_(matrix(a.residual));
+            y.addmm_(x, w);
+            if (bias.defined()) y.add_(bias);
+        } else if (bias.defined()) {
+            at::addmm_out(y, bias, x, w);
+        } else {
+            at::mm_out(y, x, w);
+        }
+        return;
+    }
+    if (in_place(a.y, type) && !has(a.residual) && (!has(a.pre) || in_place(a.pre, type))) {
+        at::Tensor pre = has(a.pre) ? matrix(a.pre) : y;
+        if (bias.defined())
+            at::addmm_out(pre, bias, x, w);
+        else
+            at::mm_out(pre, x, w);
+        at::gelu_out(y, pre);
+        return;
+    }
+    at::Tensor t = product(x, w, !is_bf16(a.y));
+    if (e.device.is_cuda() && cuda_epilogue(y, t, bias, optional(a.residual, matrix),
+                                            optional(a.pre, matrix), a.gelu))
+        return;
+    t = f32(t);
+    if (bias.defined()) t.add_(bias);
+    if (has(a.pre)) matrix(a.pre).copy_(t);
+    if (a.gelu) t = at::gelu(t);
+    if (has(a.residual)) t.add_(matrix(a.residual));
+    y.copy_(t);
+}
+
+static void linear_input(avj_engine &e, const avj_linear_input_args &a) {
+    if (elems(a.dx) == 0) return;
+    auto type = operand_type(e, a.dy, a.dy);
+    at::Tensor dy = matrix(a.dy).to(type), w = matrix(a.w).to(type), dx = matrix(a.dx);
+    if (in_place(a.dx, type) && !(has(a.pre) && a.add)) {
+        if (a.add)
+            dx.addmm_(dy, w);
+        else
+            at::mm_out(dx, dy, w);
+        if (!has(a.pre)) return;
+        at::Tensor pre = f32(matrix(a.pre));
+        at::gelu_backward_out(dx, dx, pre);
+        if (has(a.act)) matrix(a.act).copy_(at::gelu(pre));
+        return;
+    }
+    at::Tensor t = product(dy, w, !is_bf16(a.dx));
+    if (has(a.pre)) {
+        if (e.device.is_cuda() && cuda_gelu_product(dx, t, matrix(a.pre),
+                                                    optional(a.act, matrix), a.add))
+            return;
+        at::Tensor pre = f32(matrix(a.pre));
+        t = at::gelu_backward(f32(t), pre);
+        if (has(a.act)) matrix(a.act).copy_(at::gelu(pre));
+    }
+    if (a.add)
+        dx.add_(t);
+    else
+        dx.copy_(t);
+}
+
+static void linear_weight(avj_engine &e, const avj_linear_weight_args &a) {
+    if (rows(a.x) == 0) return;
+    auto type = operand_type(e, a.dy, a.x);
+    at::Tensor dy = matrix(a.dy).to(type), x = matrix(a.x).to(type), dw = matrix(a.dw);
+    if (type == at::kFloat)
+        dw.addmm_(dy.t(), x);
+    else
+        dw.add_(product(dy.t(), x, true));
+    if (has(a.dbias)) flat(a.dbias).add_(at::sum(dy, {0}, false, at::kFloat));
+}
+
+} // namespace avj
+
+extern "C" {
+
+char *avj_linear(avj_engine *e, const struct avj_linear_args *a, int64_t size) {
+    return avj::run(e, a, size, avj::linear);
+}
+
+char *avj_linear_input(avj_engine *e, const struct avj_linear_input_args *a, int64_t size) {
+    return avj::run(e, a, size, avj::linear_input);
+}
+
+char *avj_linear_weight(avj_engine *e, const struct avj_linear_weight_args *a, int64_t size) {
+    return avj::run(e, a, size, avj::linear_weight);
+}
+
+} // extern "C"
