@@ -30,7 +30,7 @@ func groupConfig() Config {
 		Directions: 16, Knots: sigreg.DefaultKnots}
 }
 
-const groupBatch = 4
+const groupBatch = 12
 
 // process is a model in a group, or alone, with its part of a fixed batch.
 type process struct {
@@ -166,7 +166,7 @@ var newEngines = []struct {
 	}, 1e-6, 1e-6},
 }
 
-// TestGroupIsOneProcess holds 2 and 4 processes that share BatchNorm's moments to one
+// TestGroupIsOneProcess holds 2, 4 and 12 processes that share BatchNorm's moments to one
 // with the whole batch: gradients, losses, running statistics and the parameters after
 // some steps, whatever is run in parts or again, and however the gradients are cut.
 func TestGroupIsOneProcess(t *testing.T) {
@@ -176,7 +176,7 @@ func TestGroupIsOneProcess(t *testing.T) {
 			cfg.GlobalNorm, cfg.Recompute = true, i&1 != 0
 			cfg.MicroBatch, cfg.PooledSIGReg = i>>1&1, i&8 != 0
 			cfg.Encoder.DropAbsent, cfg.LocalsBoth = i&4 != 0, i&12 == 12
-			size := 2 + 2*(i%2^i>>2&1)
+			size := []int{2, 4, groupBatch}[i%3] // the last: a clip each
 			name := fmt.Sprintf("%s/%d processes, recompute %v, micro %d, drop %v, both %v", on.name,
 				size, cfg.Recompute, cfg.MicroBatch, cfg.Encoder.DropAbsent, cfg.LocalsBoth)
 			t.Run(name, func(t *testing.T) {
