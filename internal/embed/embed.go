@@ -28,6 +28,10 @@ type Config struct {
 	// sound's, as far as the clip allows: does an encoder use moments at all? It
 	// needs Windows 1.
 	Shift time.Duration
+
+	// Group is the processes that embed a share of the clips each; nil for this one
+	// alone. All must be given the same clips and configuration.
+	Group engine.Group
 }
 
 // Vectors are the embeddings of clips under one input modality.
@@ -58,28 +62,23 @@ type Features struct {
 }
 
 // Clips embeds every clip audio-only and video-only (the other input zeroed).
-// done is called with the number of clips finished.
+// done is called with the number of clips finished. With a group every process gets
+// the embeddings of all clips, in the same order, each computed once; then done is
+// told how many are finished if all processes are as fast.
 func Clips(ctx context.Context, e engine.Engine, model *jepa.Model, clips *loader.Clips,
 	cfg Config, done func(n int)) (*Features, error) {
 	r, err := newRunner(e, model, clips, cfg)
 	if err != nil {
-		return nil, err
+		return nil, fail(cfg.Group, err)
 	}
 	defer r.free()
-	for i := 0; i < clips.Set.Len(); i++ {
-		if err := ctx.Err(); err != nil {
-			return nil, context.Cause(ctx)
-		}
-		if err := r.add(i); err != nil {
-			r.out.Skipped[clips.Set.Info(i).Key] = err
-		}
-		if done != nil {
-			done(i + 1)
-		}
+	if err := r.run(ctx, done); err != nil {
+		return nil, fail(cfg.Group, err)
 	}
-	r.flush()
-	if err := e.Sync(); err != nil {
-		return nil, fmt.Errorf("embed: %w", err)
+	if cfg.Group != nil {
+		if err := r.gather(cfg.Group); err != nil {
+			return nil, err
+		}
 	}
 	if len(r.out.Index) == 0 {
 		return nil, fmt.Errorf("embed: none of the %d clips can be read", clips.Set.Len())
@@ -88,6 +87,28 @@ func Clips(ctx context.Context, e engine.Engine, model *jepa.Model, clips *loade
 		v.finish(len(r.out.Index), cfg.Windows)
 	}
 	return r.out, nil
+}
+
+// run embeds this process's share of the clips.
+func (r *runner) run(ctx context.Context, done func(n int)) error {
+	all := r.clips.Set.Len()
+	lo, hi := share(all, r.cfg.Group)
+	for i := lo; i < hi; i++ {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err := r.add(i); err != nil {
+			r.out.Skipped[r.clips.Set.Info(i).Key] = err
+		}
+		if done != nil {
+			done((i + 1 - lo) * all / (hi - lo))
+		}
+	}
+	r.flush()
+	if err := r.engine.Sync(); err != nil {
+		return fmt.Errorf("embed: %w", err)
+	}
+	return nil
 }
 
 // runner gathers views until a device batch is full.

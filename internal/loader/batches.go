@@ -13,7 +13,9 @@ import (
 
 // Config says how batches are made.
 type Config struct {
-	BatchSize int
+	BatchSize int    // clips of a step, over all processes
+	First     int    // place in a batch of the first clip that is made here
+	Slots     int    // clips made here, of every batch; 0 for all of it
 	Seed      uint64 // run seed: fixes the order of clips and every view
 	Workers   int    // goroutines that make views
 	Ahead     int    // batches made before they are asked for; 0 means 2
@@ -68,12 +70,22 @@ func reorder(p []int, r *rng.Stream, seed uint64, epoch int) {
 	r.Shuffle(len(p), func(i, j int) { p[i], p[j] = p[j], p[i] })
 }
 
-// New starts making batches from step first on. Close ends it.
+// New starts making batches from step first on. Close ends it. Several processes
+// that make slots of their own make parts of the very batches that one would make:
+// which clip has which place, and which takes that of one that cannot be read,
+// depends on the set alone.
 func New(clips *Clips, cfg Config, first int) (*Loader, error) {
 	n := clips.Set.Len()
 	if cfg.BatchSize < 2 || n < cfg.BatchSize {
 		return nil, fmt.Errorf("loader: %w: %d clips for batches of %d (at least 2, "+
 			"BatchNorm needs them)", ErrNoClip, n, cfg.BatchSize)
+	}
+	if cfg.Slots == 0 {
+		cfg.Slots = cfg.BatchSize - cfg.First
+	}
+	if cfg.First < 0 || cfg.Slots < 1 || cfg.First+cfg.Slots > cfg.BatchSize {
+		panic(fmt.Sprintf("loader: slots %d to %d of a batch of %d", cfg.First,
+			cfg.First+cfg.Slots-1, cfg.BatchSize))
 	}
 	ahead := cfg.Ahead
 	if ahead == 0 {
@@ -86,9 +98,9 @@ func New(clips *Clips, cfg Config, first int) (*Loader, error) {
 		skipped: map[string]error{},
 	}
 	for i := 0; i < ahead+1; i++ {
-		l.free <- &work{batch: clips.Maker.NewBatch(cfg.BatchSize)}
+		l.free <- &work{batch: clips.Maker.NewBatch(cfg.Slots)}
 	}
-	jobs := make(chan job, cfg.BatchSize)
+	jobs := make(chan job, cfg.Slots)
 	for i := 0; i < max(1, cfg.Workers); i++ {
 		l.done.Add(1)
 		go func() {
@@ -126,10 +138,10 @@ func (l *Loader) schedule(ctx context.Context, jobs chan<- job, first int) {
 		case <-ctx.Done():
 			return
 		}
-		w.slots.Add(l.cfg.BatchSize)
-		for slot := 0; slot < l.cfg.BatchSize; slot++ {
+		w.slots.Add(l.cfg.Slots)
+		for slot := 0; slot < l.cfg.Slots; slot++ {
 			select {
-			case jobs <- job{w, slot, epoch, order[at+slot]}:
+			case jobs <- job{w, slot, epoch, order[at+l.cfg.First+slot]}:
 			case <-ctx.Done():
 				return
 			}
@@ -163,7 +175,7 @@ func (l *Loader) fill(j job) {
 	j.empty.Store(true)
 }
 
-// Next returns the batch of the next step and how long the caller waited for
+// Next returns the batch of the next step, or its slots made here, and how long the caller waited for
 // it. The batch is the caller's until the next call or Close. Errors: ErrNoClip
 // when no clip can be read, and the context's.
 func (l *Loader) Next(ctx context.Context) (*view.Batch, time.Duration, error) {
