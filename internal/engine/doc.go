@@ -45,7 +45,8 @@
 //
 //   - W and Bias of Linear and LinearInput, and the product before it is added to a
 //     residual or to what DX, DW or DBias hold;
-//   - in attention the scores, the probabilities and the gradients of both.
+//   - in Attention and its backward the probabilities and the gradients of scores;
+//     not the scores, of which exponentials are taken.
 //
 // What is added to is never rounded but by being stored, and sums are accumulated
 // in F32 at least: so an F32 residual stream or gradient keeps its digits.

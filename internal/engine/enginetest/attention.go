@@ -91,7 +91,7 @@ func (s attentionSize) forward(m *memory) func() {
 // backward takes Out and LSE from the reference, so that they belong to the
 // operands.
 func (s attentionSize) backward(m *memory) func() {
-	first := &memory{t: m.t, e: ref.New()}
+	first := &memory{t: m.t, e: ref.New(), mix: m.mix, exact: true}
 	fa := engine.AttentionArgs{Heads: s.heads, Drop: s.mask()}
 	fa.Q, fa.K, fa.V = s.operands(first)
 	fa.Out = first.out("Out", 1, s.b, s.nq, s.d)

@@ -21,5 +21,11 @@
 //   - on both with a NaN, then an infinity, in one input after another: it must
 //     reach the same elements and no others.
 //
+// With Options.BF16 it does all this again for the cases whose operands may be BF16,
+// in several mixes of types. The reference then has the same rounded inputs and
+// rounds nothing more: an output may be off by the one rounding with which it is
+// stored, and by some times the movement from rounding what package engine's rules
+// let an engine round on the way.
+//
 // The suite touches memory by the methods of engine.Engine alone.
 package enginetest

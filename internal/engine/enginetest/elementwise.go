@@ -83,6 +83,10 @@ func elementCases() (cases []testCase) {
 			dst, src := m.wideOut("dst", 1, rows, cols), m.wideIn("src", rows, cols)
 			return func() { m.e.Copy(dst, src) }
 		})
+		add(&cases, "Cast", name, func(m *memory) func() {
+			dst, src := m.wideOut("dst", 1, rows, cols), m.wideIn("src", rows, cols)
+			return func() { m.e.Cast(dst, src) }
+		})
 		add(&cases, "Fill", name, func(m *memory) func() {
 			dst := m.wideOut("dst", 1, rows, cols)
 			return func() { m.e.Fill(dst, -1.25) }

@@ -1,8 +1,6 @@
 package enginetest
 
 import (
-	"testing"
-
 	"avjepa/internal/engine"
 	"avjepa/internal/rng"
 	"avjepa/internal/tensor"
@@ -16,13 +14,24 @@ const (
 // memory makes the operands of one run of a case on one engine. What an operand
 // holds depends only on its name.
 type memory struct {
-	t       *testing.T
+	t       reporter
 	e       engine.Engine
+	mix     mix         // which operands are BF16
+	exact   bool        // operands of type BF16 are given as such, but lie in F32 buffers
 	poison  float32     // what lies where nothing may be read
-	perturb *rng.Stream // when set, every input moves by up to one rounding error
+	perturb *rng.Stream // when set, every input moves by up to one rounding error of F32,
+	halves  bool        // or those that may be rounded to BF16 by one of that
 	spoilt  string      // when set, one element of this operand is NaN or Inf:
 	spoil   float32
 	regions []*region
+}
+
+// reporter is what a run of a case needs of a *testing.T.
+type reporter interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+	Cleanup(func())
 }
 
 // region is an operand and the buffer around it.
@@ -34,6 +43,7 @@ type region struct {
 	start, cols, stride int // of tensor
 
 	before  []float32 // what whole held before the run
+	half    bool      // its type is BF16, or with exact would be
 	output  bool      // the operation sets it or adds to it
 	given   bool      // it has contents before the run
 	scratch bool      // its elements may hold anything afterwards
@@ -134,12 +144,12 @@ func (m *memory) place(r *region, values []float32, lo, hi int, dims []int) engi
 		parent = s.With(-1, width)
 	}
 	n := guard + parent.Elems() + guard
-	buf, err := m.e.NewBuffer(engine.F32, n)
-	if err != nil {
-		m.t.Fatalf("buffer of %d elements: %v", n, err)
+	dt := engine.F32
+	if r.half = has(m.mix.half, r.name); r.half && !m.exact {
+		dt = engine.BF16
 	}
-	r.whole = engine.NewTensor(buf, 0, tensor.Of(n))
-	r.tensor = engine.NewTensor(buf, guard, parent)
+	r.whole = newTensor(m.t, m.e, dt, n)
+	r.tensor = engine.NewTensor(r.whole.Buffer(), guard, parent)
 	if lo+hi > 0 {
 		r.tensor = r.tensor.Columns(lo, lo+s.Cols())
 	}
@@ -150,18 +160,38 @@ func (m *memory) place(r *region, values []float32, lo, hi int, dims []int) engi
 		r.before[i] = m.poison
 	}
 	for i, v := range values {
-		if m.perturb != nil && !r.fixed {
-			v *= float32(1 + eps*m.perturb.Uniform(-1, 1))
+		if r.half {
+			v = roundBF16(v)
+		} else {
+			v *= m.mix.magnify(r.name)
 		}
-		r.before[r.at(i)] = v
+		r.before[r.at(i)] = m.moved(r, i%r.cols, v)
 	}
 	if m.spoilt == r.name && m.spoilt != "" {
 		i := rng.New(1, "spoilt", r.name).IntN(len(values))
 		r.before[r.at(i)] = m.spoil
 	}
-	m.e.Upload(r.whole, r.before)
+	if r.half && m.perturb == nil {
+		for i, v := range r.before {
+			r.before[i] = roundBF16(v) // poison
+		}
+	}
+	upload(m.t, m.e, r.whole, r.before)
 	m.regions = append(m.regions, r)
 	return r.tensor
+}
+
+// moved returns v, which lies in the given column, as it is perturbed.
+func (m *memory) moved(r *region, column int, v float32) float32 {
+	switch {
+	case m.perturb == nil || r.fixed:
+		return v
+	case !m.halves:
+		return v * float32(1+eps*m.perturb.Uniform(-1, 1))
+	case m.mix.mayRound(r.name, column, r.cols):
+		return v * float32(1+halfEps*m.perturb.Uniform(-1, 1))
+	}
+	return v
 }
 
 // bytes makes an input of random bytes amid others.

@@ -13,6 +13,8 @@ import (
 type Options struct {
 	// ZeroAllocs: no operation allocates on the Go heap in a steady state.
 	ZeroAllocs bool
+	// BF16: every case is run again with operands of that type, in several mixes.
+	BF16 bool
 }
 
 // testCase is one call of an operation. build makes the operands and returns
@@ -33,13 +35,8 @@ func Run(t *testing.T, open func(t *testing.T) engine.Engine) {
 // Run is Run with options.
 func (o Options) Run(t *testing.T, open func(t *testing.T) engine.Engine) {
 	t.Helper()
-	var all []testCase
-	for _, family := range [][]testCase{linearCases(), elementCases(), normCases(),
-		attentionCases(), tokenCases(), objectiveCases(), optimCases()} {
-		all = append(all, family...)
-	}
 	byOp, order := map[string][]testCase{}, []string{}
-	for _, c := range all {
+	for _, c := range allCases() {
 		if byOp[c.op] == nil {
 			order = append(order, c.op)
 		}
@@ -59,6 +56,9 @@ func (o Options) Run(t *testing.T, open func(t *testing.T) engine.Engine) {
 	}
 	withEngine("Memory", testMemory)
 	withEngine("Masks", testMasks)
+	if o.BF16 {
+		withEngine("BF16", func(t *testing.T, e engine.Engine) { testBF16(t, e) })
+	}
 	t.Run("Group", func(t *testing.T) {
 		if err := open(t).Close(); err != nil { // a skip is this goroutine's to say
 			t.Error(err)
@@ -67,40 +67,46 @@ func (o Options) Run(t *testing.T, open func(t *testing.T) engine.Engine) {
 	})
 	for _, op := range order {
 		withEngine(op, func(t *testing.T, e engine.Engine) {
-			for _, c := range byOp[op] {
-				t.Run(c.name, func(t *testing.T) { c.check(t, e, o) })
+			for i, c := range byOp[op] {
+				t.Run(c.name, func(t *testing.T) { c.check(t, e, o, mix{}) })
+				if !o.BF16 {
+					continue
+				}
+				for _, x := range c.mixes(i) {
+					t.Run(c.name+"/bf16 "+x.half, func(t *testing.T) { c.check(t, e, o, x) })
+				}
 			}
 		})
 	}
 }
 
-// check runs a case on the engine and on the reference and compares.
-func (c testCase) check(t *testing.T, e engine.Engine, o Options) {
-	nan := float32(math.NaN())
-	reference := c.runRef(&memory{t: t, e: ref.New(), poison: nan})
-	movement := make([]float64, len(reference.regions)) // per operand
-	runs := 2
-	if reference.elems() > 20_000 {
-		runs = 1 // enough elements to find the largest movement
-	}
-	for i := range runs {
-		m := c.runRef(&memory{t: t, e: ref.New(), poison: nan,
-			perturb: rng.New(uint64(i), "perturb")})
-		for k, v := range m.values {
-			for j := range v {
-				if d := math.Abs(v[j] - reference.values[k][j]); d > movement[k] {
-					movement[k] = d
-				}
-			}
-		}
-	}
+// smallCase is the most elements of a case that is run in every way.
+const smallCase = 5000
 
-	m := &memory{t: t, e: e, poison: nan}
+func allCases() (all []testCase) {
+	for _, family := range [][]testCase{linearCases(), elementCases(), normCases(),
+		attentionCases(), tokenCases(), objectiveCases(), optimCases()} {
+		all = append(all, family...)
+	}
+	return all
+}
+
+// check runs a case on the engine and on the reference and compares.
+func (c testCase) check(t reporter, e engine.Engine, o Options, x mix) {
+	t.Helper()
+	nan := float32(math.NaN())
+	reference := c.runRef(&memory{t: t, e: ref.New(), mix: x, exact: true, poison: nan})
+	movement := c.movement(t, reference, x, false)
+	halfMovement := make([]float64, len(movement))
+	if x.rounded != "" {
+		halfMovement = c.movement(t, reference, x, true)
+	}
+	m := &memory{t: t, e: e, mix: x, poison: nan}
 	call := c.build(m)
 	call()
 	got := download(m)
 	for k, r := range m.regions {
-		compare(t, r, got[k], reference.values[k], movement[k])
+		compare(t, r, got[k], reference.values[k], movement[k], halfMovement[k])
 	}
 	if o.ZeroAllocs {
 		e.Sync()
@@ -110,25 +116,52 @@ func (c testCase) check(t *testing.T, e engine.Engine, o Options) {
 	}
 	m.free()
 
-	again := &memory{t: t, e: e, poison: 1.5e9}
+	again := &memory{t: t, e: e, mix: x, poison: 1.5e9}
 	c.build(again)()
 	for k, v := range download(again) {
 		compareBits(t, again.regions[k], v, got[k])
 	}
 	again.free()
 	if !c.skipNaN {
-		c.checkNaN(t, e)
+		c.checkNaN(t, e, x)
 	}
+}
+
+// movement returns, for every operand, how far its elements move at most when the
+// inputs do: by a rounding error of F32 all of them, or with halves by one of BF16
+// those that may be so rounded.
+func (c testCase) movement(t reporter, reference refRun, x mix, halves bool) []float64 {
+	most := make([]float64, len(reference.regions))
+	runs := 2
+	switch n := reference.elems(); {
+	case n > 20_000:
+		runs = 1 // enough elements to find the largest movement
+	case halves && n <= smallCase:
+		runs = 8 // for there is less to spare
+	}
+	for i := range runs {
+		m := c.runRef(&memory{t: t, e: ref.New(), mix: x, exact: true, halves: halves,
+			poison: float32(math.NaN()), perturb: rng.New(uint64(i), "perturb")})
+		for k, v := range m.values {
+			for j := range v {
+				if d := math.Abs(v[j] - reference.values[k][j]); d > most[k] {
+					most[k] = d
+				}
+			}
+		}
+	}
+	return most
 }
 
 // checkNaN puts a NaN, then an infinity, into one input after another. A NaN must
 // come out where it does on the reference. From an infinity may come finite
 // numbers (the weight of a score of −Inf is 0), but where the reference gives
 // none the engine may not either, and only what depends on it may suffer.
-func (c testCase) checkNaN(t *testing.T, e engine.Engine) {
+func (c testCase) checkNaN(t reporter, e engine.Engine, x mix) {
+	t.Helper()
 	probe := &memory{t: t, e: ref.New()}
 	c.build(probe)
-	if (refRun{regions: probe.regions}).elems() > 5000 {
+	if (refRun{regions: probe.regions}).elems() > smallCase {
 		return // the small cases have shown it
 	}
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
@@ -136,14 +169,17 @@ func (c testCase) checkNaN(t *testing.T, e engine.Engine) {
 		if r.fixed || r.derived || !r.given {
 			continue
 		}
-		depends := c.runRef(&memory{t: t, e: ref.New(), spoilt: r.name, spoil: nan})
-		infinite := c.runRef(&memory{t: t, e: ref.New(), spoilt: r.name, spoil: inf})
+		spoiltRef := func(spoil float32) refRun {
+			return c.runRef(&memory{t: t, e: ref.New(), mix: x, exact: true, spoilt: r.name,
+				spoil: spoil})
+		}
+		depends, infinite := spoiltRef(nan), spoiltRef(inf)
 		for _, spoil := range []float32{nan, inf} {
 			must := depends
 			if spoil == inf {
 				must = infinite
 			}
-			m := &memory{t: t, e: e, spoilt: r.name, spoil: spoil}
+			m := &memory{t: t, e: e, mix: x, spoilt: r.name, spoil: spoil}
 			c.build(m)()
 			for k, v := range download(m) {
 				compareSpoilt(t, r.name, m.regions[k], spoil, v, must.values[k], depends.values[k])
@@ -155,7 +191,7 @@ func (c testCase) checkNaN(t *testing.T, e engine.Engine) {
 
 // compareSpoilt requires that s, after spoil was put into the operand called
 // from, is not finite where must is not, and finite where depends is.
-func compareSpoilt(t *testing.T, from string, s *region, spoil float32, got []float32, must,
+func compareSpoilt(t reporter, from string, s *region, spoil float32, got []float32, must,
 	depends []float64) {
 	t.Helper()
 	if s.scratch {
@@ -204,17 +240,18 @@ func (c testCase) runRef(m *memory) refRun {
 
 func download(m *memory) (values [][]float32) {
 	for _, r := range m.regions {
-		v := make([]float32, r.whole.Elems())
-		m.e.Download(v, r.whole)
-		values = append(values, v)
+		values = append(values, read(m.t, m.e, r.whole))
 	}
 	return values
 }
 
 // compare holds the elements of an output to the reference, and everything else
 // to what it was. An output may be off by 16 roundings of its own, and by some
-// times the movement that rounding the inputs causes: more for long sums.
-func compare(t *testing.T, r *region, got []float32, want []float64, movement float64) {
+// times the movement that rounding the inputs causes: more for long sums. What is
+// stored as BF16 may be off by one rounding to that, and what may be rounded on the
+// way by some of the movement from there, however long the sums: they are not.
+func compare(t reporter, r *region, got []float32, want []float64, movement,
+	halfMovement float64) {
 	t.Helper()
 	inside := make([]bool, len(got))
 	long := 1 + math.Sqrt(float64(r.terms))/4
@@ -226,7 +263,10 @@ func compare(t *testing.T, r *region, got []float32, want []float64, movement fl
 			continue
 		}
 		g, w := float64(got[at]), want[at]
-		limit := 16*long*(eps*math.Abs(w)+movement) + r.slack + 1e-37
+		limit := 16*long*(eps*math.Abs(w)+movement) + 4*halfMovement + r.slack + 1e-37
+		if r.half {
+			limit += halfEps / 2 * math.Abs(w)
+		}
 		if math.IsNaN(w) && math.IsNaN(g) || math.IsInf(w, 0) && g == w {
 			continue
 		}
@@ -250,7 +290,7 @@ func compare(t *testing.T, r *region, got []float32, want []float64, movement fl
 
 // compareBits requires that outputs have the same bits as in an earlier run
 // and that all else is unchanged.
-func compareBits(t *testing.T, r *region, got, first []float32) {
+func compareBits(t reporter, r *region, got, first []float32) {
 	t.Helper()
 	inside := make([]bool, len(got))
 	for i := range r.tensor.Elems() {

@@ -11,5 +11,5 @@ import (
 // TestSuite runs the conformance suite on the reference itself: it passes with
 // memory that no one can look into.
 func TestSuite(t *testing.T) {
-	enginetest.Run(t, func(t *testing.T) engine.Engine { return ref.New() })
+	enginetest.Options{BF16: true}.Run(t, func(t *testing.T) engine.Engine { return ref.New() })
 }
