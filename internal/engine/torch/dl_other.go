@@ -1,10 +1,11 @@
-//go:build !linux && !darwin
+//go:build !(linux || darwin) || static
 
 package torch
 
 import "errors"
 
-var errSystem = errors.New("libraries are loaded on Linux and macOS alone")
+var errSystem = errors.New("this program was built for another system, or with -tags static, and " +
+	"loads no libraries")
 
 func dlopen(string) (uintptr, error) { return 0, errSystem }
 

@@ -4,7 +4,10 @@
 
 #include "avjepa.h"
 
+// Only the headers of the operations that a file names: there is less to compile.
+#define AT_PER_OPERATOR_HEADERS
 #include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <c10/core/InferenceMode.h>
 #include <torch/version.h>
