@@ -10,6 +10,7 @@ import math
 
 import torch
 import torch.nn.functional as F
+from torch.utils.checkpoint import checkpoint
 
 PIXEL_MEAN = torch.tensor([0.485, 0.456, 0.406])
 PIXEL_STD = torch.tensor([0.229, 0.224, 0.225])
@@ -30,7 +31,7 @@ class Geometry:
         self.tokens = 1 + self.video_tokens + self.audio_tokens
 
 
-def parameters(g):
+def parameters(g, device="cpu"):
     """Initial parameters: {name: leaf tensor}."""
     d, p, e = g.width, {}, "encoder.embedding."
 
@@ -76,7 +77,7 @@ def parameters(g):
         norm("projector.net.%d" % i, g.hidden)
         constant("projector.net.%d.running_mean" % i, 0, g.hidden)
         constant("projector.net.%d.running_var" % i, 1, g.hidden)
-    return trained(p)
+    return trained({name: x.to(device) for name, x in p.items()})
 
 
 def trained(p):
@@ -87,7 +88,8 @@ def trained(p):
     return p
 
 
-# Attention: softmax(q·kᵀ/√(D/A))·v of (B·A, n, D/A) tensors, in several forms.
+# Attention: softmax(q·kᵀ/√(D/A))·v of (B·A, n, D/A) tensors, in several forms; the
+# last one takes (B, A, n, D/A), as strided views of the product they come from.
 
 def attention_baddbmm(q, k, v):
     scale = 1 / math.sqrt(q.shape[-1])
@@ -111,16 +113,39 @@ def attention_heads(q, k, v):
                         for a, b, c in zip(q.unbind(), k.unbind(), v.unbind())])
 
 
+def attention_sdpa(q, k, v):
+    return F.scaled_dot_product_attention(q, k, v)
+
+
 ATTENTION = {"baddbmm": attention_baddbmm, "bmm": attention_bmm,
              "einsum": attention_einsum, "heads": attention_heads}
+if hasattr(F, "scaled_dot_product_attention"):  # PyTorch 2
+    ATTENTION["sdpa"] = attention_sdpa
+
+
+def attend(attention, heads, q, k, v):
+    """Attention of (B, n, D) tensors with so many heads, by one of the forms."""
+    n, t, d = q.shape
+
+    def split(y):  # to (B, A, n, D/A), a view
+        return y.view(n, y.shape[1], heads, -1).transpose(1, 2)
+
+    if attention is attention_sdpa and t == 1:
+        # The last block's CLS alone: not every kernel takes a single query.
+        s = split(q * (1 / math.sqrt(d // heads))) @ split(k).transpose(2, 3)
+        return (s.softmax(-1).to(v.dtype) @ split(v)).reshape(n, t, d)
+    if attention is attention_sdpa:
+        return attention(split(q), split(k), split(v)).transpose(1, 2).reshape(n, t, d)
+    o = attention(*(split(y.contiguous()).flatten(0, 1) for y in (q, k, v)))
+    return o.view(n, heads, t, -1).transpose(1, 2).reshape(n, t, d)
 
 
 def video_patches(g, video):
     """(B, T, H, W, 3) 8-bit or (B, 3, T, H, W) normalised to (B, Nv, 3·2·16·16)."""
     if video.dtype == torch.uint8:
         video = video.permute(0, 4, 1, 2, 3).float().div_(255)
-        shape = (1, 3, 1, 1, 1)
-        video = video.sub_(PIXEL_MEAN.view(shape)).div_(PIXEL_STD.view(shape))
+        mean, std = (x.to(video.device).view(1, 3, 1, 1, 1) for x in (PIXEL_MEAN, PIXEL_STD))
+        video = video.sub_(mean).div_(std)
     side = g.side // 16
     x = video.reshape(-1, 3, g.times, 2, side, 16, side, 16)
     return x.permute(0, 2, 4, 6, 1, 3, 5, 7).reshape(-1, g.video_tokens, 3 * 2 * 16 * 16)
@@ -162,10 +187,6 @@ def block(g, p, i, x, attention, cls_only):
     def norm(name, x):
         return F.layer_norm(x, (d,), p[b + name + ".weight"], p[b + name + ".bias"], 1e-5)
 
-    def heads(y):  # (B, n, D) to (B·A, n, D/A)
-        n, t, _ = y.shape
-        return y.view(n, t, g.heads, -1).transpose(1, 2).reshape(n * g.heads, t, -1)
-
     h = norm("layernorm_1", x)
     if cls_only:
         w, c = p[b + "attention.qkv.weight"], p[b + "attention.qkv.bias"]
@@ -174,20 +195,19 @@ def block(g, p, i, x, attention, cls_only):
         x = x[:, :1]
     else:
         q, k, v = linear("attention.qkv", h).chunk(3, -1)
-    o = attention(*(heads(y.contiguous()) for y in (q, k, v)))
-    n, t, _ = q.shape
-    o = o.view(n, g.heads, t, -1).transpose(1, 2).reshape(n, t, d)
-    x = x + linear("attention.output_projection", o)
+    x = x + linear("attention.output_projection", attend(attention, g.heads, q, k, v))
     return x + linear("mlp.dense_2", F.gelu(linear("mlp.dense_1", norm("layernorm_2", x))))
 
 
-def encode(g, p, groups, attention, cls_only):
-    """Output tokens of groups (views, video, audio), all in one pass."""
+def encode(g, p, groups, attention, cls_only, recompute=False):
+    """Output tokens of groups (views, video, audio), all in one pass. With recompute
+    backward runs each block again from its input."""
     x = torch.cat([embed(g, p, *group) for group in groups])
     e = "encoder.embedding.layernorm"
     x = F.layer_norm(x, (g.width,), p[e + ".weight"], p[e + ".bias"], 1e-6)
     for i in range(g.depth):
-        x = block(g, p, i, x, attention, cls_only and i == g.depth - 1)
+        args = (g, p, i, x, attention, cls_only and i == g.depth - 1)
+        x = checkpoint(block, *args, use_reentrant=False) if recompute else block(*args)
     return x
 
 
@@ -208,24 +228,27 @@ def project(p, x, training):
 
 def sigreg(z, directions):
     """SIGReg of z (V, B, K) along directions (K, M), mean over views."""
-    t = torch.linspace(-5, 5, 17)
+    t = torch.linspace(-5, 5, 17, device=z.device)
     phi = torch.exp(-t * t / 2)
-    weight = torch.full((17,), 10 / 16)
+    weight = torch.full((17,), 10 / 16, device=z.device)
     weight[0] = weight[-1] = 5 / 16
     x = (z @ directions).unsqueeze(-1) * t  # (V, B, M, 17)
     c, s = x.cos().mean(1), x.sin().mean(1)
     return (((c - phi) ** 2 + s ** 2) @ (phi * weight)).mean() * z.shape[1]
 
 
-def loss(g, p, batch, directions, attention, globals_=2, lam=0.05):
+def loss(g, p, batch, directions, attention, globals_=2, lam=0.05, recompute=False):
     """The total of a batch: (global video, global audio, local audio, local video),
     view-major, row = view·B + clip."""
     gv, ga, la, lv = batch
     clips = gv.shape[0] // globals_
     groups = [(gv.shape[0], gv, ga), (la.shape[0], None, la), (lv.shape[0], lv, None)]
-    cls = encode(g, p, groups, attention, True)[:, 0]
+    cls = encode(g, p, groups, attention, True, recompute)[:, 0]
     n = globals_ * clips
-    z = torch.cat([project(p, cls[:n], True), project(p, cls[n:], True)])
-    z = z.view(-1, clips, g.proj)
-    center = z[:globals_].mean(0)
-    return (1 - lam) * ((center - z) ** 2).mean() + lam * sigreg(z, directions)
+    # Projector and objective are float32, as avjepa's.
+    with torch.autocast(cls.device.type, enabled=False):
+        cls = cls.float()
+        z = torch.cat([project(p, cls[:n], True), project(p, cls[n:], True)])
+        z = z.view(-1, clips, g.proj)
+        center = z[:globals_].mean(0)
+        return (1 - lam) * ((center - z) ** 2).mean() + lam * sigreg(z, directions)
