@@ -99,9 +99,7 @@ type groupSumArgs struct {
 
 // operand returns what the shim is to see of x.
 func (g *Group) operand(what string, x engine.Tensor) *groupSumArgs {
-	if x.DType() != engine.F32 || !x.Contiguous() {
-		panic(fmt.Sprintf("torch: %s of %v with rows %d apart: want contiguous f32", what, x, x.Stride()))
-	}
+	engine.CheckDenseFloats(what, x)
 	if g.host != nil {
 		return &groupSumArgs{host: unsafe.SliceData(g.host.HostFloats(x)), elems: int64(x.Elems())}
 	}
