@@ -34,12 +34,17 @@ type bench struct {
 
 func newBench(t *testing.T, cfg Config, clsOnly bool) *bench {
 	t.Helper()
-	return newBenchOn(t, ref.New(), cfg, clsOnly)
+	return newBenchOn(t, ref.New(), engine.F32, cfg, clsOnly)
 }
 
-func newBenchOn(t *testing.T, e engine.Engine, cfg Config, clsOnly bool) *bench {
+func newBenchOn(t *testing.T, e engine.Engine, compute engine.DType, cfg Config,
+	clsOnly bool) *bench {
 	t.Helper()
-	arena, err := engine.NewArena(e, engine.F32, engine.ArenaSize{F32: 1 << 18})
+	size := engine.ArenaSize{F32: 1 << 18}
+	if compute == engine.BF16 {
+		size.BF16 = size.F32
+	}
+	arena, err := engine.NewArena(e, compute, size)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,16 +168,50 @@ func checkGradients(t *testing.T, cfg Config, clsOnly bool) {
 	}
 }
 
+// TestBF16Gradients: with products in BF16 the gradient of every parameter keeps its
+// direction, but of the keys' biases, whose true gradient is 0.
+func TestBF16Gradients(t *testing.T) {
+	for i := range 8 {
+		cfg := smallConfig()
+		cfg.FinalNorm, cfg.DropAbsent = true, i&1 != 0
+		if i&2 != 0 {
+			cfg.Dropout, cfg.AttentionDropout = 0.2, 0.3
+		}
+		f := newBenchOn(t, ref.New(), engine.F32, cfg, i&4 != 0)
+		h := newBenchOn(t, ref.New(), engine.BF16, cfg, i&4 != 0)
+		f.gradients()
+		h.gradients()
+		for k, p := range f.ps.List() {
+			want, got := f.download(p.Grad), h.download(h.ps.List()[k].Grad)
+			both, squares, square := 0.0, 0.0, 0.0
+			for j, v := range want {
+				both += float64(v) * float64(got[j])
+				squares, square = squares+float64(v)*float64(v), square+float64(got[j])*float64(got[j])
+			}
+			if squares < 1e-12 {
+				continue
+			}
+			if c := both / math.Sqrt(squares*square); !(c > 0.99) {
+				t.Errorf("drop %v dropout %v CLS only %v: %s: cosine %g to the gradient in f32",
+					cfg.DropAbsent, cfg.Dropout, i&4 != 0, p.Name, c)
+			}
+		}
+	}
+}
+
 // TestDiscardGivesTheSameOutputs: without keeping activations, and with the same
 // cache for other groups before.
 func TestDiscardGivesTheSameOutputs(t *testing.T) {
-	for i := range 4 {
-		cfg := smallConfig()
+	for i := range 8 {
+		cfg, compute := smallConfig(), engine.F32
 		cfg.DropAbsent, cfg.FinalNorm = i&1 != 0, true
 		if i&2 != 0 {
 			cfg.Dropout, cfg.AttentionDropout = 0.2, 0.3
 		}
-		b := newBench(t, cfg, false)
+		if i&4 != 0 {
+			compute = engine.BF16
+		}
+		b := newBenchOn(t, ref.New(), compute, cfg, false)
 		b.enc.Forward(b.cx, &b.cache, b.groups, Keep)
 		cls, tokens := b.download(b.cache.CLS), b.download(b.cache.Tokens(2))
 		b.enc.Forward(b.cx, &b.cache, b.groups[1:2], Discard)

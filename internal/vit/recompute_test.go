@@ -26,18 +26,22 @@ func TestKeepInputsGivesTheSameGradients(t *testing.T) {
 		clsOnly := i&4 != 0
 		t.Run(fmt.Sprintf("drop %v dropout %v CLS only %v", cfg.DropAbsent, cfg.Dropout, clsOnly),
 			func(t *testing.T) {
-				for _, e := range []engine.Engine{ref.New(), onCPU} {
-					b := newBenchOn(t, e, cfg, clsOnly)
+				for _, on := range []struct {
+					engine.Engine
+					compute engine.DType
+				}{{ref.New(), engine.F32}, {ref.New(), engine.BF16}, {onCPU, engine.F32}} {
+					b := newBenchOn(t, on.Engine, on.compute, cfg, clsOnly)
 					b.gradients()
-					want, plain := b.download(b.ps.Grads), b.cx.Arena.Peak().F32
-					b = newBenchOn(t, e, cfg, clsOnly)
+					want, plain := b.download(b.ps.Grads), b.cx.Arena.Peak()
+					b = newBenchOn(t, on.Engine, on.compute, cfg, clsOnly)
 					b.keeping = KeepInputs
 					b.gradients()
 					if got := b.download(b.ps.Grads); !slices.Equal(got, want) {
-						t.Errorf("%s: the gradients differ", e.Info().Name)
+						t.Errorf("%s, %v: the gradients differ", on.Info().Name, on.compute)
 					}
-					if got := b.cx.Arena.Peak().F32; !(got < plain) {
-						t.Errorf("%d elements of memory, %d without", got, plain)
+					got := b.cx.Arena.Peak()
+					if !(got.F32 < plain.F32) || on.compute == engine.BF16 && !(got.BF16 < plain.BF16) {
+						t.Errorf("%+v elements of memory, %+v without", got, plain)
 					}
 				}
 			})
