@@ -123,16 +123,17 @@ func Current(cache string) (*Library, error) {
 	slices.SortStableFunc(all, func(a, b *Library) int {
 		return boolInt(b.name() == name) - boolInt(a.name() == name)
 	})
-	var why []string
-	for _, l := range all {
+	why := ""
+	for i, l := range all {
 		fault := l.Fault()
 		if fault == "" {
 			return l, nil
 		}
-		why = append(why, fmt.Sprintf(" (%s: %s)", l.Path, fault))
+		if i == 0 {
+			why = fmt.Sprintf(", or no longer fits (%s: %s)", l.Path, fault)
+		}
 	}
-	return nil, fmt.Errorf("%w%s: avjepa engine build does that", ErrNotBuilt,
-		strings.Join(why, ""))
+	return nil, fmt.Errorf("%w%s: avjepa engine build does that", ErrNotBuilt, why)
 }
 
 // Choose makes Current return l. The cache is the one l lies in.
