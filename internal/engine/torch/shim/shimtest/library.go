@@ -17,7 +17,8 @@ import (
 // Library returns the path of the shim for the libtorch of this machine. It builds
 // it into the user's cache if need be, once however many packages ask at a time.
 // Without a libtorch or a compiler the test is skipped with the reason, or fails
-// when AVJEPA_REQUIRE lists torch.
+// when AVJEPA_REQUIRE lists torch. AVJEPA_TEST_PYTHON names a Python whose torch is
+// to be used.
 func Library(t testing.TB) string {
 	t.Helper()
 	r := built()
@@ -32,6 +33,10 @@ func Library(t testing.TB) string {
 	return r.path
 }
 
+// Device returns the device to test on, for torch.Config: AVJEPA_TEST_DEVICE, or the
+// CPU.
+func Device() string { return os.Getenv("AVJEPA_TEST_DEVICE") }
+
 // result is the path of the shim, what the machine lacks for it, or a fault.
 type result struct {
 	path, lacks string
@@ -41,7 +46,12 @@ type result struct {
 // built finds libtorch and builds the shim, once in a process.
 var built = sync.OnceValue(func() result {
 	ctx := context.Background()
-	best, err := shim.Best(shim.Find(ctx, shim.Options{CUDAHome: os.Getenv("CUDA_HOME")}))
+	// As avjepa engine build looks for it.
+	o := shim.Options{CUDAHome: cmp.Or(os.Getenv("CUDA_HOME"), os.Getenv("CUDA_PATH"))}
+	if python, err := exec.LookPath("python3"); err == nil {
+		o.Pythons = []string{python}
+	}
+	best, err := shim.Best(shim.Find(ctx, o))
 	if err != nil {
 		return result{lacks: err.Error()}
 	}
