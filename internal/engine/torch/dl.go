@@ -16,10 +16,17 @@ func (l *library) symbol(name string) (function, error) {
 	return function(f), err
 }
 
-// call calls f with up to three arguments. It allocates nothing.
+// call calls f with up to three arguments.
 //
 //go:uintptrescapes
 func (f function) call(a, b, c uintptr) uintptr {
 	r, _, _ := purego.SyscallN(uintptr(f), a, b, c)
+	return r
+}
+
+// callWith is call without making a list of the arguments, which is allocated. What
+// they point to must be held by the caller, on the heap.
+func (f function) callWith(list []uintptr) uintptr {
+	r, _, _ := purego.SyscallN(uintptr(f), list...)
 	return r
 }

@@ -12,3 +12,5 @@ func dlopen(string) (uintptr, error) { return 0, errSystem }
 func (*library) symbol(string) (function, error) { return 0, errSystem }
 
 func (function) call(_, _, _ uintptr) uintptr { panic("torch: " + errSystem.Error()) }
+
+func (f function) callWith([]uintptr) uintptr { return f.call(0, 0, 0) }

@@ -23,6 +23,7 @@ type Engine struct {
 	err     error                // the first fault since the last Sync
 	buffers map[*buffer]struct{} // live ones, freed by Close
 	args    arguments
+	words   [3]uintptr // of the call under way
 }
 
 // arguments holds one value of every struct that is passed to the shim, so that a
@@ -126,13 +127,13 @@ func (e *Engine) Sync() error {
 	return err
 }
 
-// do calls an operation of the shim with its arguments, unless a fault is pending.
-//
-//go:uintptrescapes
+// do calls an operation of the shim unless a fault is pending. Its arguments lie in
+// e.args, which does not move.
 func (e *Engine) do(name string, f function, args, size uintptr) {
 	e.alive()
 	if e.err == nil {
-		e.record(name, f.call(e.handle, args, size))
+		e.words = [3]uintptr{e.handle, args, size}
+		e.record(name, f.callWith(e.words[:]))
 	}
 }
 

@@ -22,7 +22,7 @@ func TestEngine(t *testing.T) {
 	e := open(t, 2)
 	t.Log(e.Info())
 	e.Close()
-	enginetest.Options{ZeroAllocs: true}.Run(t, func(t *testing.T) engine.Engine {
+	enginetest.Options{ZeroAllocs: true, BF16: true}.Run(t, func(t *testing.T) engine.Engine {
 		return open(t, 2)
 	})
 }

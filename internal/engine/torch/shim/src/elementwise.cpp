@@ -10,10 +10,14 @@
 
 namespace avj {
 
+// exact reports whether libtorch computes with x as with float32: on a CPU it rounds
+// what lies between to bf16.
+static bool exact(const at::Tensor &x) { return x.is_cuda() || x.scalar_type() == at::kFloat; }
+
 static void gelu(avj_engine &, const avj_pair_args &a) {
     if (elems(a.dst) == 0) return;
     at::Tensor y = matrix(a.dst), x = matrix(a.src);
-    if (y.scalar_type() == x.scalar_type())
+    if (y.scalar_type() == x.scalar_type() && exact(x))
         at::gelu_out(y, x);
     else
         y.copy_(at::gelu(f32(x)));
@@ -23,14 +27,19 @@ static void gelu_backward(avj_engine &e, const avj_gelu_backward_args &a) {
     if (elems(a.dx) == 0) return;
     at::Tensor dx = matrix(a.dx), dy = matrix(a.dy), x = matrix(a.x);
     bool alike = dx.scalar_type() == dy.scalar_type() && dx.scalar_type() == x.scalar_type();
-    if (alike)
+    if (alike && exact(x))
         at::gelu_backward_out(dx, dy, x);
     else if (!(e.device.is_cuda() && cuda_gelu_product(dx, dy, x, at::Tensor(), false)))
         dx.copy_(at::gelu_backward(f32(dy), f32(x)));
 }
 
 static void add_to(avj_engine &, const avj_pair_args &a) {
-    if (elems(a.dst) > 0) matrix(a.dst).add_(matrix(a.src), a.alpha);
+    if (elems(a.dst) == 0) return;
+    at::Tensor dst = matrix(a.dst), x = matrix(a.src);
+    if (exact(dst))
+        dst.add_(x, a.alpha);
+    else
+        dst.copy_(f32(dst).add_(x, a.alpha));
 }
 
 static void scale(avj_engine &, const avj_scalar_args &a) { matrix(a.x).mul_(a.value); }

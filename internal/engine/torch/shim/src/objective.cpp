@@ -4,6 +4,7 @@
 #include "cuda.hpp"
 
 #include <ATen/ops/arange.h>
+#include <ATen/ops/full_like.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/mean.h>
 #include <ATen/ops/sum.h>
@@ -107,7 +108,9 @@ static void cross_entropy(avj_engine &, const avj_cross_entropy_args &a) {
     if (a.smoothing > 0) loss.sub_(at::sum(logp), a.smoothing / (n * classes));
     flat(a.loss).copy_(loss);
     if (!has(a.dlogits)) return;
-    at::Tensor d = logp.exp_().sub_(hit, 1 - a.smoothing).sub_(a.smoothing / classes);
+    double rest = a.smoothing / classes;
+    at::Tensor target = at::full_like(logp, rest).masked_fill_(hit, 1 - a.smoothing + rest);
+    at::Tensor d = logp.exp_().sub_(target);
     d.masked_fill_(wrong, std::numeric_limits<double>::quiet_NaN());
     matrix(a.dlogits).copy_(d.mul_(a.weight / n));
 }
