@@ -11,6 +11,7 @@ import (
 	"avjepa/internal/engine/timed"
 	"avjepa/internal/golden"
 	"avjepa/internal/optim"
+	"avjepa/internal/vit"
 )
 
 // bf16Model returns the golden model with products of the given type, on the
@@ -123,6 +124,31 @@ func TestBF16Parts(t *testing.T) {
 		}
 		if ratio := math.Sqrt(dot(diff, diff) / dot(whole, whole)); !(ratio <= 1e-7) {
 			t.Errorf("recompute %v, in parts: gradients differ by %.2g of their norm", recompute, ratio)
+		}
+	}
+}
+
+// TestBF16Embeds: embeddings and attention weights are F32's, rounded.
+func TestBF16Embeds(t *testing.T) {
+	run := func(compute engine.DType) [4][]float32 {
+		m, batch := bf16Model(t, compute)
+		m.Globals, m.Locals = 1, 0
+		m.setGroups(batch, 0, golden.Clips)
+		g := m.groups[0]
+		g.Video, g.Audio = g.Video.Slice(0, g.Views), g.Audio.Slice(0, g.Views)
+		out := m.Embed(g)
+		all := [4][]float32{golden.Download(m.engine, out.CLS),
+			golden.Download(m.engine, out.Projected), golden.Download(m.engine, out.Patches)}
+		m.arena.Release(engine.Mark{})
+		m.Encoder.Forward(&m.cx, &m.cache, m.groups, vit.Keep)
+		all[3] = golden.Download(m.engine, m.Encoder.AttentionWeights(&m.cx, &m.cache, 0))
+		return all
+	}
+	want, got := run(engine.F32), run(engine.BF16)
+	for i, name := range [4]string{"CLS", "projections", "patches", "attention weights"} {
+		a, b := want[i], got[i]
+		if c := dot(a, b) / math.Sqrt(dot(a, a)*dot(b, b)); !(c > 0.9999) || slices.Equal(a, b) {
+			t.Errorf("%s: cosine %g to those in f32", name, c)
 		}
 	}
 }
