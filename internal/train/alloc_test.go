@@ -20,7 +20,7 @@ func TestSteadyStepAllocations(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer folder.Close()
-		tr, err := begin(folder, e, model, r.clips(), cfg)
+		tr, err := begin(context.Background(), folder, e, model, r.clips(), cfg)
 		if err != nil {
 			t.Fatal(err)
 		}

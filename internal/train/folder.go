@@ -64,9 +64,9 @@ func (f *Folder) WriteJSON(name string, v any) error {
 	return f.Write(name, append(text, '\n'))
 }
 
-// checkpointName returns the path of the checkpoint after the given step.
-func (f *Folder) checkpointName(step int) string {
-	return filepath.Join(f.Dir, "checkpoints", fmt.Sprintf("step-%08d.safetensors", step))
+// checkpointName returns the path of a run's checkpoint after the given step.
+func checkpointName(dir string, step int) string {
+	return filepath.Join(dir, "checkpoints", fmt.Sprintf("step-%08d.safetensors", step))
 }
 
 // Checkpoints returns the paths of a run's checkpoints, oldest first.

@@ -20,7 +20,7 @@ import (
 // Config says how a run is trained.
 type Config struct {
 	Seed            uint64
-	BatchSize       int
+	BatchSize       int            // clips of a step, over all processes
 	Schedule        optim.Schedule // Steps is the length of the run
 	Optim           optim.Config
 	Workers         int // goroutines that make views
@@ -52,28 +52,37 @@ var (
 // the schedule's last step, on a cancelled context (after saving; the error is
 // then the context's cause), or when the loss is not finite (ErrNotFinite; the
 // last good checkpoint stays). observe is called after every step.
+//
+// In a group (jepa.NewInGroup) every process calls Pretrain with the same
+// configuration and clips, and process 0 alone with a run folder, from which it also
+// resumes; the others need none, nor its file system. All end after the same step:
+// on an interrupt of any (ErrStopped in the others), and on an error of any.
 func Pretrain(ctx context.Context, run *Folder, e engine.Engine, model *jepa.Model,
 	clips *loader.Clips, cfg Config, observe func(Metrics)) (Result, error) {
-	t, err := begin(run, e, model, clips, cfg)
+	t, err := begin(ctx, run, e, model, clips, cfg)
 	if err != nil {
 		return Result{}, err
 	}
 	defer t.loader.Close()
 	res, err := t.loop(ctx, observe)
-	res.Skipped = t.loader.Skipped()
-	return res, errors.Join(err, t.log.close())
+	res.Skipped = t.unread()
+	if t.log != nil {
+		err = errors.Join(err, t.log.close())
+	}
+	return res, err
 }
 
 // trainer is a run in progress.
 type trainer struct {
+	together
 	cfg    Config
-	run    *Folder
+	run    *Folder // nil unless the process leads
 	engine engine.Engine
 	model  *jepa.Model
 	opt    *optim.AdamW
 	batch  *jepa.Batch
 	loader *loader.Loader
-	log    *metricsLog
+	log    *metricsLog // likewise
 	data   string
 	step   int // steps taken
 	saved  int // step of the last checkpoint, −1 for none
@@ -82,46 +91,87 @@ type trainer struct {
 }
 
 // begin allocates what a run needs and goes to the last checkpoint.
-func begin(run *Folder, e engine.Engine, model *jepa.Model, clips *loader.Clips,
-	cfg Config) (*trainer, error) {
+func begin(ctx context.Context, run *Folder, e engine.Engine, model *jepa.Model,
+	clips *loader.Clips, cfg Config) (*trainer, error) {
 	plan, err := jepa.PlanTraining(model.Config, cfg.BatchSize)
 	if err != nil {
 		return nil, err
 	}
 	t := &trainer{cfg: cfg, run: run, engine: e, model: model, saved: -1,
-		data: fingerprint(clips.Set, cfg.BatchSize), flops: float64(plan.StepFLOPs),
+		together: together{group: model.Group(), stopper: -1},
+		data:     fingerprint(clips.Set, cfg.BatchSize), flops: float64(plan.StepFLOPs),
 		epoch: max(1, loader.StepsPerEpoch(clips.Set.Len(), cfg.BatchSize))}
-	if err := run.removeTemporary(); err != nil {
+	if run != nil {
+		t.dir = run.Dir
+	}
+	err = t.allocate(clips)
+	if t.group != nil {
+		err = t.agree(ctx, clips, err)
+	}
+	if err != nil {
 		return nil, err
 	}
-	if t.opt, err = optim.New(e, model.Params, cfg.Optim); err != nil {
+	if err := t.open(clips); err != nil {
+		if t.log != nil {
+			t.log.close()
+		}
 		return nil, err
+	}
+	return t, nil
+}
+
+// allocate makes moments and batch, and loads the newest checkpoint.
+func (t *trainer) allocate(clips *loader.Clips) (err error) {
+	if t.leads() {
+		if err := t.run.removeTemporary(); err != nil {
+			return err
+		}
+	}
+	if t.opt, err = optim.New(t.engine, t.model.Params, t.cfg.Optim); err != nil {
+		return err
 	}
 	frames := engine.U8
 	if clips.Maker.Config().FloatVideo() {
 		frames = engine.F32
 	}
-	if t.batch, err = model.NewBatch(frames); err != nil {
-		return nil, err
+	if t.batch, err = t.model.NewBatch(frames); err != nil {
+		return err
 	}
-	if err := t.resume(); err != nil {
-		return nil, err
+	if !t.leads() {
+		return nil
 	}
-	if cfg.TOML != "" { // only now: a refused run keeps its own
-		if err := run.Write("config.toml", []byte(cfg.TOML)); err != nil {
-			return nil, err
+	return t.resume()
+}
+
+// open begins to write the run and to make batches. On an error in one process all
+// return one.
+func (t *trainer) open(clips *loader.Clips) error {
+	err := t.openRun()
+	if t.group != nil {
+		t.pending = err
+		_, err = t.meet(message{})
+	}
+	if err != nil {
+		return err
+	}
+	first, n := t.model.Clips()
+	t.loader, err = loader.New(clips, loader.Config{BatchSize: t.cfg.BatchSize, First: first,
+		Slots: n, Seed: t.cfg.Seed, Workers: t.cfg.Workers}, t.step)
+	return err
+}
+
+// openRun writes the configuration and opens the log, where the process leads.
+func (t *trainer) openRun() (err error) {
+	if !t.leads() {
+		return nil
+	}
+	if t.cfg.TOML != "" { // only now: a refused run keeps its own
+		if err := t.run.Write("config.toml", []byte(t.cfg.TOML)); err != nil {
+			return err
 		}
 	}
-	if t.log, err = run.openLog(t.step); err != nil {
-		return nil, err
-	}
-	t.loader, err = loader.New(clips,
-		loader.Config{BatchSize: cfg.BatchSize, Seed: cfg.Seed, Workers: cfg.Workers}, t.step)
-	if err != nil {
-		t.log.close()
-		return nil, err
-	}
-	return t, nil
+	t.log, err = t.run.openLog(t.step)
+	return err
 }
 
 // resume loads the newest checkpoint, or refuses to write over one.
@@ -168,16 +218,16 @@ func (t *trainer) loop(ctx context.Context, observe func(Metrics)) (Result, erro
 			res.WaitShare = wait.Seconds() / res.Seconds
 		}
 		if t.saved >= 0 {
-			res.Checkpoint = t.run.checkpointName(t.saved)
+			res.Checkpoint = checkpointName(t.dir, t.saved)
 		}
 	}
-	for t.step < t.cfg.Schedule.Steps {
+	for t.step < t.cfg.Schedule.Steps && (t.group == nil || !t.stopped(ctx)) {
 		if t.cfg.StopAfter > 0 && t.step-res.First == t.cfg.StopAfter {
 			break
 		}
 		m, waited, err := t.one(ctx)
 		if err != nil {
-			if stop := ctx.Err(); stop != nil && errors.Is(err, stop) {
+			if stop := ctx.Err(); t.group == nil && stop != nil && errors.Is(err, stop) {
 				break // interrupted while waiting for data
 			}
 			finish()
@@ -193,35 +243,37 @@ func (t *trainer) loop(ctx context.Context, observe func(Metrics)) (Result, erro
 				return res, err
 			}
 		}
-		if ctx.Err() != nil {
+		if t.stopped(ctx) {
 			break
 		}
 	}
-	if err := t.save(); err != nil {
-		finish()
-		return res, err
+	err := t.save()
+	if err == nil {
+		err = t.end()
 	}
 	finish()
-	if ctx.Err() != nil {
-		return res, context.Cause(ctx)
+	if err != nil {
+		return res, err
 	}
-	return res, nil
+	return res, t.stopError(ctx)
 }
 
 // one takes one step and logs it.
 func (t *trainer) one(ctx context.Context) (Metrics, time.Duration, error) {
 	start := time.Now()
-	b, waited, err := t.loader.Next(ctx)
+	b, waited, err := t.next(ctx)
 	if err != nil {
 		return Metrics{}, 0, err
 	}
-	t.upload(b)
+	if b != nil {
+		t.upload(b)
+	}
 	lr := t.cfg.Schedule.At(t.step)
 	t.model.Step(t.batch, t.step)
 	t.opt.Step(lr, t.model.GradSquare())
-	l := t.model.Losses()
-	if err := t.engine.Sync(); err != nil {
-		return Metrics{}, 0, fmt.Errorf("train: step %d: %w", t.step+1, err)
+	l, err := t.losses(ctx)
+	if err != nil {
+		return Metrics{}, 0, err
 	}
 	t.step++
 	took := max(time.Since(start), time.Nanosecond).Seconds() // clocks may be coarse
@@ -236,19 +288,37 @@ func (t *trainer) one(ctx context.Context) (Metrics, time.Duration, error) {
 	if sum := l.Total + l.Invariance + l.SIGReg + l.EmbedStd + l.GradNorm; sum-sum != 0 {
 		return m, waited, t.notFinite(m)
 	}
-	return m, waited, t.log.add(&m)
+	if !t.leads() {
+		return m, waited, nil
+	}
+	err = t.log.add(&m)
+	if t.group != nil {
+		t.pending, err = err, nil // the others learn of it when all meet again
+	}
+	return m, waited, err
+}
+
+// next returns the batch of the step. In a group an error is pending instead, and
+// there is no batch: the step's result is of no use, but the others wait for this
+// process's part in it. There an interrupt does not end the wait either: the step
+// that all have begun is finished.
+func (t *trainer) next(ctx context.Context) (*view.Batch, time.Duration, error) {
+	if t.group == nil {
+		return t.loader.Next(ctx)
+	}
+	b, waited, err := t.loader.Next(context.WithoutCancel(ctx))
+	if err != nil && t.pending == nil {
+		t.pending = err
+	}
+	return b, waited, nil
 }
 
 // notFinite is the error of a diverged step: the step's parameters are lost,
 // the last checkpoint is not.
 func (t *trainer) notFinite(m Metrics) error {
-	kept := "none has been saved yet"
-	if t.saved >= 0 {
-		kept = t.run.checkpointName(t.saved) + " is kept"
-	}
 	return fmt.Errorf("train: %w at step %d: total %v, invariance %v, SIGReg %v, gradient norm %v; "+
 		"lower train.lr (%g) or train.clip and resume (%s)",
-		ErrNotFinite, m.Step, m.Total, m.Invariance, m.SIGReg, m.GradNorm, t.cfg.Schedule.Base, kept)
+		ErrNotFinite, m.Step, m.Total, m.Invariance, m.SIGReg, m.GradNorm, t.cfg.Schedule.Base, t.kept())
 }
 
 // upload moves a batch to the device.
@@ -268,12 +338,28 @@ func (t *trainer) upload(b *view.Batch) {
 	put(t.batch.LocalAudio, nil, b.LocalAudio)
 }
 
-// save writes a checkpoint of the present step unless there is one.
+// save sees to it that there is a checkpoint of the present step. On an error in one
+// process all return one.
 func (t *trainer) save() error {
 	if t.saved == t.step || t.step == 0 {
 		return nil
 	}
-	err := Save(t.run.checkpointName(t.step), t.model, t.opt,
+	if t.group == nil {
+		return t.write()
+	}
+	if t.leads() && t.pending == nil {
+		t.pending = t.write()
+	}
+	if _, err := t.meet(message{}); err != nil {
+		return err
+	}
+	t.saved = t.step
+	return nil
+}
+
+// write writes a checkpoint of the present step.
+func (t *trainer) write() error {
+	err := Save(checkpointName(t.dir, t.step), t.model, t.opt,
 		State{Step: t.step, Seed: t.cfg.Seed, Config: t.cfg.TOML, Data: t.data})
 	if err != nil {
 		return err
