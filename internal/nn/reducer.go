@@ -64,14 +64,11 @@ func (r *Reducer) average(lo, hi int) {
 	}
 }
 
-// Broadcast replaces all values, running statistics included, by process 0's.
-// Counters are on the host: see Counters.
+// Broadcast replaces all values, running statistics included, by process 0's. Counters
+// stay each process's own: those of process 0, which saves them, count for all.
 func (ps *Params) Broadcast(g engine.Group) {
 	g.Broadcast(ps.Values)
 	for _, b := range ps.buffers {
 		g.Broadcast(b.Value)
 	}
 }
-
-// Counters returns the counters in the order of their registration.
-func (ps *Params) Counters() []*Counter { return ps.counters }

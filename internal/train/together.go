@@ -43,10 +43,9 @@ type message struct {
 	Stop    bool      // its context was cancelled
 	Numbers []float32 // its share of a step's losses
 
-	Facts    []fact // before training: what must be the same in all
-	Dir      string // process 0's run folder
-	Step     int    // and where it stands
-	Counters []int64
+	Facts []fact // before training: what must be the same in all
+	Dir   string // process 0's run folder
+	Step  int    // and where it stands
 
 	Skipped map[string]string // at the end
 }
@@ -111,12 +110,8 @@ func (t *trainer) kept() string {
 // values. err is what went wrong in this one so far.
 func (t *trainer) agree(ctx context.Context, clips *loader.Clips, err error) error {
 	t.pending = err
-	m := message{Facts: t.facts(clips), Step: t.step, Dir: t.dir, Stop: ctx.Err() != nil}
-	counters := t.model.Params.Counters()
-	for _, c := range counters {
-		m.Counters = append(m.Counters, c.N)
-	}
-	all, err := t.meet(m)
+	all, err := t.meet(message{Facts: t.facts(clips), Step: t.step, Dir: t.dir,
+		Stop: ctx.Err() != nil})
 	if err != nil {
 		return err
 	}
@@ -128,9 +123,6 @@ func (t *trainer) agree(ctx context.Context, clips *loader.Clips, err error) err
 	t.step, t.dir, t.opt.Taken = all[0].Step, all[0].Dir, all[0].Step
 	if t.step > 0 {
 		t.saved = t.step
-	}
-	for i, c := range counters {
-		c.N = all[0].Counters[i]
 	}
 	t.model.Params.Broadcast(t.group)
 	t.opt.Broadcast(t.group)
