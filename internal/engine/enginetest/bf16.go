@@ -69,7 +69,14 @@ var mixes = map[string][]mix{
 }
 
 // has reports whether a name is in a list.
-func has(list, name string) bool { return slices.Contains(strings.Fields(list), name) }
+func has(list, name string) bool {
+	for word := range strings.FieldsSeq(list) {
+		if word == name {
+			return true
+		}
+	}
+	return false
+}
 
 // magnify returns the factor of an operand of type F32.
 func (x mix) magnify(name string) float32 {

@@ -173,6 +173,22 @@ var faults = map[string]struct {
 		}
 		e.LinearWeight(a)
 	}}},
+	"summed in BF16": {"LinearWeight", faulty{weight: func(e *ref.Engine,
+		a engine.LinearWeightArgs) {
+		if !half(a.DY) {
+			e.LinearWeight(a)
+			return
+		}
+		sum, h := scratch(e, engine.F32, a.DW.Rows(), a.DW.Cols()),
+			scratch(e, engine.BF16, a.DW.Rows(), a.DW.Cols())
+		for r := range a.X.Rows() {
+			e.LinearWeight(engine.LinearWeightArgs{DW: sum, DBias: a.DBias, X: a.X.Slice(r, r+1),
+				DY: a.DY.Slice(r, r+1)})
+			e.Cast(h, sum)
+			e.Cast(sum, h)
+		}
+		e.AddTo(a.DW, sum, 1)
+	}}},
 	"X rounded": {"LayerNorm", faulty{norm: func(e *ref.Engine, a engine.LayerNormArgs) {
 		if half(a.Y) && a.X.DType() == engine.F32 {
 			a.X = rounded(e, a.X)

@@ -159,11 +159,10 @@ func (m *memory) place(r *region, values []float32, lo, hi int, dims []int) engi
 	for i := range r.before {
 		r.before[i] = m.poison
 	}
+	factor := m.mix.magnify(r.name)
 	for i, v := range values {
-		if r.half {
+		if v *= factor; r.half {
 			v = roundBF16(v)
-		} else {
-			v *= m.mix.magnify(r.name)
 		}
 		r.before[r.at(i)] = m.moved(r, i%r.cols, v)
 	}

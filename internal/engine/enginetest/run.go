@@ -136,7 +136,7 @@ func (c testCase) movement(t reporter, reference refRun, x mix, halves bool) []f
 	switch n := reference.elems(); {
 	case n > 20_000:
 		runs = 1 // enough elements to find the largest movement
-	case halves && n <= smallCase:
+	case halves && n <= smallCase/10:
 		runs = 8 // for there is less to spare
 	}
 	for i := range runs {
