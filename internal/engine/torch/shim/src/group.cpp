@@ -50,13 +50,14 @@ namespace {
 using std::chrono::milliseconds;
 
 // attempt turns what f throws into a message, and refuses arguments of another size.
+// It is outside InferenceMode, as gloo's threads are, which write what is made here.
 template <class A, class F> char *attempt(const A *a, int64_t size, F f) {
     if (size != int64_t(sizeof(A)))
         return avj::message("ABI", ("arguments of " + std::to_string(size) + " bytes, want " +
                                     std::to_string(sizeof(A)))
                                        .c_str());
     try {
-        c10::InferenceMode mode(true);
+        c10::AutoGradMode record(false);
         f(*a);
         return nullptr;
     } catch (...) {

@@ -1,0 +1,453 @@
+package collective
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"avjepa/internal/engine"
+	"avjepa/internal/engine/cpu"
+	"avjepa/internal/engine/torch"
+	"avjepa/internal/engine/torch/shim/shimtest"
+	"avjepa/internal/rng"
+	"avjepa/internal/tensor"
+)
+
+// A process of a test is this test binary again, with a role.
+const roleVariable = "COLLECTIVE_TEST_ROLE"
+
+func TestMain(m *testing.M) {
+	if role := os.Getenv(roleVariable); role != "" {
+		os.Exit(play(role))
+	}
+	os.Exit(m.Run())
+}
+
+// play is the main function of a process of a test.
+func play(role string) int {
+	err := roles[role]()
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintln(os.Stderr, err)
+	if errors.Is(err, engine.ErrLost) {
+		return 14
+	}
+	return 1
+}
+
+var roles = map[string]func() error{"values": values, "sum": sumForever, "meet": meet,
+	"fail": failAlone}
+
+// enter opens the processes as the environment says.
+func enter() (*Processes, error) {
+	place, err := FromEnviron(os.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	timeout, err := time.ParseDuration(os.Getenv("TEST_TIMEOUT"))
+	if err != nil {
+		return nil, err
+	}
+	return Open(context.Background(), Config{Place: place, Library: os.Getenv("TEST_LIBRARY"),
+		Host: "host" + strconv.Itoa(place.Rank), Timeout: timeout, Every: 100 * time.Millisecond,
+		Silence: 2 * time.Second})
+}
+
+// enterWithEngine also opens an engine and the group.
+func enterWithEngine() (p *Processes, e engine.Engine, g engine.Group, err error) {
+	if p, err = enter(); err != nil {
+		return nil, nil, nil, err
+	}
+	if os.Getenv("TEST_ENGINE") == "torch" {
+		e, err = torch.New(torch.Config{Library: os.Getenv("TEST_LIBRARY"), Threads: 1})
+	} else {
+		e, err = cpu.New(cpu.Config{Threads: 1})
+	}
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	g, err = p.Group(e)
+	return p, e, g, err
+}
+
+// numbers returns the values that a rank gives to a sum.
+func numbers(rank, n int) []float32 {
+	x := make([]float32, n)
+	rng.New(7, "rank", rank).FillNormal(x, 1)
+	return x
+}
+
+// lengths are those of the sums of values: one element, less than one each, a prime,
+// and one that takes a while.
+var lengths = []int{1, 3, 10007, 1 << 17}
+
+// values averages, broadcasts and exchanges, compares with what is right, and prints
+// a hash of the averages' bits.
+func values() error {
+	p, e, g, err := enterWithEngine()
+	if err != nil {
+		return err
+	}
+	all := 0
+	for _, n := range lengths {
+		all += n
+	}
+	buf, err := e.NewBuffer(engine.F32, all+8)
+	if err != nil {
+		return err
+	}
+	hash := sha256.New()
+	for round := range 2 { // the second one must give the same bits again
+		hash.Reset()
+		off := 0
+		var xs []engine.Tensor
+		for _, n := range lengths {
+			x := engine.NewTensor(buf, off, tensor.Of(n))
+			e.Upload(x, numbers(p.Rank, n))
+			g.Average(x)
+			xs = append(xs, x)
+			off += n
+		}
+		// While they are summed the engine works on something else.
+		other := engine.NewTensor(buf, off, tensor.Of(2, 4))
+		e.Fill(other, float32(p.Rank+round))
+		g.Wait()
+		for i, n := range lengths {
+			want := make([]float64, n)
+			for r := range p.Size {
+				for j, v := range numbers(r, n) {
+					want[j] += float64(v) / float64(p.Size)
+				}
+			}
+			got := make([]float32, n)
+			e.Download(got, xs[i])
+			for j, v := range got {
+				if !(math.Abs(float64(v)-want[j]) <= 1e-6) {
+					return fmt.Errorf("element %d of %d is %v, want %v", j, n, v, want[j])
+				}
+			}
+			binary.Write(hash, binary.LittleEndian, got)
+		}
+		// A part of a tensor alone is broadcast.
+		g.Broadcast(other.Slice(1, 2))
+		got := make([]float32, 8)
+		e.Download(got, other)
+		mine, first := float32(p.Rank+round), float32(round)
+		for j, v := range got {
+			if want := []float32{mine, first}[j/4]; v != want {
+				return fmt.Errorf("broadcast: element %d is %v, want %v", j, v, want)
+			}
+		}
+	}
+	for _, unit := range []int{0, 1, 3000} { // all empty; one empty, the others of unequal lengths
+		got, err := g.Exchange(bytes.Repeat([]byte{byte(p.Rank)}, unit*p.Rank))
+		if err != nil {
+			return err
+		}
+		for r, b := range got {
+			if !bytes.Equal(b, bytes.Repeat([]byte{byte(r)}, unit*r)) {
+				return fmt.Errorf("exchange: %d bytes of rank %d, want %d", len(b), r, unit*r)
+			}
+		}
+		if len(got) != p.Size {
+			return fmt.Errorf("exchange: %d ranks of %d", len(got), p.Size)
+		}
+	}
+	config, err := p.FromFirst("config", fmt.Appendf(nil, "of rank %d", p.Rank))
+	if err != nil || string(config) != "of rank 0" {
+		return fmt.Errorf("process 0's bytes are %q, %v", config, err)
+	}
+	if g.Rank() != p.Rank || g.Size() != p.Size || g.Err() != nil {
+		return fmt.Errorf("rank %d of %d: %w", g.Rank(), g.Size(), g.Err())
+	}
+	fmt.Printf("%x\n", hash.Sum(nil))
+	p.Close(nil)
+	return e.Close()
+}
+
+// sumForever sums until that is an error.
+func sumForever() error {
+	p, e, g, err := enterWithEngine()
+	if err != nil {
+		return err
+	}
+	buf, err := e.NewBuffer(engine.F32, 1<<20)
+	if err != nil {
+		return err
+	}
+	x := engine.NewTensor(buf, 0, tensor.Of(1<<20))
+	for n := 0; g.Err() == nil; n++ {
+		if n == 3 {
+			fmt.Println("summing")
+		}
+		g.Average(x)
+		done := make(chan struct{})
+		go func() { g.Wait(); close(done) }()
+		select {
+		case <-done:
+		case <-p.Lost(): // while the sum hangs
+			err := p.Err()
+			p.Close(err)
+			return err
+		}
+	}
+	if _, err := g.Exchange(nil); !errors.Is(err, engine.ErrLost) {
+		return fmt.Errorf("an exchange after a fault: %w", err)
+	}
+	p.Close(g.Err())
+	return g.Err()
+}
+
+// meet opens and closes.
+func meet() error {
+	p, err := enter()
+	if err == nil {
+		p.Close(nil)
+	}
+	return err
+}
+
+// failAlone is sumForever, but rank 1 ends with an error of its own.
+func failAlone() error {
+	if os.Getenv("RANK") != "1" {
+		return sumForever()
+	}
+	p, _, _, err := enterWithEngine()
+	if err != nil {
+		return err
+	}
+	p.Close(errors.New("no space left on device"))
+	return nil
+}
+
+// process is one that a test has started.
+type process struct {
+	*exec.Cmd
+	out, errs output
+	ended     chan struct{}
+	took      time.Duration
+}
+
+// output is text that may be read while it is written.
+type output struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.text = append(o.text, b...)
+	return len(b), nil
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return string(o.text)
+}
+
+// freePort returns a port that nobody listens to.
+func freePort(t *testing.T) int {
+	t.Helper()
+	l := listener(t)
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// startAs starts a process in a role, after a command such as ip netns exec.
+func startAs(t *testing.T, role string, before []string, env ...string) *process {
+	t.Helper()
+	args := append(before, os.Args[0])
+	p := &process{Cmd: exec.Command(args[0], args[1:]...), ended: make(chan struct{})}
+	p.Env = append(os.Environ(), roleVariable+"="+role, "TEST_LIBRARY="+shimtest.Library(t))
+	p.Env = append(p.Env, env...)
+	p.Stdout, p.Stderr = &p.out, &p.errs
+	start := time.Now()
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		p.Wait()
+		p.took = time.Since(start)
+		close(p.ended)
+	}()
+	t.Cleanup(func() { p.Process.Kill(); <-p.ended })
+	return p
+}
+
+// place is the environment of a process.
+func place(rank, size, port int, more ...string) []string {
+	return append([]string{fmt.Sprint("RANK=", rank), fmt.Sprint("WORLD_SIZE=", size),
+		"MASTER_ADDR=127.0.0.1", fmt.Sprint("MASTER_PORT=", port), "TEST_TIMEOUT=20s",
+		fmt.Sprint("LOCAL_RANK=", rank), fmt.Sprint("LOCAL_WORLD_SIZE=", size)}, more...)
+}
+
+// start starts all processes in one role.
+func start(t *testing.T, size int, role string, env ...string) []*process {
+	t.Helper()
+	port := freePort(t)
+	var all []*process
+	for rank := range size {
+		all = append(all, startAs(t, role, nil, place(rank, size, port, env...)...))
+	}
+	return all
+}
+
+// ends waits for a process and checks its exit code and what it said.
+func (p *process) ends(t *testing.T, within time.Duration, code int, texts ...string) {
+	t.Helper()
+	select {
+	case <-p.ended:
+	case <-time.After(within):
+		t.Errorf("process %v has not ended within %v", p.Env[len(p.Env)-1], within)
+		return
+	}
+	if got := p.ProcessState.ExitCode(); got != code {
+		t.Errorf("exit code %d, want %d: %s", got, code, p.errs.String())
+	}
+	for _, text := range texts {
+		if !strings.Contains(p.errs.String(), text) {
+			t.Errorf("stderr lacks %q: %s", text, p.errs.String())
+		}
+	}
+}
+
+func TestGroup(t *testing.T) {
+	shimtest.Library(t)
+	for _, engine := range []string{"cpu", "torch"} {
+		for _, size := range []int{2, 4} {
+			t.Run(fmt.Sprint(engine, size), func(t *testing.T) {
+				all := start(t, size, "values", "TEST_ENGINE="+engine)
+				for _, p := range all {
+					p.ends(t, time.Minute, 0)
+					if got, want := p.out.String(), all[0].out.String(); got != want || len(want) < 64 {
+						t.Errorf("bits %q, those of rank 0 %q", got, want)
+					}
+				}
+			})
+		}
+	}
+}
+
+// waitSumming waits until all processes sum.
+func waitSumming(t *testing.T, all []*process) {
+	t.Helper()
+	for begin := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		n := 0
+		for _, p := range all {
+			select {
+			case <-p.ended:
+				t.Fatalf("ended: %s", p.errs.String())
+			default:
+			}
+			if strings.Contains(p.out.String(), "summing") {
+				n++
+			}
+		}
+		if n == len(all) {
+			return
+		}
+		if time.Since(begin) > time.Minute {
+			t.Fatal("no sums after a minute")
+		}
+	}
+}
+
+func TestProcessKilledInASum(t *testing.T) {
+	for _, rank := range []int{0, 2} {
+		all := start(t, 3, "sum", "TEST_ENGINE=cpu")
+		waitSumming(t, all)
+		all[rank].Process.Kill()
+		for r, p := range all {
+			if r != rank {
+				p.ends(t, 5*time.Second, 14, fmt.Sprintf("rank %d on host host%d", rank, rank),
+					"ended without a word", "--resume")
+			}
+		}
+	}
+}
+
+func TestProcessStoppedInASum(t *testing.T) {
+	for _, rank := range []int{0, 1} {
+		all := start(t, 3, "sum", "TEST_ENGINE=torch")
+		waitSumming(t, all)
+		all[rank].Process.Signal(syscall.SIGSTOP)
+		for r, p := range all {
+			if r != rank {
+				p.ends(t, 6*time.Second, 14, fmt.Sprintf("rank %d on host host%d", rank, rank),
+					"no sign of life for 2s")
+			}
+		}
+		all[rank].Process.Signal(syscall.SIGCONT)
+		all[rank].ends(t, 6*time.Second, 14)
+	}
+}
+
+func TestProcessEndsWithItsOwnError(t *testing.T) {
+	all := start(t, 3, "fail", "TEST_ENGINE=cpu")
+	all[1].ends(t, 30*time.Second, 0)
+	for _, r := range []int{0, 2} {
+		all[r].ends(t, 5*time.Second, 14, "rank 1 on host host1", "no space left on device")
+	}
+}
+
+func TestProcessesThatDoNotMeet(t *testing.T) {
+	shimtest.Library(t)
+	soon := "TEST_TIMEOUT=2s"
+	within := 15 * time.Second
+	t.Run("no process 0", func(t *testing.T) {
+		t.Parallel()
+		startAs(t, "meet", nil, place(1, 2, freePort(t), soon)...).ends(t, within, 1,
+			"rank 1 of 2 found no process 0 within 2s at MASTER_ADDR = 127.0.0.1, MASTER_PORT = ")
+	})
+	t.Run("process 0 alone", func(t *testing.T) {
+		t.Parallel()
+		startAs(t, "meet", nil, place(0, 2, freePort(t), soon)...).ends(t, within, 1,
+			"within 2s rank 1 of 2 did not come")
+	})
+	t.Run("wrong size", func(t *testing.T) {
+		t.Parallel()
+		port := freePort(t)
+		a := startAs(t, "meet", nil, place(0, 2, port)...)
+		b := startAs(t, "meet", nil, place(1, 3, port)...)
+		a.ends(t, within, 1, "rank 1 on host host1 has WORLD_SIZE 3, rank 0 on host host0 has 2")
+		b.ends(t, within, 1, "has WORLD_SIZE 3")
+	})
+	t.Run("port taken", func(t *testing.T) {
+		t.Parallel()
+		taken, err := net.Listen("tcp", ":0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer taken.Close()
+		port := taken.Addr().(*net.TCPAddr).Port
+		startAs(t, "meet", nil, place(0, 2, port, soon)...).ends(t, within, 1,
+			fmt.Sprintf("MASTER_PORT = %d: the port is taken", port))
+	})
+}
+
+func TestLocalAddress(t *testing.T) {
+	for _, master := range []string{"127.0.0.1", "localhost"} {
+		if a, err := localAddress(master, true); err != nil || !net.ParseIP(a).IsLoopback() {
+			t.Errorf("towards %s: %s, %v", master, a, err)
+		}
+	}
+	if a, err := localAddress("no-such-host.invalid", true); err == nil {
+		t.Errorf("towards nowhere: %s", a)
+	}
+}
