@@ -19,8 +19,13 @@ void cuda_leave(int former);
 // cuda_sync waits for all devices' work and throws what went wrong in it.
 void cuda_sync();
 // cuda_upload copies the host's bytes to dst, contiguous, and returns when the
-// host may reuse them.
+// host may reuse them. Bytes (U8) go beside the operations that are queued: they
+// wait only for the last one that cuda_used was told of.
 void cuda_upload(const at::Tensor &dst, const void *host);
+// cuda_used says that the operations queued so far may use a buffer of bytes.
+void cuda_used(const avj_tensor &t);
+// cuda_forget says that a buffer is being freed.
+void cuda_forget(const avj_buffer *b);
 
 // cuda_dropout: elementwise.cpp's dropout. x, y (R, C), f32 or bf16 each, R = B·n.
 bool cuda_dropout(const at::Tensor &y, const at::Tensor &x, const avj_mask &mask, int64_t n);
@@ -42,12 +47,25 @@ bool cuda_layer_norm_backward(const struct avj_layer_norm_backward_args &a);
 // cuda_attention and its backward: attention.cpp.
 bool cuda_attention(const struct avj_attention_args &a);
 bool cuda_attention_backward(const struct avj_attention_backward_args &a);
+// cuda_product returns a·b of bf16 matrices in float32, undefined when libtorch has no
+// such product.
+at::Tensor cuda_product(const at::Tensor &a, const at::Tensor &b);
+// cuda_add_product adds that to dw (float32, contiguous).
+bool cuda_add_product(const at::Tensor &dw, const at::Tensor &a, const at::Tensor &b);
+// cuda_column_sum adds the sums of the columns of x (R, C) to out (C), float32.
+bool cuda_column_sum(const at::Tensor &out, const at::Tensor &x);
 // cuda_patchify: frames of bytes to normalised patches: tokens.cpp.
 bool cuda_patchify(const struct avj_patchify_video_args &a);
+bool cuda_patchify_audio(const struct avj_patchify_audio_args &a);
+// cuda_assemble and its backward: tokens.cpp.
+bool cuda_assemble(const struct avj_assemble_args &a);
+bool cuda_assemble_backward(const struct avj_assemble_args &a);
 // cuda_ecf and its backward: objective.cpp.
 bool cuda_ecf(const struct avj_ecf_args &a);
 bool cuda_ecf_backward(const struct avj_ecf_backward_args &a);
-// cuda_adamw: optim.cpp. scale may be undefined.
+bool cuda_sigreg(const struct avj_sigreg_args &a);
+// cuda_adamw, cuda_squared_norm: optim.cpp. scale may be undefined.
 bool cuda_adamw(const struct avj_adamw_args &a);
+bool cuda_squared_norm(const struct avj_reduce_args &a);
 
 } // namespace avj

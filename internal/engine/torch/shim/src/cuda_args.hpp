@@ -15,14 +15,15 @@
 //
 // Mask is rng.Mask: key_at, when not null, is where the key lies in device memory
 // (a recorded step reads it there); threshold 0 keeps everything. n rows of the
-// matrix are a sequence, which has tokens rows of the mask.
+// matrix are a sequence, which has tokens rows of the mask, the first at offset.
 //
 // Adam's step_at likewise points to {lr/unbias1, 1/unbias2, 1-lr*decay}.
 AVJ_SHARED(
   struct Mask {
     unsigned long long key;
     const unsigned long long *key_at;
-    long long n; long long tokens; long long first; long long run; long long stride;
+    long long n; long long tokens; long long offset;
+    long long first; long long run; long long stride;
     unsigned int threshold; float scale;
   };
   struct DropoutArgs {

@@ -101,7 +101,7 @@ __device__ inline u64 mix64(u64 x) {
 __device__ inline u64 maskRow(const Mask &m, u64 key, i64 row) {
   i64 s = row / m.n, i = row - s * m.n;
   if (m.run > 0) s = s / m.run * m.stride + s % m.run;
-  return mix64(key ^ (u64)((m.first + s) * m.tokens + i) * 0x9E3779B97F4A7C15ull);
+  return mix64(key ^ (u64)((m.first + s) * m.tokens + m.offset + i) * 0x9E3779B97F4A7C15ull);
 }
 __device__ inline float drop(float v, const Mask &m, u64 row, u32 col) {
   u32 bits = mix32(mix32(col * 0x9E3779B9u + (u32)row) ^ (u32)(row >> 32));

@@ -64,8 +64,8 @@ template <class D, class T> __device__ inline void slope(const SlopeArgs &a) {
   }
 }
 
-// columnSum sets partial (gridDim.y, cols) to sums over rows y, y + gridDim.y·8 … of
-// 128 columns a block: 8 warps take a row each, then are summed in order.
+// columnSum sets partial (gridDim.y, cols) to sums over a share of the rows, 128
+// columns a block: its 8 warps take every gridDim.y·8th row, then are summed in order.
 template <class X> __device__ inline void columnSum(const ColumnSumArgs &a) {
   __shared__ float part[8][128];
   int w = threadIdx.x >> 5, j = blockIdx.x * 128 + 4 * lane();

@@ -7,7 +7,6 @@
 
 #include "cuda.hpp"
 
-#include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/gelu_backward.h>
@@ -22,24 +21,12 @@ static at::ScalarType operand_type(const avj_engine &e, const avj_tensor &a, con
     return low ? at::kBFloat16 : at::kFloat;
 }
 
-// widening is whether libtorch has products of bf16 matrices that give float32.
-static bool widening() {
-    static const bool found =
-        c10::Dispatcher::singleton().findSchema({"aten::mm", "dtype"}).has_value();
-    return found;
-}
-
 // product returns a·b, in float32 when that costs nothing or wide is set and
 // libtorch can.
 static at::Tensor product(const at::Tensor &a, const at::Tensor &b, bool wide) {
-    if (a.scalar_type() == at::kBFloat16 && wide && widening()) {
-        static const auto op =
-            c10::Dispatcher::singleton()
-                .findSchemaOrThrow("aten::mm", "dtype")
-                .typed<at::Tensor(const at::Tensor &, const at::Tensor &, at::ScalarType)>();
-        return op.call(a, b, at::kFloat);
-    }
-    return at::mm(a, b);
+    at::Tensor t;
+    if (a.scalar_type() == at::kBFloat16 && wide) t = cuda_product(a, b);
+    return t.defined() ? t : at::mm(a, b);
 }
 
 // in_place reports whether a product may go to t as it is.
@@ -125,9 +112,10 @@ static void linear_weight(avj_engine &e, const avj_linear_weight_args &a) {
     at::Tensor dy = matrix(a.dy).to(type), x = matrix(a.x).to(type), dw = matrix(a.dw);
     if (type == at::kFloat)
         dw.addmm_(dy.t(), x);
-    else
+    else if (!cuda_add_product(dw, dy.t(), x))
         dw.add_(product(dy.t(), x, true));
-    if (has(a.dbias)) flat(a.dbias).add_(at::sum(dy, {0}, false, at::kFloat));
+    if (!has(a.dbias) || (e.device.is_cuda() && cuda_column_sum(flat(a.dbias), dy))) return;
+    flat(a.dbias).add_(at::sum(dy, {0}, false, at::kFloat));
 }
 
 } // namespace avj

@@ -130,7 +130,10 @@ char *avj_new_buffer(avj_engine *e, const struct avj_new_buffer_args *a, int64_t
 }
 
 char *avj_free_buffer(avj_engine *e, avj_buffer *b) {
-    return guarded(e, [&] { delete b; });
+    return guarded(e, [&] {
+        if (e->device.is_cuda()) cuda_forget(b);
+        delete b;
+    });
 }
 
 char *avj_upload(avj_engine *e, const struct avj_transfer_args *a, int64_t size) {

@@ -1,6 +1,7 @@
 // cuda.hpp without a GPU: no kernel of our own exists.
-#ifndef AVJEPA_CUDA
+#if !defined(AVJEPA_CUDA) && !defined(AVJEPA_EMULATE)
 
+#include "avjepa_cuda.h"
 #include "cuda.hpp"
 
 namespace avj {
@@ -15,6 +16,8 @@ int cuda_enter(int) { absent(); }
 void cuda_leave(int) {}
 void cuda_sync() { absent(); }
 void cuda_upload(const at::Tensor &, const void *) { absent(); }
+void cuda_used(const avj_tensor &) {}
+void cuda_forget(const avj_buffer *) {}
 
 bool cuda_dropout(const at::Tensor &, const at::Tensor &, const avj_mask &, int64_t) {
     return false;
@@ -35,11 +38,54 @@ bool cuda_layer_norm(const at::Tensor &, const at::Tensor &, const at::Tensor &,
 bool cuda_layer_norm_backward(const struct avj_layer_norm_backward_args &) { return false; }
 bool cuda_attention(const struct avj_attention_args &) { return false; }
 bool cuda_attention_backward(const struct avj_attention_backward_args &) { return false; }
+at::Tensor cuda_product(const at::Tensor &, const at::Tensor &) { return at::Tensor(); }
+bool cuda_add_product(const at::Tensor &, const at::Tensor &, const at::Tensor &) {
+    return false;
+}
+bool cuda_column_sum(const at::Tensor &, const at::Tensor &) { return false; }
+bool cuda_patchify_audio(const struct avj_patchify_audio_args &) { return false; }
+bool cuda_assemble(const struct avj_assemble_args &) { return false; }
+bool cuda_assemble_backward(const struct avj_assemble_args &) { return false; }
+bool cuda_sigreg(const struct avj_sigreg_args &) { return false; }
+bool cuda_squared_norm(const struct avj_reduce_args &) { return false; }
 bool cuda_patchify(const struct avj_patchify_video_args &) { return false; }
 bool cuda_ecf(const struct avj_ecf_args &) { return false; }
 bool cuda_ecf_backward(const struct avj_ecf_backward_args &) { return false; }
 bool cuda_adamw(const struct avj_adamw_args &) { return false; }
 
 } // namespace avj
+
+using avj::message;
+
+static char *cpu_only() { return message("CUDA", "the engine is not on a GPU"); }
+
+extern "C" {
+
+char *avj_paths(avj_engine *e, const struct avj_paths_args *a, int64_t size) {
+    return avj::run(e, a, size, [](avj_engine &, const auto &a) { a.text[0] = 0; });
+}
+
+char *avj_force(avj_engine *, const struct avj_force_args *, int64_t) { return cpu_only(); }
+
+char *avj_device_memory(avj_engine *e, const struct avj_device_memory_args *a, int64_t size) {
+    return avj::run(e, a, size,
+                    [](avj_engine &, const auto &a) { *a.free = *a.total = *a.peak = 0; });
+}
+
+char *avj_record_begin(avj_engine *, const struct avj_record_args *, int64_t) {
+    return cpu_only();
+}
+char *avj_record_end(avj_engine *, const struct avj_record_args *, int64_t) {
+    return cpu_only();
+}
+char *avj_record_replay(avj_engine *, const struct avj_record_args *, int64_t) {
+    return cpu_only();
+}
+char *avj_record_free(avj_engine *, avj_recording *) { return cpu_only(); }
+char *avj_adamw_words(avj_engine *, const struct avj_adamw_args *, int64_t, uint64_t *) {
+    return cpu_only();
+}
+
+} // extern "C"
 
 #endif

@@ -82,6 +82,7 @@ static void ecf_backward(avj_engine &e, const avj_ecf_backward_args &a) {
 }
 
 static void sigreg(avj_engine &e, const avj_sigreg_args &a) {
+    if (e.device.is_cuda() && cuda_sigreg(a)) return;
     at::Tensor ecf = view(a.e); // (V, M, Q, 2)
     const avj_knot_table &k = knot_table(e, a.knots);
     int64_t views = ecf.size(0), dirs = ecf.size(1);

@@ -13,7 +13,8 @@ namespace avj {
 // block bounds the scratch memory of operations on all parameters.
 constexpr int64_t block = int64_t(1) << 24;
 
-static void squared_norm(avj_engine &, const avj_reduce_args &a) {
+static void squared_norm(avj_engine &e, const avj_reduce_args &a) {
+    if (e.device.is_cuda() && cuda_squared_norm(a)) return;
     at::Tensor out = flat(a.out), x = flat(a.x), sum;
     for (int64_t i = 0; i < x.numel(); i += block) {
         at::Tensor part = x.narrow(0, i, std::min(block, x.numel() - i));
@@ -57,7 +58,7 @@ static void adamw_loop(const avj_adamw_args &a, double unbias1, double unbias2) 
 static void adamw(avj_engine &e, const avj_adamw_args &a) {
     double unbias1 = 1 - std::pow(a.beta1, double(a.step));
     double unbias2 = 1 - std::pow(a.beta2, double(a.step));
-    if (e.device.is_cpu()) return adamw_loop(a, unbias1, unbias2);
+    if (!e.device.is_cuda()) return adamw_loop(a, unbias1, unbias2);
     if (cuda_adamw(a)) return;
     at::Tensor param = flat(a.param), grad = flat(a.grad), m1 = flat(a.m), m2 = flat(a.v);
     for (int64_t i = 0; i < param.numel(); i += block) {

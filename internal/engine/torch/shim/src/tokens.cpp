@@ -10,6 +10,7 @@ namespace avj {
 
 static void patchify_video(avj_engine &e, const avj_patchify_video_args &a) {
     if (elems(a.y) == 0) return;
+    if (e.device.is_cuda() && cuda_patchify(a)) return;
     at::Tensor x = view(a.x), y = flat(a.y);
     int64_t pt = a.patch_t, p = a.p;
     if (x.scalar_type() != at::kByte) { // (B, C, T, H, W)
@@ -19,7 +20,6 @@ static void patchify_video(avj_engine &e, const avj_patchify_video_args &a) {
             .copy_(x.view({b, c, t, pt, h, p, w, p}).permute({0, 2, 4, 6, 1, 3, 5, 7}));
         return;
     }
-    if (e.device.is_cuda() && cuda_patchify(a)) return;
     int64_t b = x.size(0), t = x.size(1) / pt, h = x.size(2) / p, w = x.size(3) / p, c = x.size(4);
     at::Tensor from = x.view({b, t, pt, h, p, w, p, c}).permute({0, 1, 3, 5, 7, 2, 4, 6});
     at::Tensor to = y.view({b, t, h, w, c, pt, p, p});
@@ -30,8 +30,9 @@ static void patchify_video(avj_engine &e, const avj_patchify_video_args &a) {
                                   .sub_(a.mean[i] / a.std[i]));
 }
 
-static void patchify_audio(avj_engine &, const avj_patchify_audio_args &a) {
+static void patchify_audio(avj_engine &e, const avj_patchify_audio_args &a) {
     if (elems(a.y) == 0) return;
+    if (e.device.is_cuda() && cuda_patchify_audio(a)) return;
     at::Tensor x = view(a.x);
     int64_t b = x.size(0), f = x.size(1) / a.pf, t = x.size(2) / a.pt;
     at::Tensor whole = x.narrow(2, 0, t * a.pt); // frames behind the last patch are unused
@@ -50,8 +51,9 @@ static at::Tensor part(const at::Tensor &y, const avj_modality &m, bool drop, in
     return x;
 }
 
-static void assemble(avj_engine &, const avj_assemble_args &a) {
+static void assemble(avj_engine &e, const avj_assemble_args &a) {
     if (elems(a.y) == 0) return;
+    if (e.device.is_cuda() && cuda_assemble(a)) return;
     at::Tensor y = view(a.y);
     y.select(1, 0).copy_(flat(a.cls));
     int64_t start = 1;
@@ -70,8 +72,9 @@ static void assemble(avj_engine &, const avj_assemble_args &a) {
     }
 }
 
-static void assemble_backward(avj_engine &, const avj_assemble_args &a) {
+static void assemble_backward(avj_engine &e, const avj_assemble_args &a) {
     if (elems(a.y) == 0) return;
+    if (e.device.is_cuda() && cuda_assemble_backward(a)) return;
     at::Tensor dy = view(a.y);
     flat(a.cls).add_(at::sum(dy.select(1, 0), {0}, false, at::kFloat));
     int64_t start = 1;
