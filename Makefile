@@ -17,6 +17,11 @@ build: ## build bin/avjepa
 demo: deps build ## make a small data set, train on it, report (3 to 8 minutes)
 	$(BIN) demo
 
+.PHONY: torch
+torch: build ## build the torch engine; installs libtorch if it is missing
+	@scripts/torch.sh
+	$(BIN) engine build
+
 .PHONY: test
 test: deps ## run all tests
 	$(GO) test ./...
@@ -53,6 +58,18 @@ bench-peer: peer ## time PyTorch's training step alone, and hold its loss to the
 .PHONY: peer
 peer:
 	bench/peer/install.sh
+
+# Packages whose tests a GPU machine runs, each built into bin/NAME.test.
+GPU_TESTS := internal/engine/torch internal/jepa
+
+.PHONY: gpu-bundle
+gpu-bundle: build ## build what bench/gpu.sh needs on a machine with a GPU and without Go
+	$(GO) build -buildvcs=false -o bin/shards ./bench/shards
+	set -e; for p in $(GPU_TESTS); do \
+		$(GO) test -c -ldflags=-s -o bin/$$(basename $$p).test ./$$p; done
+	git -c safe.directory='*' describe --always --dirty >bin/gpu-commit
+	@echo "carry the repository and $$(cd bin && echo avjepa shards gpu-commit *.test | sed 's|[^ ]*|bin/&|g');"
+	@echo "there, in its root: bench/gpu.sh"
 
 .PHONY: deps
 deps: ## install ffmpeg if it is missing

@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"avjepa/internal/config"
+	"avjepa/internal/engine"
 	"avjepa/internal/kernel"
 	"avjepa/internal/vit"
 )
@@ -22,12 +24,12 @@ type benchOptions struct {
 	modes   []string
 	clips   int
 	repeat  int
-	threads int
+	engine  config.Engine
 	profile bool
 }
 
 func newBenchCommand(g *globals) *cobra.Command {
-	o := &benchOptions{}
+	o := &benchOptions{engine: config.New().Engine}
 	c := &cobra.Command{
 		Use:   "bench",
 		Short: "Time forward passes and training steps on this machine",
@@ -55,7 +57,10 @@ a step and 4 GB.`,
 		strings.Join(benchModes, ", "))
 	f.IntVar(&o.clips, "clips", 0, "clips of a step, 0 for 2, at 1969 tokens 1")
 	f.IntVar(&o.repeat, "repeat", 3, "fewest timed passes of a case, after one that is not timed")
-	f.IntVar(&o.threads, "threads", 0, "worker threads, 0 for one per core")
+	engineFlags(f, &o.engine)
+	f.StringVar(&o.engine.Precision, "precision", o.engine.Precision,
+		"of the encoder's products: f32, or bf16 where the engine has it")
+	f.IntVar(&o.engine.Threads, "threads", 0, "worker threads, 0 for one per core")
 	f.BoolVar(&o.profile, "profile", false, "also say where the time of a pass goes")
 	return c
 }
@@ -66,11 +71,14 @@ type benchLine struct {
 	Preset    string  `json:"preset"`
 	Tokens    int     `json:"tokens"` // of a view
 	Mode      string  `json:"mode"`
+	Engine    string  `json:"engine"`
+	Device    string  `json:"device"`
+	Precision string  `json:"precision"`  // engine.precision
 	Clips     int     `json:"clips"`      // of a step; 1 view in a forward pass
 	Seconds   float64 `json:"seconds"`    // median of the repeats
 	GFLOPS    float64 `json:"gflops"`     // by benchCase.flops
-	PeakShare float64 `json:"peak_share"` // of the measured peak of all threads
-	RSSMB     float64 `json:"rss_mb"`     // most of this case; 0 when unknown
+	PeakShare float64 `json:"peak_share"` // of the measured peak of all threads; 0 on a GPU
+	RSSMB     float64 `json:"rss_mb"`     // most of this case on the host; 0 when unknown
 
 	Profile *stepProfile `json:"profile,omitempty"` // of passes of their own
 }
@@ -80,24 +88,31 @@ func runBench(ctx context.Context, o *benchOptions, out io.Writer, asJSON bool) 
 	if err != nil {
 		return err
 	}
-	threads, device, err := o.machine()
+	info, peak, err := o.machine()
 	if err != nil {
 		return err
 	}
-	peak := peakGFLOPS() * float64(threads)
+	if o.profile && info.Async {
+		return usageError(fmt.Errorf("--profile: on %s operations run behind the program's back, "+
+			"which cannot see how long each takes", info.Device))
+	}
 	if !asJSON {
-		fmt.Fprintf(out, "%s, peak %.0f GFLOP/s\n%-23s %9s %8s %6s %8s\n", device, peak,
-			"case", "seconds", "GFLOP/s", "peak", "MB")
+		fmt.Fprintln(out, o.heading(info, peak))
+		fmt.Fprintf(out, "%-23s %9s %8s %6s %8s\n", "case", "seconds", "GFLOP/s", "peak", "MB")
 	}
 	for i, c := range cases {
 		alone := i == 0 || forgetPeakRSS()
-		seconds, err := c.measure(ctx, o.repeat, threads)
+		seconds, err := c.measure(ctx, o.repeat)
 		if err != nil {
 			return err
 		}
 		rate := c.flops() / seconds / 1e9
 		l := benchLine{Case: c.name(), Preset: c.preset, Tokens: c.tokens, Mode: c.mode,
-			Clips: c.clips, Seconds: seconds, GFLOPS: rate, PeakShare: rate / peak}
+			Engine: info.Name, Device: info.Device, Precision: c.engine.Precision,
+			Clips: c.clips, Seconds: seconds, GFLOPS: rate}
+		if peak > 0 {
+			l.PeakShare = rate / peak
+		}
 		if c.mode != benchStep {
 			l.Clips = 1
 		}
@@ -105,7 +120,7 @@ func runBench(ctx context.Context, o *benchOptions, out io.Writer, asJSON bool) 
 			l.RSSMB = float64(peakRSSBytes()) / (1 << 20)
 		}
 		if o.profile {
-			if l.Profile, err = c.profile(ctx, o.repeat, threads); err != nil {
+			if l.Profile, err = c.profile(ctx, o.repeat); err != nil {
 				return err
 			}
 		}
@@ -120,8 +135,12 @@ func (l benchLine) show(out io.Writer, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(out).Encode(l)
 	}
-	_, err := fmt.Fprintf(out, "%-23s %9.3f %8.1f %5.0f%% %8.0f\n",
-		l.Case, l.Seconds, l.GFLOPS, 100*l.PeakShare, l.RSSMB)
+	share := "–"
+	if l.PeakShare > 0 {
+		share = fmt.Sprintf("%.0f%%", 100*l.PeakShare)
+	}
+	_, err := fmt.Fprintf(out, "%-23s %9.3f %8.1f %6s %8.0f\n",
+		l.Case, l.Seconds, l.GFLOPS, share, l.RSSMB)
 	if err != nil || l.Profile == nil {
 		return err
 	}
@@ -133,9 +152,14 @@ func (o *benchOptions) cases() ([]benchCase, error) {
 	if o.repeat < 1 {
 		return nil, usageError(fmt.Errorf("--repeat %d: want at least 1", o.repeat))
 	}
-	if o.threads < 0 {
+	if o.engine.Threads < 0 {
 		return nil, usageError(fmt.Errorf("--threads %d: want a positive number, or 0 for "+
-			"one per core", o.threads))
+			"one per core", o.engine.Threads))
+	}
+	c := config.New()
+	c.Engine = o.engine
+	if err := validate(c); err != nil {
+		return nil, err
 	}
 	if o.clips < 0 {
 		return nil, usageError(fmt.Errorf("--clips %d: want a positive number, or 0 for the "+
@@ -157,21 +181,34 @@ func (o *benchOptions) cases() ([]benchCase, error) {
 						strings.Join(benchModes, ", ")))
 				}
 				all = append(all, benchCase{preset, tokens, mode,
-					cmp.Or(o.clips, benchGeometries[tokens].clips)})
+					cmp.Or(o.clips, benchGeometries[tokens].clips), o.engine})
 			}
 		}
 	}
 	return all, nil
 }
 
-// machine returns the number of threads that will run, and what runs them.
-func (o *benchOptions) machine() (threads int, device string, err error) {
-	e, err := openThreads(o.threads)
+// machine returns what will run, and the peak in GFLOP/s of its threads, 0 for a
+// device that is no CPU.
+func (o *benchOptions) machine() (info engine.Info, peak float64, err error) {
+	e, err := openEngine(&config.Config{Engine: o.engine})
 	if err != nil {
-		return 0, "", err
+		return info, 0, err
 	}
 	defer e.Close()
-	return e.Info().Threads, e.Info().Device, nil
+	if _, _, ok := memoryOf(e); !ok {
+		peak = peakGFLOPS() * float64(e.Info().Threads)
+	}
+	return e.Info(), peak, nil
+}
+
+// heading says what runs.
+func (o *benchOptions) heading(info engine.Info, peak float64) string {
+	text := fmt.Sprintf("engine %s, %s, %s", info.Name, info.Device, o.engine.Precision)
+	if peak > 0 {
+		text += fmt.Sprintf(", peak %.0f GFLOP/s", peak)
+	}
+	return text
 }
 
 // peakGFLOPS returns the peak of one thread with the instructions in use: the

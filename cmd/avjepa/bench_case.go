@@ -1,13 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
 	"time"
 
+	"avjepa/internal/config"
 	"avjepa/internal/engine"
-	enginecpu "avjepa/internal/engine/cpu"
 	"avjepa/internal/jepa"
 	"avjepa/internal/optim"
 	"avjepa/internal/rng"
@@ -42,6 +43,7 @@ type benchCase struct {
 	tokens int
 	mode   string
 	clips  int // of a step
+	engine config.Engine
 }
 
 // name is preset/tokens/mode, and the number of clips when it is not the usual.
@@ -58,6 +60,9 @@ func (c benchCase) config() (jepa.Config, error) {
 	var err error
 	if cfg.Encoder, err = cfg.Encoder.WithSize(c.preset); err != nil {
 		return cfg, err
+	}
+	if c.engine.Precision == config.PrecisionBF16 {
+		cfg.Compute = engine.BF16
 	}
 	g := benchGeometries[c.tokens]
 	e := &cfg.Encoder
@@ -99,8 +104,8 @@ func (c benchCase) prepare(e engine.Engine) (pass func(i int), err error) {
 }
 
 // measure returns the median seconds of a pass, with an engine of its own.
-func (c benchCase) measure(ctx context.Context, repeat, threads int) (float64, error) {
-	e, err := openThreads(threads)
+func (c benchCase) measure(ctx context.Context, repeat int) (float64, error) {
+	e, err := c.open()
 	if err != nil {
 		return 0, err
 	}
@@ -109,11 +114,16 @@ func (c benchCase) measure(ctx context.Context, repeat, threads int) (float64, e
 	if err != nil {
 		return 0, err
 	}
-	return medianSeconds(ctx, repeat, pass)
+	var fault error
+	seconds, err := medianSeconds(ctx, repeat, func(i int) {
+		pass(i)
+		fault = cmp.Or(fault, e.Sync()) // the device may be behind
+	})
+	return seconds, cmp.Or(err, fault)
 }
 
-func openThreads(threads int) (*enginecpu.Engine, error) {
-	return enginecpu.New(enginecpu.Config{Threads: threads})
+func (c benchCase) open() (engine.Engine, error) {
+	return openEngine(&config.Config{Engine: c.engine})
 }
 
 // medianSeconds returns the median time of a pass: after one that is not timed,

@@ -84,8 +84,8 @@ type profileRow struct {
 
 // profile measures passes of the case, at least repeat and for a second, after one
 // that is not measured.
-func (c benchCase) profile(ctx context.Context, repeat, threads int) (*stepProfile, error) {
-	e, err := openThreads(threads)
+func (c benchCase) profile(ctx context.Context, repeat int) (*stepProfile, error) {
+	e, err := c.open()
 	if err != nil {
 		return nil, err
 	}

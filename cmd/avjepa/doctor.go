@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/cpu"
 
 	enginecpu "avjepa/internal/engine/cpu"
+	"avjepa/internal/engine/torch/shim"
 	"avjepa/internal/media"
 )
 
@@ -35,7 +36,8 @@ func newDoctorCommand(g *globals) *cobra.Command {
 }
 
 func runDoctor(ctx context.Context, out io.Writer, asJSON bool) error {
-	checks := []check{checkFFmpeg(ctx), checkCPU(), checkMemory(), checkDisk(".")}
+	checks := []check{checkFFmpeg(ctx), checkCPU(), checkTorch(ctx), checkMemory(),
+		checkDisk(".")}
 	bad := 0
 	for _, c := range checks {
 		if !c.OK {
@@ -101,6 +103,34 @@ func checkCPU() check {
 	if runtime.GOARCH == "amd64" && !(cpu.X86.HasAVX2 && cpu.X86.HasFMA) {
 		c.Remedy = "no AVX2 and FMA: training works, fifteen times slower"
 	}
+	return c
+}
+
+// checkTorch says which torch engine there is. None is no fault: it is for GPUs and
+// for many processes. One that was built and does not load is.
+func checkTorch(ctx context.Context) check {
+	c := check{Name: "torch", OK: true}
+	cache, err := cacheFolder()
+	if err != nil {
+		return check{Name: c.Name, OK: true, Found: err.Error()}
+	}
+	if lib, err := shim.Current(cache); err == nil {
+		device, err := tryShim(lib)
+		c.OK, c.Found = err == nil, fmt.Sprintf("%s, on %s", lib.Torch.String(), device)
+		if err != nil {
+			c.Found, c.Remedy = err.Error(), "avjepa engine build, or avjepa engine info for details"
+		}
+		return c
+	}
+	const use = "the engine for GPUs and many processes"
+	if best, err := shim.Best((&shimOptions{}).find(ctx)); err == nil {
+		c.Found = fmt.Sprintf("%s is not built; there is %s", use, best)
+		c.Remedy = "avjepa engine build"
+		return c
+	}
+	c.Found = "no libtorch: " + use + " is not there"
+	c.Remedy = "pip install torch, or apt-get install libtorch-dev libgloo-dev g++; " +
+		"then avjepa engine build"
 	return c
 }
 

@@ -30,6 +30,17 @@ type runPlan struct {
 	FLOPS        float64 `json:"flops"`       // measured, a second
 	EpochSeconds float64 `json:"epoch_seconds"`
 	RunSeconds   float64 `json:"run_seconds"`
+
+	Device *devicePlan `json:"device,omitempty"` // of a GPU; then TotalBytes is the host's alone
+}
+
+// devicePlan is the memory of a device beside the host's: its share of the bytes
+// of a run. What CUDA and its libraries take for themselves is not among them.
+type devicePlan struct {
+	Name       string `json:"name"`
+	TotalBytes int64  `json:"total_bytes"` // of the run
+	FreeBytes  int64  `json:"free_bytes"`  // of the device, before the run
+	AllBytes   int64  `json:"all_bytes"`   // of the device
 }
 
 // planRun counts memory and work of a run and times a few small steps.
@@ -42,6 +53,7 @@ func planRun(c *config.Config, e engine.Engine, set *dataset.Set) (*runPlan, err
 	if err != nil {
 		return nil, err
 	}
+	free, all, onDevice := memoryOf(e) // before the steps below take some
 	rate, err := measureRate(e, jc)
 	if err != nil {
 		return nil, err
@@ -56,7 +68,13 @@ func planRun(c *config.Config, e engine.Engine, set *dataset.Set) (*runPlan, err
 	}
 	p.CacheBytes = cachedBytes(c, set, p.Steps)
 	p.WorkBytes = workingBytes(batchesAhead*inputs, p.CacheBytes)
-	p.TotalBytes = plan.Total() - plan.Inputs + p.BatchBytes + p.CacheBytes + p.WorkBytes
+	model := plan.Total() - plan.Inputs
+	p.TotalBytes = model + p.BatchBytes + p.CacheBytes + p.WorkBytes
+	if onDevice {
+		p.Device = &devicePlan{Name: e.Info().Device, TotalBytes: model + inputs, FreeBytes: free,
+			AllBytes: all}
+		p.TotalBytes -= p.Device.TotalBytes
+	}
 	perStep := float64(p.StepFLOPs+p.AgainFLOPs) / rate
 	p.EpochSeconds = perStep * float64(loader.StepsPerEpoch(set.Len(), c.Train.BatchSize))
 	p.RunSeconds = perStep * float64(p.Steps)
@@ -72,7 +90,7 @@ func showPlan(out io.Writer, p *runPlan, asJSON bool) error {
 	if p.AgainFLOPs > 0 {
 		again = fmt.Sprintf(" and %.1f again", float64(p.AgainFLOPs)/1e9)
 	}
-	table(out, "lr", [][]string{
+	rows := [][]string{
 		{"parameters", fmt.Sprint(p.Parameters)},
 		{"tokens of a view", fmt.Sprint(p.Tokens)},
 		{"clips", fmt.Sprint(p.Clips)},
@@ -82,12 +100,20 @@ func showPlan(out io.Writer, p *runPlan, asJSON bool) error {
 		{"batches", mb(p.BatchBytes)},
 		{"decoded clips kept", mb(p.CacheBytes)},
 		{"program, scratch, garbage", mb(p.WorkBytes)},
-		{"memory in all", mb(p.TotalBytes)},
+	}
+	if d := p.Device; d == nil {
+		rows = append(rows, []string{"memory in all", mb(p.TotalBytes)})
+	} else {
+		rows = append(rows, []string{"memory of the host", mb(p.TotalBytes)},
+			[]string{"memory of the GPU", fmt.Sprintf("%s of %s free", mb(d.TotalBytes),
+				mb(d.FreeBytes))})
+	}
+	table(out, "lr", append(rows, [][]string{
 		{"work of a step", fmt.Sprintf("%.1f GFLOP%s at %.0f GFLOP/s",
 			float64(p.StepFLOPs)/1e9, again, p.FLOPS/1e9)},
 		{"time of an epoch", spanOf(p.EpochSeconds)},
 		{"time of the run", spanOf(p.RunSeconds)},
-	})
+	}...))
 	return nil
 }
 

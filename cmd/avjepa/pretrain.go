@@ -85,6 +85,8 @@ settings in the run's config.toml; --set, --config and flags still change them.`
 	f.Float64("lr", 0, "peak learning rate")
 	f.Int64("seed", 0, "run seed")
 	f.Int("threads", 0, "worker threads, 0 for one per core")
+	engineFlags(f, &config.Engine{})
+	f.String("precision", "", "of the encoder's products: f32, or bf16 where the engine has it")
 	f.StringVar(&o.runs, "runs", "runs", "folder of runs")
 	f.StringVar(&o.name, "name", "", "name of the run; the preset's if not given")
 	f.BoolVar(&o.resume, "resume", false, "continue the run of this name")
@@ -96,6 +98,7 @@ settings in the run's config.toml; --set, --config and flags still change them.`
 var pretrainKeys = []struct{ flag, key string }{
 	{"data", "data.dir"}, {"batch-size", "train.batch_size"}, {"epochs", "train.epochs"},
 	{"steps", "train.steps"}, {"lr", "train.lr"}, {"seed", "seed"}, {"threads", "engine.threads"},
+	{"engine", "engine.name"}, {"device", "engine.device"}, {"precision", "engine.precision"},
 }
 
 // latestName is the link to the run begun last.

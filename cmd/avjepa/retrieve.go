@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"avjepa/internal/config"
 	"avjepa/internal/dataset"
 	"avjepa/internal/embed"
 	"avjepa/internal/loader"
@@ -21,12 +22,14 @@ type evalOptions struct {
 	center                 bool
 	shift                  float64 // seconds
 	precision              string  // of the encoder's weights; "" is precisionFloat
+	engine                 config.Engine
 }
 
 // Precisions of an encoder's weights and activations in its matrix products.
 const (
 	precisionFloat = "float32"
 	precisionInt8  = "int8"
+	precisionBF16  = "bf16"
 )
 
 func (o *evalOptions) addFlags(c *cobra.Command) {
@@ -38,6 +41,7 @@ func (o *evalOptions) addFlags(c *cobra.Command) {
 	f.IntVar(&o.windows, "windows", 0, "windows of a clip; the run's eval.windows if not given")
 	f.Float64Var(&o.shift, "shift", 0, "seconds by which the picture's window starts after the sound's")
 	f.BoolVar(&o.center, "center", false, "subtract each modality's mean first")
+	engineFlags(f, &o.engine)
 }
 
 // fill takes what was not given from the run.
@@ -82,7 +86,7 @@ candidates by cosine. RUN is a run folder or a checkpoint file.`,
 	}
 	o.addFlags(c)
 	c.Flags().StringVar(&o.precision, "precision", precisionFloat,
-		"float32, or int8: weights and activations in bytes, faster and less exact")
+		"float32; bf16 where the engine has it; int8: weights and activations in bytes, faster and less exact")
 	return c
 }
 
@@ -102,10 +106,10 @@ type evaluation struct {
 // evaluate embeds the clips and measures both directions.
 func evaluate(ctx context.Context, path string, o *evalOptions, p *progress) (*evaluation, error) {
 	switch o.precision {
-	case "", precisionFloat, precisionInt8:
+	case "", precisionFloat, precisionInt8, precisionBF16:
 	default:
-		return nil, usageError(fmt.Errorf("--precision %q is none of %s, %s", o.precision,
-			precisionFloat, precisionInt8))
+		return nil, usageError(fmt.Errorf("--precision %q is none of %s, %s, %s", o.precision,
+			precisionFloat, precisionInt8, precisionBF16))
 	}
 	run, err := openRun(path)
 	if err != nil {
@@ -115,6 +119,13 @@ func evaluate(ctx context.Context, path string, o *evalOptions, p *progress) (*e
 	set, err := openSplit(o.data, o.split)
 	if err != nil {
 		return nil, err
+	}
+	run.cfg.Engine, err = localEngine(run.cfg.Engine, o.engine.Name, o.engine.Device)
+	if err != nil {
+		return nil, err
+	}
+	if o.precision == precisionBF16 {
+		run.cfg.Engine.Precision = config.PrecisionBF16
 	}
 	e, err := openEngine(run.cfg)
 	if err != nil {

@@ -50,6 +50,7 @@ First steps:
 		newReportCommand(g),
 		newConfigCommand(g),
 		newBenchCommand(g),
+		newEngineCommand(g),
 		newDoctorCommand(g),
 	)
 	return root

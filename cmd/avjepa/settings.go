@@ -69,9 +69,9 @@ func override(c *config.Config, cmd *cobra.Command, flag, key string) error {
 
 // validate reports every setting that cannot be used.
 func validate(c *config.Config) error {
-	if c.Engine.Name != "cpu" {
-		return kind{fmt.Errorf("engine.name = %q: this build has the engine \"cpu\" alone",
-			c.Engine.Name), errEngine}
+	if n := c.Engine.Name; n != config.EngineCPU && n != config.EngineTorch {
+		return kind{fmt.Errorf("engine.name = %q: there are the engines %q and %q", n,
+			config.EngineCPU, config.EngineTorch), errEngine}
 	}
 	if err := c.Validate(); err != nil {
 		return configError(err)

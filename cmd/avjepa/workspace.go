@@ -13,21 +13,11 @@ import (
 	"avjepa/internal/dataset"
 	"avjepa/internal/embed"
 	"avjepa/internal/engine"
-	enginecpu "avjepa/internal/engine/cpu"
 	"avjepa/internal/jepa"
 	"avjepa/internal/loader"
 	"avjepa/internal/train"
 	"avjepa/internal/view"
 )
-
-// openEngine opens the engine a configuration names.
-func openEngine(c *config.Config) (engine.Engine, error) {
-	e, err := enginecpu.New(enginecpu.Config{Threads: c.Engine.Threads})
-	if err != nil {
-		return nil, kind{err, errEngine}
-	}
-	return e, nil
-}
 
 // openSplit opens the clips of one split that have picture and sound. An empty
 // split name means all clips.
