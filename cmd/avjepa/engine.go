@@ -42,8 +42,9 @@ func newEngineBuildCommand(g *globals) *cobra.Command {
 		Short: "Find libtorch and build the torch engine for it",
 		Long: `Finds libtorch (libtorch-dev of Debian, a pip torch, an unpacked libtorch), compiles
 the engine's C++ for it into the user's cache, loads it and chooses it for
-engine.name = torch. It takes half a minute, once; CUDA needs CUDA's headers (CUDA_HOME, or
-those that pip installs beside torch), gloo and NCCL theirs. CXX names the compiler.`,
+engine.name = torch. It takes half a minute of two cores, once for every version of
+avjepa and libtorch. CUDA needs CUDA's headers (CUDA_HOME, or those that pip installs
+beside torch), gloo and NCCL theirs. CXX names the compiler.`,
 		Example: "  avjepa engine build\n" +
 			"  avjepa engine build --python ~/venv/bin/python\n" +
 			"  avjepa engine build --torch ~/libtorch --json",
@@ -152,7 +153,9 @@ func runEngineBuild(ctx context.Context, o *shimOptions, p *progress) (*builtEng
 		st.endWith(err)
 	}
 	if err == nil {
-		b.Device, err = tryShim(b.Library)
+		if b.Device, err = tryShim(b.Library); err != nil {
+			err = fmt.Errorf("%s was built but does not load: %w", b.Library.Path, err)
+		}
 	}
 	if err == nil {
 		err = shim.Choose(b.Library)

@@ -18,8 +18,10 @@ type headerFolders struct {
 	nccl []string
 }
 
-// cudaHeaders are those that libtorch's own headers include.
-var cudaHeaders = []string{"cuda_runtime_api.h", "cublas_v2.h", "cusparse.h", "cusolverDn.h"}
+// cudaHeaders are those that libtorch's own headers include, one of every package
+// that CUDA's are dealt to.
+var cudaHeaders = []string{"cuda_runtime_api.h", "crt/host_defines.h", "cublas_v2.h", "cusparse.h",
+	"cusolverDn.h"}
 
 // findCUDA sets CUDA and CUDAIncludes when libtorch has CUDA and the headers of its
 // major version are there.

@@ -163,7 +163,7 @@ func TestFindPython(t *testing.T) {
 	}
 	nvidia := filepath.Join(dir, "site-packages/nvidia")
 	plantCUDAHeaders(t, 12040, func(header string) string {
-		return filepath.Join(nvidia, strings.TrimSuffix(header, ".h"), "include")
+		return filepath.Join(nvidia, filepath.Base(header)+"-package", "include")
 	})
 	f = one(t, Find(t.Context(), o))
 	if f.CUDA != "12.4" || len(f.CUDAIncludes) != len(cudaHeaders) || f.NCCL {
@@ -175,7 +175,7 @@ func TestFindPython(t *testing.T) {
 	}
 	text := strings.Join(f.flags().compile, " ")
 	for _, want := range []string{"-std=c++20", "_GLIBCXX_USE_CXX11_ABI=0", "-DAVJEPA_CUDA",
-		"-DAVJEPA_NCCL", "-isystem " + filepath.Join(nvidia, "cusparse/include"),
+		"-DAVJEPA_NCCL", "-isystem " + filepath.Join(nvidia, "cusparse.h-package/include"),
 		"-isystem " + filepath.Join(root, "include")} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %s in %s", want, text)
