@@ -19,6 +19,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <initializer_list>
 
 namespace avj {
 
@@ -63,10 +64,28 @@ static at::Tensor scores(const at::Tensor &q, const at::Tensor &k) {
     return at::bmm(q, k.transpose(1, 2)).mul_(1 / std::sqrt(double(q.size(2))));
 }
 
-static bool fused(const avj_attention_args &a, const at::Tensor &q, const at::Tensor &k,
-                  const at::Tensor &v) {
 #if AVJ_TORCH >= 2002
-    if (q.is_cuda() || a.mask.p > 0 || q.numel() == 0) return false;
+// fusible reports whether libtorch 2's fused operation for CPUs is right for these
+// operands: a NaN in a score becomes 0 there. One pass over them is little beside the
+// products.
+static bool fusible(std::initializer_list<at::Tensor> operands) {
+    double sum = 0;
+    for (const at::Tensor &x : operands) {
+        if (x.numel() == 0) return false;
+        sum += x.sum().item<double>();
+    }
+    return std::isfinite(sum);
+}
+#endif
+
+// fused is attention by that operation. It computes in float32: of bf16 operands it
+// would round the scores.
+static bool fused(const avj_attention_args &a) {
+#if AVJ_TORCH >= 2002
+    if (a.mask.p > 0) return false;
+    at::Tensor q = f32(heads_of(a.q, a.heads)), k = f32(heads_of(a.k, a.heads));
+    at::Tensor v = f32(heads_of(a.v, a.heads));
+    if (!fusible({q, k, v})) return false;
     auto r = at::_scaled_dot_product_flash_attention_for_cpu(q, k, v);
     heads_of(a.out, a.heads).copy_(std::get<0>(r));
     if (has(a.lse)) flat(a.lse).view({q.size(0), a.heads, q.size(2)}).copy_(std::get<1>(r));
@@ -78,10 +97,9 @@ static bool fused(const avj_attention_args &a, const at::Tensor &q, const at::Te
 
 static void attention(avj_engine &e, const avj_attention_args &a) {
     if (elems(a.out) == 0) return;
-    if (e.device.is_cuda() && cuda_attention(a)) return;
+    if (e.device.is_cuda() ? cuda_attention(a) : fused(a)) return;
     at::Tensor q4 = heads_of(a.q, a.heads), k4 = heads_of(a.k, a.heads);
     at::Tensor v4 = heads_of(a.v, a.heads), out4 = heads_of(a.out, a.heads), lse3;
-    if (fused(a, q4, k4, v4)) return;
     int64_t nq = q4.size(2), nk = k4.size(2), block = queries_at_once(a.heads, nq, nk);
     if (has(a.lse)) lse3 = flat(a.lse).view({q4.size(0), a.heads, nq});
     for (int64_t b = 0; b < q4.size(0); b++) {
@@ -103,11 +121,12 @@ static void attention(avj_engine &e, const avj_attention_args &a) {
 
 static bool fused_backward(const avj_attention_backward_args &a) {
 #if AVJ_TORCH >= 2002
-    if (a.q.buffer->data.is_cuda() || a.mask.p > 0 || elems(a.q) == 0) return false;
-    at::Tensor q = heads_of(a.q, a.heads);
+    if (a.mask.p > 0) return false;
+    auto of = [&](const avj_tensor &t) { return f32(heads_of(t, a.heads)); };
+    at::Tensor q = of(a.q), k = of(a.k), v = of(a.v), out = of(a.out), dout = of(a.dout);
+    if (!fusible({q, k, v, out, dout})) return false;
     auto r = at::_scaled_dot_product_flash_attention_for_cpu_backward(
-        heads_of(a.dout, a.heads), q, heads_of(a.k, a.heads), heads_of(a.v, a.heads),
-        heads_of(a.out, a.heads), flat(a.lse).view({q.size(0), a.heads, q.size(2)}), 0.0, false);
+        dout, q, k, v, out, flat(a.lse).view({q.size(0), a.heads, q.size(2)}), 0.0, false);
     heads_of(a.dq, a.heads).copy_(std::get<0>(r));
     heads_of(a.dk, a.heads).copy_(std::get<1>(r));
     heads_of(a.dv, a.heads).copy_(std::get<2>(r));
@@ -118,8 +137,7 @@ static bool fused_backward(const avj_attention_backward_args &a) {
 }
 
 static void attention_backward(avj_engine &e, const avj_attention_backward_args &a) {
-    if (e.device.is_cuda() && cuda_attention_backward(a)) return;
-    if (fused_backward(a)) return;
+    if (e.device.is_cuda() ? cuda_attention_backward(a) : fused_backward(a)) return;
     auto of = [&](const avj_tensor &t) { return heads_of(t, a.heads); };
     at::Tensor q4 = of(a.q), k4 = of(a.k), v4 = of(a.v), out4 = of(a.out), dout4 = of(a.dout);
     at::Tensor dq4 = of(a.dq), dk4 = of(a.dk), dv4 = of(a.dv);

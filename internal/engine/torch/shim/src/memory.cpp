@@ -7,7 +7,9 @@
 #include <ATen/ops/zeros.h>
 #include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <fstream>
 #include <new>
 #include <thread>
 
@@ -60,6 +62,17 @@ Place::~Place() {
     if (former_ >= 0) cuda_leave(former_);
 }
 
+// processor returns the CPU's name where the system tells it.
+static std::string processor() {
+    std::ifstream f("/proc/cpuinfo");
+    for (std::string line; std::getline(f, line);) {
+        size_t colon = line.find(": ");
+        if (line.rfind("model name", 0) == 0 && colon != std::string::npos)
+            return line.substr(colon + 2);
+    }
+    return "the CPU";
+}
+
 static at::ScalarType type_of(int64_t dtype) {
     switch (dtype) {
     case AVJ_F32: return at::kFloat;
@@ -90,9 +103,10 @@ char *avj_open(avj_engine *, const struct avj_open_args *a, int64_t size) {
             e->threads = a->threads > 0 ? int(a->threads) : cores > 0 ? cores : 1;
             if (e->device.is_cuda()) {
                 about = cuda_open(*e) + ", " + about;
-            } else if (!e->device.is_cpu()) {
-                throw std::invalid_argument(std::string("device ") + a->device +
-                                            ": want cpu, cuda or cuda:N");
+            } else if (e->device.is_cpu()) {
+                about += " on " + processor() + ", " + std::to_string(e->threads) + " threads";
+            } else {
+                throw std::invalid_argument("want cpu, cuda or cuda:N");
             }
         } catch (...) {
             delete e;
