@@ -17,7 +17,8 @@ type runPlan struct {
 	Parameters   int     `json:"parameters"`
 	Tokens       int     `json:"tokens"` // of a view
 	Clips        int     `json:"clips"`
-	BatchSize    int     `json:"batch_size"`
+	BatchSize    int     `json:"batch_size"` // clips a step, over all processes
+	Processes    int     `json:"processes"`  // sizes and work are those of one
 	Steps        int     `json:"steps"`
 	TrainedBytes int64   `json:"trained_bytes"` // parameters, gradients, moments
 	ActiveBytes  int64   `json:"activation_bytes"`
@@ -45,11 +46,16 @@ type devicePlan struct {
 
 // planRun counts memory and work of a run and times a few small steps.
 func planRun(c *config.Config, e engine.Engine, set *dataset.Set) (*runPlan, error) {
+	return planProcess(c, e, set, 1)
+}
+
+// planProcess is planRun for one of several processes that share every batch.
+func planProcess(c *config.Config, e engine.Engine, set *dataset.Set, procs int) (*runPlan, error) {
 	jc, err := c.JEPAConfig()
 	if err != nil {
 		return nil, configError(err)
 	}
-	plan, err := jepa.PlanTraining(jc, c.Train.BatchSize)
+	plan, err := jepa.PlanProcess(jc, c.Train.BatchSize, procs)
 	if err != nil {
 		return nil, err
 	}
@@ -58,15 +64,15 @@ func planRun(c *config.Config, e engine.Engine, set *dataset.Set) (*runPlan, err
 	if err != nil {
 		return nil, err
 	}
-	inputs := inputBytes(c, jc, plan)
+	inputs := inputBytes(c, jc, plan, c.Train.BatchSize/procs)
 	p := &runPlan{
 		Parameters: plan.Parameters, Tokens: jc.Encoder.Tokens(), Clips: set.Len(),
-		BatchSize: c.Train.BatchSize, Steps: c.TrainConfig(set.Len()).Schedule.Steps,
+		BatchSize: c.Train.BatchSize, Processes: procs, Steps: c.TrainConfig(set.Len()).Schedule.Steps,
 		TrainedBytes: plan.Values + plan.Gradients + plan.Moments, ActiveBytes: plan.Activations,
 		BatchBytes: (1 + batchesAhead) * inputs,
 		StepFLOPs:  plan.StepFLOPs, AgainFLOPs: plan.AgainFLOPs, FLOPS: rate,
 	}
-	p.CacheBytes = cachedBytes(c, set, p.Steps)
+	p.CacheBytes = cachedBytes(c, set, p.Steps, c.Train.BatchSize/procs)
 	p.WorkBytes = workingBytes(batchesAhead*inputs, p.CacheBytes)
 	model := plan.Total() - plan.Inputs
 	p.TotalBytes = model + p.BatchBytes + p.CacheBytes + p.WorkBytes
@@ -95,6 +101,7 @@ func showPlan(out io.Writer, p *runPlan, asJSON bool) error {
 		{"tokens of a view", fmt.Sprint(p.Tokens)},
 		{"clips", fmt.Sprint(p.Clips)},
 		{"steps", fmt.Sprintf("%d of %d clips", p.Steps, p.BatchSize)},
+		{"processes, of which each takes", fmt.Sprint(p.Processes)},
 		{"parameters, gradients, moments", mb(p.TrainedBytes)},
 		{"activations", mb(p.ActiveBytes)},
 		{"batches", mb(p.BatchBytes)},

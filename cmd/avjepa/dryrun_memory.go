@@ -20,9 +20,9 @@ const batchesAhead = 3
 // heap: program text, stacks, the runtime's own tables.
 const programBytes = 24 << 20
 
-// inputBytes returns the bytes of one batch. Masked views are handed over as
+// inputBytes returns the bytes of a process's clips of a batch. Masked views are handed over as
 // floats, not as the 8-bit frames that the plan counts.
-func inputBytes(c *config.Config, jc jepa.Config, plan jepa.Plan) int64 {
+func inputBytes(c *config.Config, jc jepa.Config, plan jepa.Plan, clips int) int64 {
 	if !c.ViewConfig().FloatVideo() {
 		return plan.Inputs
 	}
@@ -31,21 +31,21 @@ func inputBytes(c *config.Config, jc jepa.Config, plan jepa.Plan) int64 {
 		views = jc.Globals + jc.Locals
 	}
 	e := jc.Encoder
-	values := int64(views) * int64(c.Train.BatchSize) * int64(e.Frames*e.Side*e.Side*3)
+	values := int64(views) * int64(clips) * int64(e.Frames*e.Side*e.Side*3)
 	return plan.Inputs + 3*values // four bytes a value, one of them counted
 }
 
-// cachedBytes estimates the decoded clips that a run of so many steps keeps, from
-// several of the set.
-func cachedBytes(c *config.Config, set *dataset.Set, steps int) int64 {
+// cachedBytes estimates the decoded clips that a process keeps in so many steps, which
+// take some clips each, from several of the set.
+func cachedBytes(c *config.Config, set *dataset.Set, steps, clips int) int64 {
 	const most = 8 // clips that are decoded to know
-	clips, err := newClips(c, set)
+	source, err := newClips(c, set)
 	if err != nil {
 		return 0
 	}
 	read, sum := int64(0), int64(0)
 	for i := range most {
-		if d, err := clips.Get(i * set.Len() / most); err == nil {
+		if d, err := source.Get(i * set.Len() / most); err == nil {
 			read++
 			sum += d.MemoryBytes()
 		}
@@ -53,7 +53,7 @@ func cachedBytes(c *config.Config, set *dataset.Set, steps int) int64 {
 	if read == 0 {
 		return 0
 	}
-	touched := min(set.Len(), (steps+batchesAhead-1)*c.Train.BatchSize)
+	touched := min(set.Len(), (steps+batchesAhead-1)*clips)
 	return min(int64(c.Data.CacheMB)<<20, int64(touched)*sum/read)
 }
 

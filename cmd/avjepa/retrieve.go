@@ -11,6 +11,7 @@ import (
 	"avjepa/internal/config"
 	"avjepa/internal/dataset"
 	"avjepa/internal/embed"
+	"avjepa/internal/engine"
 	"avjepa/internal/loader"
 	"avjepa/internal/retrieval"
 )
@@ -23,6 +24,10 @@ type evalOptions struct {
 	shift                  float64 // seconds
 	precision              string  // of the encoder's weights; "" is precisionFloat
 	engine                 config.Engine
+
+	// group returns the processes that embed a share of the clips each; nil for this
+	// one alone.
+	group func(e engine.Engine) (engine.Group, error)
 }
 
 // Precisions of an encoder's weights and activations in its matrix products.
@@ -75,7 +80,7 @@ candidates by cosine. RUN is a run folder or a checkpoint file.`,
 			p := g.progress()
 			ev, err := evaluate(cmd.Context(), args[0], o, p)
 			p.wait()
-			if err != nil {
+			if err != nil || !ev.leads {
 				return err
 			}
 			if err := showRetrieval(cmd.OutOrStdout(), ev, g.json); err != nil {
@@ -101,6 +106,7 @@ type evaluation struct {
 	simA2V   []float32 // (n, n) cosines, audio queries
 	simV2A   []float32
 	n        int
+	leads    bool // the first of several processes, or the only one
 }
 
 // evaluate embeds the clips and measures both directions.
@@ -132,16 +138,23 @@ func evaluate(ctx context.Context, path string, o *evalOptions, p *progress) (*e
 		return nil, err
 	}
 	defer e.Close()
+	var g engine.Group
+	if o.group != nil {
+		if g, err = o.group(e); err != nil {
+			return nil, err
+		}
+	}
 	st := p.stage(ctx, "embed", int64(set.Len()), "clips")
 	f, clips, err := run.embed(ctx, e, set, o.precision, embed.Config{Windows: o.windows, Both: true,
-		Shift: time.Duration(o.shift * float64(time.Second))},
+		Shift: time.Duration(o.shift * float64(time.Second)), Group: g},
 		func(n int) { st.set(int64(n), int64(set.Len()), "") })
 	st.endWith(err)
 	if err != nil {
 		return nil, err
 	}
 	p.sayUnread(f.Skipped)
-	ev := &evaluation{run: run, opts: *o, set: set, clips: clips, features: f, n: len(f.Index)}
+	ev := &evaluation{run: run, opts: *o, set: set, clips: clips, features: f, n: len(f.Index),
+		leads: g == nil || g.Rank() == 0}
 	return ev, ev.measure()
 }
 
