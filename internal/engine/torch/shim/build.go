@@ -96,8 +96,8 @@ func removeUnfinished(all string) error {
 
 // key names the folder of a shim: all that decides what it is.
 func (l *Library) key() string {
-	text, err := json.Marshal([]any{l.Source, l.Torch.Version, l.Torch.Root, l.Torch.CUDA,
-		l.Compiler, l.Compile, l.Link})
+	text, err := json.Marshal([]any{l.Source, l.Torch.Version, l.Torch.CUDA, l.Compiler,
+		l.Compile, l.Link})
 	if err != nil {
 		panic("shim: naming a build: " + err.Error())
 	}

@@ -141,7 +141,7 @@ func TestCurrentRefusesTheOutdated(t *testing.T) {
 // Whatever goes wrong, the error is ErrBuild and says what the compiler said, and
 // nothing is left behind.
 func TestBuildFails(t *testing.T) {
-	bad, _ := compiler(t, `case "$*" in *memory.o*)
+	bad, _ := compiler(t, `case "$*" in "-o src/memory.o "*)
 echo "In file included from here," >&2
 echo "src/memory.cpp:6:10: fatal error: ATen/ops/zeros.h: No such file" >&2
 exit 1;; esac`)
@@ -180,26 +180,43 @@ echo "ld: cannot find -ltorch" >&2; exit 1;; esac`)
 	}
 }
 
-// An interrupt ends the compilers and is the error.
+// An interrupt ends the compilers with their children and is the error.
 func TestBuildInterrupted(t *testing.T) {
-	slow, log := compiler(t, "sleep 600 & wait")
+	child := filepath.Join(t.TempDir(), "child")
+	slow, _ := compiler(t, "sleep 600 & echo $! >"+child+".new; mv "+child+".new "+child+"; wait")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	mine := errors.New("interrupted")
 	go func() {
 		for { // until a compiler runs
-			if _, err := os.Stat(log); err == nil {
+			if _, err := os.Stat(child); err == nil {
 				break
 			}
 			time.Sleep(time.Millisecond)
 		}
 		cancel(mine)
 	}()
-	c := BuildConfig{Torch: planted(t), Cache: t.TempDir(), Compiler: slow}
+	c := BuildConfig{Torch: planted(t), Cache: t.TempDir(), Compiler: slow, Jobs: 1}
 	began := time.Now()
 	if _, err := Build(ctx, c); !errors.Is(err, mine) || time.Since(began) > 30*time.Second {
 		t.Errorf("%v after %s", err, time.Since(began))
 	}
 	nothingLeft(t, c.Cache)
+	pid, err := os.ReadFile(child)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for running(strings.TrimSpace(string(pid))) {
+		if time.Since(began) > 30*time.Second {
+			t.Fatalf("process %s, a compiler's child, still runs", pid)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// running reports whether a process exists and has not ended.
+func running(pid string) bool {
+	text, err := os.ReadFile("/proc/" + pid + "/stat")
+	return err == nil && !strings.Contains(string(text), ") Z ")
 }
 
 // Builds at once compile once; what a killed one has left is removed.
