@@ -121,11 +121,11 @@ func (t *trainer) agree(ctx context.Context, clips *loader.Clips, err error) err
 		}
 	}
 	t.step, t.dir, t.opt.Taken = all[0].Step, all[0].Dir, all[0].Step
-	if t.step > 0 {
-		t.saved = t.step
-	}
 	t.model.Params.Broadcast(t.group)
-	t.opt.Broadcast(t.group)
+	if t.step > 0 { // else the moments are zeros
+		t.saved = t.step
+		t.opt.Broadcast(t.group)
+	}
 	return nil
 }
 
