@@ -56,11 +56,11 @@ func divide(batch, processes int) error {
 
 // join makes the model one of a group's.
 func (m *Model) join(g engine.Group) {
-	m.batches = m.batch
+	m.total = m.batch
 	if g == nil {
 		return
 	}
-	m.batches, m.first = m.batch*g.Size(), m.batch*g.Rank()
+	m.total, m.first = m.batch*g.Size(), m.batch*g.Rank()
 	m.cx.Group, m.reducer = g, nn.NewReducer(m.Params, g)
 	if m.GlobalNorm {
 		m.cx.NormGroup = g

@@ -38,7 +38,8 @@ func step(t *testing.T, e engine.Engine, cfg Config) (grads []float32, l Losses,
 
 // TestMicroBatches holds a step of 5 clips, two or one at a time, to that of all
 // at once: CLS and losses are to be the same, gradients the same but for the
-// rounding of sums, with dropout, with and without recomputation.
+// rounding of sums, with dropout, with and without recomputation. With libtorch CLS
+// and losses are near: a row of its products may depend on how many rows there are.
 func TestMicroBatches(t *testing.T) {
 	golden.OnEngines(t, func(t *testing.T, e engine.Engine) {
 		tolerance := 1e-6 // of the norm of the gradients
@@ -63,7 +64,14 @@ func TestMicroBatches(t *testing.T) {
 				t.Errorf("%s: gradients differ by %.2g of their norm", name, ratio)
 			}
 			losses.GradNorm, partLosses.GradNorm = 0, 0
-			if partLosses != losses || !slices.Equal(partCLS, cls) {
+			same := partLosses == losses && slices.Equal(partCLS, cls)
+			if e.Info().Name == "torch" {
+				same = near(partLosses.Total, losses.Total) && near(partLosses.SIGReg, losses.SIGReg) &&
+					slices.EqualFunc(partCLS, cls, func(x, y float32) bool {
+						return near(float64(x), float64(y))
+					})
+			}
+			if !same {
 				t.Errorf("%s: losses %+v, want %+v", name, partLosses, losses)
 			}
 			if !(partArena < arena) {
@@ -72,6 +80,9 @@ func TestMicroBatches(t *testing.T) {
 		}
 	})
 }
+
+// near reports whether x and y, of the order of 1, differ by float32 roundings.
+func near(x, y float64) bool { return math.Abs(x-y) <= 2e-6 }
 
 // TestRecomputeIsTheSame bit for bit.
 func TestRecomputeIsTheSame(t *testing.T) {

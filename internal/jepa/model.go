@@ -22,7 +22,7 @@ type Model struct {
 	engine     engine.Engine
 	seed       uint64
 	batch      int // B, this process's clips of a step; 0 when the model only embeds
-	batches    int // clips of a step over all processes
+	total      int // clips of a step over all processes
 	first      int // place among them of this process's first
 	reducer    *nn.Reducer
 	arena      *engine.Arena

@@ -85,7 +85,7 @@ func (m *Model) encode(b *Batch, part int, k vit.Keeping) {
 	lo, hi := m.clips(part)
 	n := hi - lo
 	m.setGroups(b, lo, hi)
-	m.cx.Rows = rng.MaskRows{First: m.first + lo, Run: n, Stride: m.batches}
+	m.cx.Rows = rng.MaskRows{First: m.first + lo, Run: n, Stride: m.total}
 	m.Encoder.Forward(&m.cx, &m.cache, m.groups, k)
 	for v := range m.Views() {
 		m.engine.Copy(clipsOf(m.cls, m.batch, v, lo, hi), m.cache.CLS.Slice(v*n, (v+1)*n))

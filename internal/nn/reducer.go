@@ -37,7 +37,7 @@ func (r *Reducer) Begin() { r.final, r.end = r.params.Decayed, r.params.Decayed 
 // or are no weights': that is a layer's mistake.
 func (r *Reducer) Final(grad engine.Tensor) {
 	at := grad.Offset()
-	if grad.Buffer() != r.params.Grads.Buffer() || at > r.final {
+	if grad.Buffer() != r.params.Grads.Buffer() || at > r.final || at >= r.params.Decayed {
 		panic("nn: gradients become final out of order")
 	}
 	r.final = at
