@@ -215,4 +215,3 @@ func TestProcessesResume(t *testing.T) {
 		t.Error("BatchNorm of 4 clips, and twice of 2, is the same")
 	}
 }
-
