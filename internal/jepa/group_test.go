@@ -344,7 +344,8 @@ func TestGroupFault(t *testing.T) {
 		}
 		m.Step(b, 0)
 		m.Numbers()
-		if _, err := g.Exchange(nil); !errors.Is(err, engine.ErrLost) || !errors.Is(g.Err(), engine.ErrLost) {
+		_, err = g.Exchange(nil)
+		if !errors.Is(err, engine.ErrLost) || !errors.Is(g.Err(), engine.ErrLost) {
 			t.Errorf("process %d after %d averages: %v, %v", p.Rank, calls, err, g.Err())
 		}
 	})

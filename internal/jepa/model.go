@@ -88,7 +88,8 @@ func newTrainer(e engine.Engine, cfg Config, seed uint64, batch int, arena engin
 	if g != nil && cfg.GlobalNorm {
 		normed *= g.Size()
 	}
-	if globals, locals := cfg.Globals*normed, cfg.Locals*normed; batch < 1 || globals < 2 || locals == 1 {
+	globals, locals := cfg.Globals*normed, cfg.Locals*normed
+	if batch < 1 || globals < 2 || locals == 1 {
 		return nil, fmt.Errorf("jepa: batch of %d clips: %d global and %d local views, and "+
 			"BatchNorm needs 2 of each: take 2 clips or more in each process", batch, globals, locals)
 	}
