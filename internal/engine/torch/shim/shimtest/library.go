@@ -48,7 +48,9 @@ var built = sync.OnceValue(func() result {
 	ctx := context.Background()
 	// As avjepa engine build looks for it.
 	o := shim.Options{CUDAHome: cmp.Or(os.Getenv("CUDA_HOME"), os.Getenv("CUDA_PATH"))}
-	if python, err := exec.LookPath("python3"); err == nil {
+	if python := os.Getenv("AVJEPA_TEST_PYTHON"); python != "" {
+		o.Pythons, o.OnlyPythons = []string{python}, true
+	} else if python, err := exec.LookPath("python3"); err == nil {
 		o.Pythons = []string{python}
 	}
 	best, err := shim.Best(shim.Find(ctx, o))
