@@ -6,6 +6,8 @@ import (
 	"avjepa/internal/engine"
 	"avjepa/internal/engine/cpu"
 	"avjepa/internal/engine/ref"
+	"avjepa/internal/engine/torch"
+	"avjepa/internal/engine/torch/shim/shimtest"
 	"avjepa/internal/tensor"
 	"avjepa/internal/vit"
 )
@@ -29,7 +31,8 @@ func Encoder() vit.Config {
 		EmbedNorm: true, InitStd: 0.02}
 }
 
-// OnEngines runs a test on every engine.
+// OnEngines runs a test on every engine. That of libtorch is skipped where libtorch
+// is not installed.
 func OnEngines(t *testing.T, run func(t *testing.T, e engine.Engine)) {
 	t.Run("ref", func(t *testing.T) { run(t, ref.New()) })
 	t.Run("cpu", func(t *testing.T) {
@@ -39,6 +42,18 @@ func OnEngines(t *testing.T, run func(t *testing.T, e engine.Engine)) {
 		}
 		defer e.Close()
 		run(t, e)
+	})
+	t.Run("torch", func(t *testing.T) {
+		e, err := torch.New(torch.Config{Library: shimtest.Library(t), Device: shimtest.Device(),
+			Threads: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.Close()
+		run(t, e)
+		if err := e.Sync(); err != nil {
+			t.Error(err)
+		}
 	})
 }
 
