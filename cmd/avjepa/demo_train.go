@@ -70,7 +70,7 @@ func (d *demo) pretrain(ctx context.Context) error {
 	} else if err := d.readSteps(); err != nil {
 		return err
 	}
-	d.sum.Pretrain, err = trainIn(ctx, run, c, true, e, set, d.p)
+	d.sum.Pretrain, err = trainIn(ctx, run, c, true, e, nil, set, d.p)
 	return err
 }
 

@@ -49,7 +49,7 @@ func openEngine(c *config.Config) (engine.Engine, error) {
 
 func openNamed(c config.Engine) (engine.Engine, error) {
 	if c.Name != config.EngineTorch {
-		return enginecpu.New(enginecpu.Config{Threads: c.Threads})
+		return enginecpu.New(enginecpu.Config{Threads: threads(c)})
 	}
 	cache, err := cacheFolder()
 	if err != nil {
@@ -63,9 +63,9 @@ func openNamed(c config.Engine) (engine.Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e, err := openTorch(lib.Path, device, c.Threads)
-	if err != nil && c.Device == "auto" && device != "cpu" && os.Getenv(localRank) == "" {
-		return openTorch(lib.Path, "cpu", c.Threads) // no GPU here, or none that works
+	e, err := openTorch(lib.Path, device, threads(c))
+	if err != nil && c.Device == "auto" && device != "cpu" && localRankHere() == "" {
+		return openTorch(lib.Path, "cpu", threads(c)) // no GPU here, or none that works
 	}
 	return e, err
 }
@@ -87,7 +87,7 @@ func torchDevice(name string, cuda bool) (string, error) {
 		return name, nil
 	}
 	rank := 0
-	if text := os.Getenv(localRank); text != "" {
+	if text := localRankHere(); text != "" {
 		var err error
 		if rank, err = strconv.Atoi(text); err != nil || rank < 0 {
 			return "", fmt.Errorf("%s = %q is no number of a GPU: set it, or engine.device = cuda:N",

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 
+	"avjepa/internal/engine"
 	"avjepa/internal/media"
+	"avjepa/internal/train"
 )
 
 // Exit codes; docs/commands.md lists them.
@@ -17,6 +19,7 @@ const (
 	exitConfig      = 11
 	exitNoFFmpeg    = 12
 	exitCheckpoint  = 13
+	exitLost        = 14
 	exitInterrupted = 130
 )
 
@@ -36,7 +39,9 @@ var exitCodes = []struct {
 	err  error
 	code int
 }{
+	{engine.ErrLost, exitLost},
 	{context.Canceled, exitInterrupted},
+	{train.ErrStopped, exitInterrupted},
 	{errUsage, exitUsage},
 	{errEngine, exitEngine},
 	{errConfig, exitConfig},
@@ -46,6 +51,10 @@ var exitCodes = []struct {
 }
 
 func exitCode(err error) int {
+	var of exited
+	if errors.As(err, &of) {
+		return int(of)
+	}
 	for _, e := range exitCodes {
 		if errors.Is(err, e.err) {
 			return e.code

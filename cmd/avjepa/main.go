@@ -30,9 +30,11 @@ func realMain() int {
 
 // interruptible returns a context that the first Ctrl-C or SIGTERM cancels, so
 // that the command can save and leave (its stage says what it saves); the second
-// one leaves at once.
+// one leaves at once. SIGUSR1 is such a first one on Linux: batch systems can send
+// it ahead of a limit.
 func interruptible() (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(context.Background())
+	onOrphaned(func() { cancel(errInterrupted) })
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {

@@ -31,7 +31,8 @@ func newPretrainCommand(g *globals) *cobra.Command {
 		Short: "Train an encoder on a data set, without labels",
 		Long: `Trains AV-JEPA and writes runs/NAME: the resolved configuration, metrics.jsonl and
 checkpoints. Ctrl-C saves and leaves; --resume continues, bit for bit, with the
-settings in the run's config.toml; --set, --config and flags still change them.`,
+settings in the run's config.toml; --set, --config and flags still change them.
+Started as several processes (avjepa launch, torchrun, srun), they share every batch.`,
 		Example: `  avjepa pretrain --data data/mine --preset tiny --name first
   avjepa pretrain --data data/mine --preset tiny --dry-run
   avjepa pretrain --name first --resume`,
@@ -43,7 +44,9 @@ settings in the run's config.toml; --set, --config and flags still change them.`
 			if err := checkName(o.name); err != nil {
 				return err
 			}
-			if o.resume {
+			if follows() { // process 0 has the run folder, and the configuration for all
+				s.preset, s.file = "", ""
+			} else if o.resume {
 				dir := filepath.Join(o.runs, o.name)
 				if existing(dir) == "" {
 					return fmt.Errorf("no run %s to resume: check --runs and --name, or leave "+
@@ -70,7 +73,7 @@ settings in the run's config.toml; --set, --config and flags still change them.`
 			}
 			sum, err := runPretrain(cmd.Context(), c, o, p)
 			p.wait()
-			if sum == nil {
+			if sum == nil || follows() {
 				return err
 			}
 			return errors.Join(err, showPretrain(cmd.OutOrStdout(), sum, g.json))
@@ -159,17 +162,27 @@ func runDryRun(ctx context.Context, c *config.Config) (*runPlan, error) {
 
 // runPretrain trains as configured. The summary is nil when nothing was trained.
 func runPretrain(ctx context.Context, c *config.Config, o *pretrainOptions,
-	p *progress) (*pretrainSummary, error) {
+	p *progress) (sum *pretrainSummary, err error) {
+	procs, err := openProcesses(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { procs.leave(err) }()
+	var run *train.Folder // process 0's
+	if !procs.follow() {
+		if run, err = train.Open(filepath.Join(o.runs, o.name)); err != nil {
+			return nil, err
+		}
+		defer run.Close()
+		if err := prepare(ctx, c, p); err != nil {
+			return nil, err
+		}
+	}
+	if c, err = procs.shareConfig(c); err != nil {
+		return nil, err
+	}
 	set, err := openTraining(c)
 	if err != nil {
-		return nil, err
-	}
-	run, err := train.Open(filepath.Join(o.runs, o.name))
-	if err != nil {
-		return nil, err
-	}
-	defer run.Close()
-	if err := useStats(ctx, c, set, p); err != nil {
 		return nil, err
 	}
 	e, err := openEngine(c)
@@ -177,9 +190,13 @@ func runPretrain(ctx context.Context, c *config.Config, o *pretrainOptions,
 		return nil, err
 	}
 	defer e.Close()
-	sum, err := trainIn(ctx, run, c, o.resume, e, set, p)
+	group, err := procs.openGroup(e)
+	if err != nil {
+		return nil, err
+	}
+	sum, err = trainIn(ctx, run, c, o.resume, e, group, set, p)
 	switch {
-	case err == nil:
+	case err == nil && sum != nil:
 		err = partial(sum.Skipped, c.Data.Dir)
 	case errors.Is(err, errInterrupted) && sum != nil:
 		err = fmt.Errorf("%w; go on with: avjepa pretrain --runs %s --name %s --resume",
@@ -188,14 +205,24 @@ func runPretrain(ctx context.Context, c *config.Config, o *pretrainOptions,
 	return sum, err
 }
 
-// trainIn trains in an open run folder.
+// prepare checks what a run needs and completes its configuration from the data.
+func prepare(ctx context.Context, c *config.Config, p *progress) error {
+	set, err := openTraining(c)
+	if err != nil {
+		return err
+	}
+	return useStats(ctx, c, set, p)
+}
+
+// trainIn trains in an open run folder, alone or with a group, of which process 0
+// alone has the folder and gets a summary.
 func trainIn(ctx context.Context, run *train.Folder, c *config.Config, resume bool,
-	e engine.Engine, set *dataset.Set, p *progress) (*pretrainSummary, error) {
+	e engine.Engine, group engine.Group, set *dataset.Set, p *progress) (*pretrainSummary, error) {
 	jc, err := c.JEPAConfig()
 	if err != nil {
 		return nil, configError(err)
 	}
-	model, err := jepa.New(e, jc, uint64(c.Seed), c.Train.BatchSize)
+	model, err := jepa.NewInGroup(e, jc, uint64(c.Seed), c.Train.BatchSize, group)
 	if err != nil {
 		return nil, err
 	}
@@ -213,7 +240,9 @@ func trainIn(ctx context.Context, run *train.Folder, c *config.Config, resume bo
 	first := true
 	res, err := train.Pretrain(ctx, run, e, model, clips, tc, func(m train.Metrics) {
 		if first {
-			pointLatest(run.Dir)
+			if run != nil {
+				pointLatest(run.Dir)
+			}
 			st.from(int64(m.Step - 1))
 			first = false
 		}
@@ -228,7 +257,7 @@ func trainIn(ctx context.Context, run *train.Folder, c *config.Config, resume bo
 	if errors.Is(err, errInterrupted) && res.Checkpoint != "" {
 		err = fmt.Errorf("%w; saved %s", err, res.Checkpoint)
 	}
-	if res.Seconds == 0 {
+	if res.Seconds == 0 || run == nil {
 		return nil, err
 	}
 	sum, errSum := summarise(run, res, c.Train.BatchSize, set.Len())

@@ -46,6 +46,7 @@ First steps:
 		newIngestCommand(g),
 		newStatsCommand(g),
 		newPretrainCommand(g),
+		newLaunchCommand(),
 		newRetrieveCommand(g),
 		newReportCommand(g),
 		newConfigCommand(g),
@@ -57,7 +58,12 @@ First steps:
 }
 
 // progress returns the progress display of a command.
-func (g *globals) progress() *progress { return newProgress(os.Stderr, g.quiet) }
+func (g *globals) progress() *progress {
+	if follows() {
+		return mute()
+	}
+	return newProgress(os.Stderr, g.quiet)
+}
 
 // newHelpCommand is cobra's help, but for a topic that does not exist it fails.
 func newHelpCommand() *cobra.Command {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"strings"
 
 	"avjepa/internal/checkpoint"
@@ -60,7 +59,7 @@ func workers(c *config.Config) int {
 	if c.Data.Workers > 0 {
 		return c.Data.Workers
 	}
-	return runtime.NumCPU()
+	return coresHere()
 }
 
 // runState is a trained model as a checkpoint holds it.

@@ -3,6 +3,7 @@ package collective
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -94,4 +95,10 @@ func (l *link) closeWrite() {
 	if c, ok := l.conn.(interface{ CloseWrite() error }); ok {
 		c.CloseWrite()
 	}
+}
+
+// drain reads what the other side still says, for a moment at most.
+func (l *link) drain() {
+	l.conn.SetReadDeadline(time.Now().Add(lastWords))
+	io.Copy(io.Discard, l.conn)
 }

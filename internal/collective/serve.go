@@ -168,9 +168,8 @@ func (s *server) attend(l *link, rank int, host string) {
 		return false
 	})
 	close(stop)
-	if s.Err() != nil {
-		time.Sleep(lastWords) // what was told it may still be under way
-	}
+	l.closeWrite()
+	l.drain() // what was told it may still be under way
 	l.conn.Close()
 }
 

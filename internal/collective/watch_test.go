@@ -15,7 +15,7 @@ import (
 // quick is a watch for tests; the real one is ten times as patient.
 func quick(rank, size int) WatchConfig {
 	return WatchConfig{Rank: rank, Size: size, Host: fmt.Sprintf("host%d", rank), Token: "secret",
-		Every: 50 * time.Millisecond, Silence: 500 * time.Millisecond, Start: 5 * time.Second}
+		Every: 50 * time.Millisecond, Silence: time.Second, Start: 5 * time.Second}
 }
 
 func listener(t *testing.T) net.Listener {
@@ -93,9 +93,10 @@ func closeAll(ws []*Watch) {
 }
 
 func TestGoodbye(t *testing.T) {
+	t.Parallel()
 	ws := watches(t, 4)
 	ws[2].Close(nil)
-	time.Sleep(time.Second) // longer than Silence
+	time.Sleep(1500 * time.Millisecond) // longer than Silence
 	for i, w := range ws {
 		if w.Err() != nil {
 			t.Errorf("process %d: %v", i, w.Err())
@@ -114,6 +115,7 @@ func TestGoodbye(t *testing.T) {
 }
 
 func TestOwnErrorIsTold(t *testing.T) {
+	t.Parallel()
 	for _, rank := range []int{0, 2} {
 		ws := watches(t, 3)
 		ws[rank].Close(errors.New("no space left\non \x1b[2J" + strings.Repeat("…", 5000)))
@@ -161,6 +163,7 @@ func broken(t *testing.T, size, rank int) ([]*Watch, net.Conn) {
 }
 
 func TestProcessIsLost(t *testing.T) {
+	t.Parallel()
 	ws, conn := broken(t, 3, 1)
 	conn.Close()
 	wantLoss(t, ws, 1, "killed, out of memory or crashed")
@@ -168,7 +171,7 @@ func TestProcessIsLost(t *testing.T) {
 
 	ws, conn = broken(t, 3, 2) // silent from now on, as when it is stopped
 	defer conn.Close()
-	wantLoss(t, ws, 2, "no sign of life for 500ms")
+	wantLoss(t, ws, 2, "no sign of life for 1s")
 	closeAll(ws)
 
 	ws, conn = broken(t, 3, 1)
@@ -204,6 +207,7 @@ func serveByHand(t *testing.T, lines ...string) (*Watch, net.Conn) {
 }
 
 func TestProcess0IsLost(t *testing.T) {
+	t.Parallel()
 	w, conn := serveByHand(t, "beat host0", "ready")
 	conn.Close()
 	wantLoss(t, []*Watch{w}, 0, "killed, out of memory or crashed")
@@ -213,6 +217,7 @@ func TestProcess0IsLost(t *testing.T) {
 }
 
 func TestUnfitProcesses(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		second WatchConfig
 		want   string
@@ -238,6 +243,7 @@ func TestUnfitProcesses(t *testing.T) {
 }
 
 func TestProcessDoesNotCome(t *testing.T) {
+	t.Parallel()
 	ln := listener(t)
 	cfg := quick(0, 4)
 	cfg.Start = 300 * time.Millisecond
@@ -263,6 +269,7 @@ func TestProcessDoesNotCome(t *testing.T) {
 // Strangers that send nothing, garbage or too much neither keep processes out nor
 // end the group.
 func TestStrangers(t *testing.T) {
+	t.Parallel()
 	ln := listener(t)
 	served := make(chan *Watch, 1)
 	go func() {
@@ -305,6 +312,7 @@ func TestStrangers(t *testing.T) {
 }
 
 func TestExplain(t *testing.T) {
+	t.Parallel()
 	ws, conn := broken(t, 3, 1)
 	time.AfterFunc(100*time.Millisecond, func() { conn.Close() })
 	if err := ws[2].Explain(errors.New("connection reset")); !errors.Is(err, engine.ErrLost) {

@@ -158,6 +158,7 @@ func (c *Config) Validate() error {
 		check(x >= 0 && x <= 1, "%s = %g: outside 0 to 1", key, x)
 	}
 	within("engine.threads", c.Engine.Threads, 0, 1024)
+	within("engine.group_timeout", c.Engine.GroupTimeout, 1, 7*24*3600)
 	within("data.cache_mb", c.Data.CacheMB, 0, 1<<30)
 	within("data.workers", c.Data.Workers, 0, 1024)
 	if k := c.Mask; !k.Enabled { // else the views say so

@@ -33,7 +33,9 @@ type Engine struct {
 	Name      string `toml:"name" doc:"cpu, or torch: libtorch, after avjepa engine build"`
 	Device    string `toml:"device" doc:"of torch: cpu, cuda, cuda:1 or auto; empty for cpu"`
 	Precision string `toml:"precision" doc:"of the encoder's products: f32, or bf16 where the engine has it"`
-	Threads   int    `toml:"threads" doc:"worker threads, 0 for one per core"`
+	Threads   int    `toml:"threads" doc:"worker threads, 0 for this process's share of the cores"`
+
+	GroupTimeout int `toml:"group_timeout" doc:"seconds that processes wait for each other"`
 }
 
 // Engines, and precisions of their products.
@@ -168,7 +170,7 @@ type Eval struct {
 // New returns the defaults: the published choices on the paper's geometry.
 func New() *Config {
 	return &Config{
-		Engine: Engine{Name: EngineCPU, Precision: PrecisionF32},
+		Engine: Engine{Name: EngineCPU, Precision: PrecisionF32, GroupTimeout: 600},
 		Data:   Data{Split: "train", CacheMB: 4096},
 		View: View{
 			Globals: 2, Locals: 2, Seconds: 8, Frames: 16, Side: 224, Resize: 256,
