@@ -97,7 +97,7 @@ func TestDocsHaveTheExitCodes(t *testing.T) {
 		got = append(got, string(m[1]))
 	}
 	want := fmt.Sprint([]int{0, exitError, exitUsage, exitPartial, exitEngine, exitConfig, exitNoFFmpeg,
-		exitCheckpoint, exitInterrupted})
+		exitCheckpoint, exitLost, exitInterrupted})
 	if fmt.Sprint(got) != want {
 		t.Errorf("exit codes %v, want %v", got, want)
 	}

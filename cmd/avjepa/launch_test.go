@@ -455,3 +455,27 @@ func TestTorchrun(t *testing.T) {
 	finish(t, c).wants(t, 0)
 	l.near(one, 1e-5)
 }
+
+// Two launches, as on two machines, make one group.
+func TestLaunchOnTwoMachines(t *testing.T) {
+	args := []string{"--steps", "2"}
+	one := newLaunched(t, 0, t.TempDir(), args...)
+	one.run().wants(t, 0)
+	port, err := freePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLaunched(t, 2, t.TempDir(), args...)
+	ended := make(chan outcome, 2)
+	for machine := range 2 {
+		c := l.command()
+		c.Args = append([]string{binary, "launch", "--nodes", "2", "--node-rank", fmt.Sprint(machine),
+			"--master", "127.0.0.1:" + port}, c.Args[2:]...)
+		go func() { ended <- finish(t, c) }()
+	}
+	for range 2 {
+		(<-ended).wants(t, 0)
+	}
+	l.procs = 4
+	l.near(one, 1e-5)
+}

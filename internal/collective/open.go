@@ -187,7 +187,7 @@ func (p *Processes) Close(err error) {
 // know its own name by one.
 func localAddress(master string, others bool) (string, error) {
 	ip := towards(master)
-	named := net.ParseIP(master) == nil && master != "localhost"
+	named := net.ParseIP(master) == nil // Kubernetes tells process 0 localhost
 	if ip != nil && ip.IsLoopback() && others && named {
 		if outward := towards(documentation); outward != nil {
 			ip = outward

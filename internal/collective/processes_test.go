@@ -444,9 +444,15 @@ func TestProcessesThatDoNotMeet(t *testing.T) {
 }
 
 func TestLocalAddress(t *testing.T) {
-	for _, master := range []string{"127.0.0.1", "localhost"} {
-		if a, err := localAddress(master, true); err != nil || !net.ParseIP(a).IsLoopback() {
+	for master, others := range map[string]bool{"127.0.0.1": true, "localhost": false} {
+		if a, err := localAddress(master, others); err != nil || !net.ParseIP(a).IsLoopback() {
 			t.Errorf("towards %s: %s, %v", master, a, err)
+		}
+	}
+	// A name of this machine that is a loopback address here is none to others.
+	if outward := towards(documentation); outward != nil {
+		if a, err := localAddress("localhost", true); err != nil || a != outward.String() {
+			t.Errorf("%s, %v, want %s", a, err, outward)
 		}
 	}
 	if a, err := localAddress("no-such-host.invalid", true); err == nil {
