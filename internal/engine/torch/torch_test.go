@@ -48,6 +48,23 @@ func TestEngine(t *testing.T) {
 		func(t *testing.T) engine.Engine { return open(t, 2) })
 }
 
+// TestPortable holds what a GPU does where it has no kernel of ours to the reference,
+// on a CPU.
+func TestPortable(t *testing.T) {
+	enginetest.Options{BF16: true}.Run(t, func(t *testing.T) engine.Engine {
+		e, err := New(Config{Library: shimtest.Library(t), Threads: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		portable, err := e.lib.symbol("avj_portable")
+		if err != nil {
+			t.Fatal(err)
+		}
+		portable.call(e.handle, 0, 0)
+		return e
+	})
+}
+
 func TestNew(t *testing.T) {
 	e := open(t, 3)
 	defer e.Close()

@@ -36,11 +36,12 @@ static int64_t queries_at_once(int64_t heads, int64_t nq, int64_t nk) {
 
 // drop zeroes what the mask drops of s (A, n, Nk), float32 and contiguous: queries
 // i0 … of sequence b, of nq queries a sequence. The rest is to be divided by 1−p.
-static void drop(const at::Tensor &s, const avj_mask &m, int64_t b, int64_t i0, int64_t nq) {
+static void drop(const avj_engine &e, const at::Tensor &s, const avj_mask &m, int64_t b,
+                 int64_t i0, int64_t nq) {
     int64_t heads = s.size(0), n = s.size(1), nk = s.size(2), tokens = mask_tokens(m, nq);
     int64_t start = mask_start(m, b, heads * tokens) + i0;
-    if (s.is_cuda()) {
-        if (cuda_mask(s, m, b, i0, tokens)) return;
+    if (!loops(e)) {
+        if (s.is_cuda() && cuda_mask(s, m, b, i0, tokens)) return;
         auto whole = s.options().dtype(at::kLong);
         at::Tensor rows = (at::arange(heads, whole) * tokens + start).unsqueeze(1) +
                           at::arange(n, whole);
@@ -97,7 +98,7 @@ static bool fused(const avj_attention_args &a) {
 
 static void attention(avj_engine &e, const avj_attention_args &a) {
     if (elems(a.out) == 0) return;
-    if (e.device.is_cuda() ? cuda_attention(a) : fused(a)) return;
+    if (e.device.is_cuda() ? cuda_attention(a) : loops(e) && fused(a)) return;
     at::Tensor q4 = heads_of(a.q, a.heads), k4 = heads_of(a.k, a.heads);
     at::Tensor v4 = heads_of(a.v, a.heads), out4 = heads_of(a.out, a.heads), lse3;
     int64_t nq = q4.size(2), nk = k4.size(2), block = queries_at_once(a.heads, nq, nk);
@@ -110,7 +111,7 @@ static void attention(avj_engine &e, const avj_attention_args &a) {
             at::Tensor top = s.amax({-1}, true);
             s.sub_(top).exp_();
             at::Tensor sum = s.sum({-1}, true);
-            if (a.mask.p > 0) drop(s, a.mask, b, i, nq);
+            if (a.mask.p > 0) drop(e, s, a.mask, b, i, nq);
             at::Tensor out = at::bmm(s, v).div_(sum * (1 - a.mask.p));
             out4.select(0, b).narrow(1, i, n).copy_(out);
             if (lse3.defined())
@@ -137,7 +138,7 @@ static bool fused_backward(const avj_attention_backward_args &a) {
 }
 
 static void attention_backward(avj_engine &e, const avj_attention_backward_args &a) {
-    if (e.device.is_cuda() ? cuda_attention_backward(a) : fused_backward(a)) return;
+    if (e.device.is_cuda() ? cuda_attention_backward(a) : loops(e) && fused_backward(a)) return;
     auto of = [&](const avj_tensor &t) { return heads_of(t, a.heads); };
     at::Tensor q4 = of(a.q), k4 = of(a.k), v4 = of(a.v), out4 = of(a.out), dout4 = of(a.dout);
     at::Tensor dq4 = of(a.dq), dk4 = of(a.dk), dv4 = of(a.dv);
@@ -158,9 +159,9 @@ static void attention_backward(avj_engine &e, const avj_attention_backward_args 
             if (a.mask.p > 0) {
                 double keep = 1 / (1 - a.mask.p);
                 at::Tensor kept = p.clone(at::MemoryFormat::Contiguous);
-                drop(kept, a.mask, b, i, nq);
+                drop(e, kept, a.mask, b, i, nq);
                 dv.add_(at::bmm(kept.transpose(1, 2), doi), keep);
-                drop(dp, a.mask, b, i, nq);
+                drop(e, dp, a.mask, b, i, nq);
                 dp.mul_(keep);
             } else {
                 dv.add_(at::bmm(p.transpose(1, 2), doi));

@@ -29,6 +29,7 @@ struct avj_knot_table {
 struct avj_engine {
     at::Device device = at::Device(at::kCPU);
     int threads = 1;
+    bool portable = false; // whether a CPU does without loops of our own, as in tests
     std::map<std::tuple<double, int64_t, int64_t>, avj_knot_table> knots;
 };
 
@@ -37,6 +38,9 @@ struct avj_buffer {
 };
 
 namespace avj {
+
+// loops reports whether loops of our own, for CPUs alone, are to be used.
+inline bool loops(const avj_engine &e) { return e.device.is_cpu() && !e.portable; }
 
 inline bool has(const avj_tensor &t) { return t.buffer != nullptr; }
 

@@ -66,8 +66,8 @@ static void dropout(avj_engine &e, const avj_dropout_args &a) {
     at::Tensor y = matrix(a.y), x = matrix(a.x);
     int64_t n = 1; // tokens of a sequence
     for (int64_t i = 1; i < a.x.rank - 1; i++) n *= a.x.dims[i];
-    if (e.device.is_cuda()) {
-        if (cuda_dropout(y, x, a.mask, n)) return;
+    if (!loops(e)) {
+        if (x.is_cuda() && cuda_dropout(y, x, a.mask, n)) return;
         at::Tensor kept = portable_kept(a.mask, portable_rows(a.mask, x.size(0), n, x.options()),
                                         x.size(1));
         y.copy_((f32(x) * (1 / (1 - a.mask.p))).masked_fill_(kept.logical_not(), 0));

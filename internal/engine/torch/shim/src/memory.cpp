@@ -124,6 +124,11 @@ char *avj_open(avj_engine *, const struct avj_open_args *a, int64_t size) {
     }
 }
 
+char *avj_portable(avj_engine *e) {
+    e->portable = true;
+    return nullptr;
+}
+
 char *avj_close(avj_engine *e) {
     char *m = guarded(e, [&] { e->knots.clear(); });
     delete e;
@@ -168,7 +173,12 @@ char *avj_download(avj_engine *e, const struct avj_transfer_args *a, int64_t siz
 
 char *avj_copy(avj_engine *e, const struct avj_pair_args *a, int64_t size) {
     return run(e, a, size, [](avj_engine &, const auto &a) {
-        if (elems(a.dst) > 0) matrix(a.dst).copy_(matrix(a.src));
+        if (elems(a.dst) == 0) return;
+        at::Tensor dst = matrix(a.dst);
+        dst.copy_(matrix(a.src));
+        if (!dst.is_cuda() || dst.scalar_type() != at::kByte) return;
+        cuda_used(a.dst);
+        cuda_used(a.src);
     });
 }
 

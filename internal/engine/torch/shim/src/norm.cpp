@@ -5,8 +5,6 @@
 
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/mean.h>
-#include <ATen/ops/native_layer_norm.h>
-#include <ATen/ops/native_layer_norm_backward.h>
 #include <ATen/ops/rsqrt.h>
 #include <ATen/ops/sum.h>
 #include <ATen/ops/zeros.h>
@@ -65,18 +63,21 @@ static void layer_norm_rows(const avj_layer_norm_args &a, Y *y, const X *x) {
 
 static void layer_norm(avj_engine &e, const avj_layer_norm_args &a) {
     if (elems(a.x) == 0) return;
-    if (e.device.is_cpu())
+    if (loops(e))
         return typed(a.y, [&](auto *y) {
             typed(a.x, [&](auto *x) { layer_norm_rows(a, y, x); });
         });
-    at::Tensor y = matrix(a.y), x = matrix(a.x), gain = flat(a.gain), bias = flat(a.bias), mean, rstd;
+    at::Tensor y = matrix(a.y), x = matrix(a.x), gain = flat(a.gain), bias = flat(a.bias);
+    at::Tensor mean, rstd;
     if (has(a.mean)) mean = flat(a.mean), rstd = flat(a.rstd);
-    if (cuda_layer_norm(y, mean, rstd, x, gain, bias, a.eps)) return;
-    auto out = at::native_layer_norm(f32(x).contiguous(), {x.size(1)}, gain, bias, a.eps);
-    y.copy_(std::get<0>(out));
+    if (e.device.is_cuda() && cuda_layer_norm(y, mean, rstd, x, gain, bias, a.eps)) return;
+    x = f32(x);
+    at::Tensor m = at::mean(x, {1}, true), d = x - m;
+    at::Tensor r = at::mean(d * d, {1}, true).add_(a.eps).rsqrt_();
+    y.copy_(d.mul_(r).mul_(gain).add_(bias));
     if (mean.defined()) {
-        mean.copy_(std::get<1>(out).view({-1}));
-        rstd.copy_(std::get<2>(out).view({-1}));
+        mean.copy_(m.view({-1}));
+        rstd.copy_(r.view({-1}));
     }
 }
 
@@ -121,25 +122,24 @@ static void layer_norm_backward_rows(const avj_layer_norm_backward_args &a, DX *
 
 static void layer_norm_backward(avj_engine &e, const avj_layer_norm_backward_args &a) {
     if (elems(a.x) == 0) return;
-    if (e.device.is_cpu())
+    if (loops(e))
         return typed(a.dx, [&](auto *dx) {
             typed(a.dy, [&](auto *dy) {
                 typed(a.x, [&](auto *x) { layer_norm_backward_rows(a, dx, dy, x); });
             });
         });
-    if (cuda_layer_norm_backward(a)) return;
+    if (e.device.is_cuda() && cuda_layer_norm_backward(a)) return;
     at::Tensor dx = matrix(a.dx), x = f32(matrix(a.x)), dy = f32(matrix(a.dy)), gain = flat(a.gain);
-    int64_t n = x.size(0);
-    // The bias' values do not matter to its gradient.
-    auto out = at::native_layer_norm_backward(dy, x, {x.size(1)}, flat(a.mean).view({n, 1}),
-                                              flat(a.rstd).view({n, 1}), gain, gain,
-                                              {true, true, true});
+    at::Tensor rstd = flat(a.rstd).unsqueeze(1);
+    at::Tensor xhat = (x - flat(a.mean).unsqueeze(1)).mul_(rstd), g = dy * gain;
+    at::Tensor mean_gx = at::mean(g * xhat, {1}, true);
+    flat(a.dgain).add_(at::sum(dy * xhat, {0}));
+    flat(a.dbias).add_(at::sum(dy, {0}));
+    g.sub_(at::mean(g, {1}, true)).sub_(xhat.mul_(mean_gx)).mul_(rstd);
     if (a.add)
-        dx.add_(std::get<0>(out));
+        dx.add_(g);
     else
-        dx.copy_(std::get<0>(out));
-    flat(a.dgain).add_(std::get<1>(out));
-    flat(a.dbias).add_(std::get<2>(out));
+        dx.copy_(g);
 }
 
 static void batch_norm(avj_engine &, const avj_batch_norm_args &a) {

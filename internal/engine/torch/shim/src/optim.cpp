@@ -58,8 +58,8 @@ static void adamw_loop(const avj_adamw_args &a, double unbias1, double unbias2) 
 static void adamw(avj_engine &e, const avj_adamw_args &a) {
     double unbias1 = 1 - std::pow(a.beta1, double(a.step));
     double unbias2 = 1 - std::pow(a.beta2, double(a.step));
-    if (!e.device.is_cuda()) return adamw_loop(a, unbias1, unbias2);
-    if (cuda_adamw(a)) return;
+    if (loops(e)) return adamw_loop(a, unbias1, unbias2);
+    if (e.device.is_cuda() && cuda_adamw(a)) return;
     at::Tensor param = flat(a.param), grad = flat(a.grad), m1 = flat(a.m), m2 = flat(a.v);
     for (int64_t i = 0; i < param.numel(); i += block) {
         int64_t n = std::min(block, param.numel() - i);
