@@ -408,6 +408,66 @@ func TestLaunchErrors(t *testing.T) {
 	}
 }
 
+// The other machines need neither run folder nor settings: process 0's are everybody's.
+// The variables here are Slurm's.
+func TestOtherProcessesTakeProcess0s(t *testing.T) {
+	args := []string{"--steps", "2"}
+	one := newLaunched(t, 0, t.TempDir(), args...)
+	one.run().wants(t, 0)
+	port, err := freePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLaunched(t, 0, t.TempDir(), args...)
+	ended := make(chan outcome, 2)
+	for rank := range 2 {
+		c := l.command()
+		if rank == 1 {
+			c = command(t.TempDir(), "pretrain", "--runs", "/nowhere/runs", "--resume", "--preset", "base",
+				"--config", "/nowhere/config.toml", "--seed", "5")
+			c.Env = append(c.Env, "XDG_CACHE_HOME="+together.cache)
+		}
+		c.Env = append(c.Env, "SLURM_PROCID="+fmt.Sprint(rank), "SLURM_NTASKS=2", "SLURM_NTASKS_PER_NODE=2",
+			"SLURM_LOCALID="+fmt.Sprint(rank), "MASTER_ADDR=127.0.0.1", "MASTER_PORT="+port)
+		go func() { ended <- finish(t, c) }()
+	}
+	for range 2 {
+		if o := (<-ended).wants(t, 0); strings.Contains(o.stderr, "nowhere") {
+			t.Errorf("stderr: %s", o.stderr)
+		}
+	}
+	l.near(one, 1e-5)
+}
+
+// Retrieval by several processes is that of one, printed once.
+func TestLaunchRetrieves(t *testing.T) {
+	l := newLaunched(t, 0, t.TempDir(), "--steps", "2")
+	l.run().wants(t, 0)
+	args := []string{"retrieve", filepath.Join(l.runs, "r"), "--data", together.data, "--split", "train",
+		"--json"}
+	var all []map[string]any
+	for _, before := range [][]string{nil, {"launch", "--procs", "3", "--"}} {
+		c := command(t.TempDir(), append(before, args...)...)
+		c.Env = append(c.Env, "XDG_CACHE_HOME="+together.cache)
+		all = append(all, finish(t, c).wants(t, 0).object(t))
+	}
+	for _, path := range []string{"n", "a2v.r1", "a2v.r5", "a2v.median", "v2a.r1", "v2a.r5", "v2a.median"} {
+		if a, b := number(t, all[0], path), number(t, all[1], path); a != b {
+			t.Errorf("%s is %v by one process, %v by three", path, a, b)
+		}
+	}
+}
+
+// A dry run of several processes says what one of them takes, once.
+func TestLaunchDryRun(t *testing.T) {
+	one := newLaunched(t, 0, t.TempDir(), "--steps", "2", "--dry-run", "--json")
+	many := newLaunched(t, 2, one.runs, one.args...)
+	a, b := one.run().wants(t, 0).object(t), many.run().wants(t, 0).object(t)
+	if x, y := number(t, a, "activation_bytes"), number(t, b, "activation_bytes"); !(y < x) {
+		t.Errorf("activations of %v bytes by one process, %v by each of two", x, y)
+	}
+}
+
 func TestOneOfSeveralWithoutItsPlace(t *testing.T) {
 	c := command(t.TempDir(), "pretrain", "--data", "x")
 	c.Env = append(c.Env, "RANK=1", "WORLD_SIZE=two", "MASTER_ADDR=here")

@@ -64,6 +64,9 @@ Started as several processes (avjepa launch, torchrun, srun), they share every b
 				}
 			}
 			p := g.progress()
+			if o.dryRun && follows() {
+				return nil // process 0 says it for all
+			}
 			if o.dryRun {
 				plan, err := runDryRun(cmd.Context(), c)
 				if err != nil {
@@ -143,7 +146,8 @@ func openTraining(c *config.Config) (*dataset.Set, error) {
 	return set, nil
 }
 
-// runDryRun returns what a run would take, and writes nothing.
+// runDryRun returns what a run, or one process of several, would take, and writes
+// nothing.
 func runDryRun(ctx context.Context, c *config.Config) (*runPlan, error) {
 	set, err := openTraining(c)
 	if err != nil {
@@ -157,7 +161,11 @@ func runDryRun(ctx context.Context, c *config.Config) (*runPlan, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	return planRun(c, e, set)
+	place, err := placeHere()
+	if err != nil {
+		return nil, err
+	}
+	return planProcess(c, e, set, place.Size)
 }
 
 // runPretrain trains as configured. The summary is nil when nothing was trained.

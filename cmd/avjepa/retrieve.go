@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -71,12 +72,23 @@ func newRetrieveCommand(g *globals) *cobra.Command {
 		Use:   "retrieve RUN",
 		Short: "How well sounds find their pictures, and pictures their sounds",
 		Long: `Encodes every held-out clip twice, heard only and seen only, and ranks all
-candidates by cosine. RUN is a run folder or a checkpoint file.`,
+candidates by cosine. RUN is a run folder or a checkpoint file. Started as several
+processes (avjepa launch), each encodes its share.`,
 		Example: `  avjepa retrieve runs/demo
   avjepa retrieve runs/mine --data data/other --split test --json
   avjepa retrieve runs/mine --precision int8`,
 		Args: takes("RUN"),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			local := config.New()
+			if err := local.ApplyEnviron(os.Environ()); err != nil {
+				return configError(err)
+			}
+			procs, err := openProcesses(cmd.Context(), local)
+			if err != nil {
+				return err
+			}
+			defer func() { procs.leave(err) }()
+			o.group = procs.openGroup
 			p := g.progress()
 			ev, err := evaluate(cmd.Context(), args[0], o, p)
 			p.wait()

@@ -52,7 +52,7 @@ func play(role string) int {
 }
 
 var roles = map[string]func() error{"values": values, "sum": sumForever, "meet": meet,
-	"fail": failAlone}
+	"fail": failAlone, "late": late}
 
 // enter opens the processes as the environment says.
 func enter() (*Processes, error) {
@@ -214,6 +214,42 @@ func sumForever() error {
 	return g.Err()
 }
 
+// late begins a sum half a second later in process 1: the others' engine works on in
+// the meantime, and Wait waits.
+func late() error {
+	p, e, g, err := enterWithEngine()
+	if err != nil {
+		return err
+	}
+	buf, err := e.NewBuffer(engine.F32, 1<<16)
+	if err != nil {
+		return err
+	}
+	x, y := engine.NewTensor(buf, 0, tensor.Of(1<<15)), engine.NewTensor(buf, 1<<15, tensor.Of(1<<15))
+	e.Fill(x, float32(p.Rank))
+	g.Broadcast(y) // all stand here
+	start := time.Now()
+	if p.Rank == 1 {
+		time.Sleep(500 * time.Millisecond)
+	}
+	g.Average(x)
+	for range 10 {
+		e.Scale(y, 0.5)
+	}
+	if err := e.Sync(); err != nil {
+		return err
+	}
+	if d := time.Since(start); p.Rank != 1 && !(d < 400*time.Millisecond) {
+		return fmt.Errorf("a sum kept the engine from working for %v", d)
+	}
+	g.Wait()
+	if d := time.Since(start); p.Rank != 1 && !(d > 400*time.Millisecond) {
+		return fmt.Errorf("a sum was complete after %v, without process 1", d)
+	}
+	p.Close(nil)
+	return g.Err()
+}
+
 // meet opens and closes.
 func meet() error {
 	p, err := enter()
@@ -342,6 +378,15 @@ func TestGroup(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// The engine computes on while processes wait for each other.
+func TestSumsGoOnBeside(t *testing.T) {
+	for _, engine := range []string{"cpu", "torch"} {
+		for _, p := range start(t, 3, "late", "TEST_ENGINE="+engine) {
+			p.ends(t, time.Minute, 0)
 		}
 	}
 }
