@@ -96,18 +96,21 @@ func showPlan(out io.Writer, p *runPlan, asJSON bool) error {
 	if p.AgainFLOPs > 0 {
 		again = fmt.Sprintf(" and %.1f again", float64(p.AgainFLOPs)/1e9)
 	}
-	rows := [][]string{
+	var rows [][]string
+	if p.Processes > 1 {
+		rows = [][]string{{"processes, of which each takes", fmt.Sprint(p.Processes)}}
+	}
+	rows = append(rows, [][]string{
 		{"parameters", fmt.Sprint(p.Parameters)},
 		{"tokens of a view", fmt.Sprint(p.Tokens)},
 		{"clips", fmt.Sprint(p.Clips)},
 		{"steps", fmt.Sprintf("%d of %d clips", p.Steps, p.BatchSize)},
-		{"processes, of which each takes", fmt.Sprint(p.Processes)},
 		{"parameters, gradients, moments", mb(p.TrainedBytes)},
 		{"activations", mb(p.ActiveBytes)},
 		{"batches", mb(p.BatchBytes)},
 		{"decoded clips kept", mb(p.CacheBytes)},
 		{"program, scratch, garbage", mb(p.WorkBytes)},
-	}
+	}...)
 	if d := p.Device; d == nil {
 		rows = append(rows, []string{"memory in all", mb(p.TotalBytes)})
 	} else {
