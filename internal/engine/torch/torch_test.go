@@ -272,3 +272,44 @@ func TestWrongLabel(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestEmpty runs operations on no rows: they are no faults, sums gain nothing, and
+// keys without queries get gradients of 0.
+func TestEmpty(t *testing.T) {
+	e := open(t, 2)
+	defer e.Close()
+	const d = 4
+	none, w, v := newTensor(t, e, 0, d), newTensor(t, e, d, d), newTensor(t, e, d)
+	e.Fill(v, 2)
+	e.Linear(engine.LinearArgs{Y: none, X: newTensor(t, e, 0, d), W: w, Bias: v, GELU: true})
+	e.LinearInput(engine.LinearInputArgs{DX: none, DY: newTensor(t, e, 0, d), W: w})
+	e.LinearWeight(engine.LinearWeightArgs{DW: w, DBias: v, DY: none, X: newTensor(t, e, 0, d)})
+	e.LayerNorm(engine.LayerNormArgs{Y: none, X: none, Gain: v, Bias: v})
+	e.GELU(none, none)
+	e.Dropout(none, none, rng.Mask{P: 0.5})
+	e.AddTo(none, newTensor(t, e, 0, d), 1)
+
+	keys := func() engine.Tensor { x := newTensor(t, e, 1, 3, d); e.Fill(x, 7); return x }
+	queries := func() engine.Tensor { return newTensor(t, e, 1, 0, d) }
+	dk, dv := keys(), keys()
+	e.Attention(engine.AttentionArgs{Out: queries(), Q: queries(), K: dk, V: dv, Heads: 2})
+	e.AttentionBackward(engine.AttentionBackwardArgs{DQ: queries(), DK: dk, DV: dv,
+		DOut: queries(), Out: queries(), Q: queries(), K: keys(), V: keys(), Heads: 2,
+		LSE: newTensor(t, e, 0), Delta: newTensor(t, e, 0)})
+	if err := e.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		x    engine.Tensor
+		want float32
+	}{{"weight", w, 0}, {"bias", v, 2}, {"DK", dk, 0}, {"DV", dv, 0}} {
+		got := make([]float32, c.x.Elems())
+		e.Download(got, c.x)
+		for i, g := range got {
+			if g != c.want {
+				t.Errorf("%s, element %d: %v, want %v", c.name, i, g, c.want)
+			}
+		}
+	}
+}

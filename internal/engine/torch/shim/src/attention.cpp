@@ -31,7 +31,8 @@ static at::Tensor heads_of(const avj_tensor &t, int64_t heads) {
 
 // queries_at_once bounds the scores of a block to 64 MiB.
 static int64_t queries_at_once(int64_t heads, int64_t nq, int64_t nk) {
-    return std::clamp<int64_t>((int64_t(1) << 24) / std::max<int64_t>(1, heads * nk), 1, nq);
+    int64_t most = (int64_t(1) << 24) / std::max<int64_t>(1, heads * nk);
+    return std::max<int64_t>(1, std::min(most, nq));
 }
 
 // drop zeroes what the mask drops of s (A, n, Nk), float32 and contiguous: queries

@@ -110,7 +110,7 @@ char *explain();
 // use_threads sets the threads of this OS thread.
 void use_threads(int n);
 
-// Places makes an engine's device the current one while it lives.
+// A Place makes an engine's device the current one while it lives.
 class Place {
   public:
     explicit Place(const avj_engine *e);

@@ -8,6 +8,8 @@
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/gelu_backward.h>
 
+#include <algorithm>
+
 namespace avj {
 
 // exact reports whether libtorch computes with x as with float32: on a CPU it rounds

@@ -49,6 +49,7 @@ char *explain() {
 void use_threads(int n) {
     thread_local int set = 0; // OpenMP keeps the number by OS thread
     if (set != n) {
+        at::get_num_threads(); // the first time it takes over what another thread has set
         at::set_num_threads(n);
         set = n;
     }
