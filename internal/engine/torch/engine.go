@@ -17,13 +17,14 @@ type Config struct {
 
 // Engine implements engine.Engine. It is made by New.
 type Engine struct {
-	lib     *library
-	handle  uintptr // avj_engine; 0 after Close
-	info    engine.Info
-	err     error                // the first fault since the last Sync
-	buffers map[*buffer]struct{} // live ones, freed by Close
-	args    arguments
-	words   [3]uintptr // of the call under way
+	lib      *library
+	handle   uintptr // avj_engine; 0 after Close
+	info     engine.Info
+	err      error                // the first fault since the last Sync
+	buffers  map[*buffer]struct{} // live ones, freed by Close
+	args     arguments
+	words    [3]uintptr // of the call under way
+	recorder recorder
 }
 
 // arguments holds one value of every struct that is passed to the shim, so that a
@@ -96,6 +97,9 @@ func New(c Config) (*Engine, error) {
 	text, _, _ := bytes.Cut(about[:], []byte{0})
 	e.info = engine.Info{Name: "torch", Device: string(text), Threads: int(threads), BF16: true,
 		Async: cuda != 0}
+	if e.info.Async {
+		e.recorder.able = graphs{e}
+	}
 	return e, nil
 }
 
@@ -107,6 +111,7 @@ func (e *Engine) Close() error {
 	if e.handle == 0 {
 		return nil
 	}
+	e.forget()
 	for b := range e.buffers {
 		b.Free()
 	}
@@ -121,6 +126,7 @@ func (e *Engine) Close() error {
 // Sync waits for everything queued, and returns the first fault since the last Sync.
 func (e *Engine) Sync() error {
 	e.alive()
+	e.flush()
 	e.record("Sync", e.lib.sync.call(e.handle, 0, 0))
 	err := e.err
 	e.err = nil
@@ -131,6 +137,13 @@ func (e *Engine) Sync() error {
 // e.args, which does not move.
 func (e *Engine) do(name string, f function, args, size uintptr) {
 	e.alive()
+	if !e.recorder.on || !e.put(name, f, args, size) {
+		e.call(name, f, args, size)
+	}
+}
+
+// call is do without putting off.
+func (e *Engine) call(name string, f function, args, size uintptr) {
 	if e.err == nil {
 		e.words = [3]uintptr{e.handle, args, size}
 		e.record(name, f.callWith(e.words[:]))
@@ -139,7 +152,12 @@ func (e *Engine) do(name string, f function, args, size uintptr) {
 
 // record keeps the fault that a message of the shim's says, if it is the first.
 func (e *Engine) record(name string, message uintptr) {
-	if err := e.lib.fault(message); err != nil && e.err == nil {
+	e.keep(name, e.lib.fault(message))
+}
+
+// keep keeps a fault if it is the first.
+func (e *Engine) keep(name string, err error) {
+	if err != nil && e.err == nil {
 		e.err = fmt.Errorf("torch: %s: %w", name, err)
 	}
 }

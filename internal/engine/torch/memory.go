@@ -48,6 +48,7 @@ func (b *buffer) Free() {
 	if b.handle == 0 {
 		return
 	}
+	b.e.forget()
 	b.e.record("Free", b.e.lib.freeBuffer.call(b.e.handle, b.handle, 0))
 	b.handle = 0
 	delete(b.e.buffers, b)

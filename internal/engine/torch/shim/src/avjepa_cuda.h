@@ -37,7 +37,8 @@ char *avj_device_memory(avj_engine *, const struct avj_device_memory_args *, int
  * mask, and AdamW's two. Replay runs what was recorded with other words. */
 typedef struct avj_recording avj_recording;
 struct avj_record_args {
-    avj_recording **recording; /* begin, end: set; replay: read */
+    avj_recording **recording; /* end: set; replay: read */
+    int64_t *recorded;         /* end: set to the number of words */
     const uint64_t *words;     /* replay */
     int64_t count;             /* replay: of words, as many as were recorded */
 };
@@ -45,9 +46,6 @@ char *avj_record_begin(avj_engine *, const struct avj_record_args *, int64_t siz
 char *avj_record_end(avj_engine *, const struct avj_record_args *, int64_t size);
 char *avj_record_replay(avj_engine *, const struct avj_record_args *, int64_t size);
 char *avj_record_free(avj_engine *, avj_recording *);
-
-/* The words of AdamW's numbers, two. */
-char *avj_adamw_words(avj_engine *, const struct avj_adamw_args *, int64_t size, uint64_t *words);
 
 #if defined(__cplusplus)
 }

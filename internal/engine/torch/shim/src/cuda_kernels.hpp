@@ -58,7 +58,7 @@ void load();
 // small operands, and turns off those that fail or differ.
 void test(avj_engine &e);
 
-// about describes what attention uses, a line each.
+// attention_lines says what attention uses, a line for each shape.
 std::string attention_lines();
 
 // launches counts the kernels that were started.
@@ -68,6 +68,19 @@ extern int64_t launches;
 // step to step, when a step is being recorded, else null: then the value in its
 // arguments counts. It holds n numbers of 64 bits.
 const unsigned long long *parameter(const unsigned long long *values, int n);
+
+// recording reports whether operations are being recorded instead of run.
+bool recording();
+// record_use notes that the recorded operations use a buffer of bytes, and returns
+// false when nothing is being recorded; used says that the queued ones do.
+bool record_use(const void *memory);
+void used(const void *memory);
+
+// force chooses the kernels of attention by name: "auto" or one of them.
+void force(const std::string &name);
+
+// test_attention is test's part for attention.
+void test_attention(avj_engine &e);
 
 // source returns the text of all kernels.
 std::string source();

@@ -82,9 +82,6 @@ char *avj_record_replay(avj_engine *, const struct avj_record_args *, int64_t) {
     return cpu_only();
 }
 char *avj_record_free(avj_engine *, avj_recording *) { return cpu_only(); }
-char *avj_adamw_words(avj_engine *, const struct avj_adamw_args *, int64_t, uint64_t *) {
-    return cpu_only();
-}
 
 } // extern "C"
 
