@@ -112,7 +112,7 @@ func freePort() (string, error) {
 
 // patience is how long processes may stay when another one has failed, until they
 // are asked to leave, and then until they are ended.
-const patience = 5 * time.Second
+const patience = 3 * time.Second
 
 // child is one of the processes.
 type child struct {
@@ -143,7 +143,7 @@ func runLaunch(ctx context.Context, o *launchOptions, args []string, stdout, std
 		c.cmd.SysProcAttr = childAttributes()
 		c.cmd.WaitDelay = time.Second
 		if c.rank == 0 {
-			c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = os.Stdin, stdout, stderr
+			c.cmd.Stdout, c.cmd.Stderr = stdout, stderr
 		} else {
 			c.out = &prefixer{out: stderr, prefix: fmt.Sprintf("[rank %d] ", c.rank)}
 			c.cmd.Stderr = c.out

@@ -319,7 +319,7 @@ func TestLaunchNoticesAStoppedProcess(t *testing.T) {
 	}
 	select { // launch ends the one that hangs
 	case <-gone:
-	case <-time.After(3 * patience):
+	case <-time.After(4 * patience):
 		t.Fatalf("launch has not ended:\n%s", errs)
 	}
 	if code := c.ProcessState.ExitCode(); code != 14 {
