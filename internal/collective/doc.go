@@ -8,7 +8,7 @@
 // noticed within seconds, and every process learns which one it was and why, even
 // while it waits in a sum over processes that will never end.
 //
-//	place, err := collective.FromEnviron(os.Getenv)
+//	place, err := collective.FromEnviron(getenv)
 //	…
 //	p, err := collective.Open(ctx, lib, collective.Config{Place: place, …})
 //	…
