@@ -69,7 +69,7 @@ func planProcess(c *config.Config, e engine.Engine, set *dataset.Set, procs int)
 		Parameters: plan.Parameters, Tokens: jc.Encoder.Tokens(), Clips: set.Len(),
 		BatchSize: c.Train.BatchSize, Processes: procs, Steps: c.TrainConfig(set.Len()).Schedule.Steps,
 		TrainedBytes: plan.Values + plan.Gradients + plan.Moments, ActiveBytes: plan.Activations,
-		BatchBytes: (1 + batchesAhead) * inputs,
+		BatchBytes: (onDevices(e) + batchesAhead) * inputs,
 		StepFLOPs:  plan.StepFLOPs, AgainFLOPs: plan.AgainFLOPs, FLOPS: rate,
 	}
 	p.CacheBytes = cachedBytes(c, set, p.Steps, c.Train.BatchSize/procs)
@@ -77,7 +77,7 @@ func planProcess(c *config.Config, e engine.Engine, set *dataset.Set, procs int)
 	model := plan.Total() - plan.Inputs
 	p.TotalBytes = model + p.BatchBytes + p.CacheBytes + p.WorkBytes
 	if onDevice {
-		p.Device = &devicePlan{Name: e.Info().Device, TotalBytes: model + inputs, FreeBytes: free,
+		p.Device = &devicePlan{Name: e.Info().Device, TotalBytes: model + onDevices(e)*inputs, FreeBytes: free,
 			AllBytes: all}
 		p.TotalBytes -= p.Device.TotalBytes
 	}

@@ -5,6 +5,7 @@ import (
 
 	"avjepa/internal/config"
 	"avjepa/internal/dataset"
+	"avjepa/internal/engine"
 	"avjepa/internal/jepa"
 )
 
@@ -15,6 +16,15 @@ const gcPercent = 20
 
 // Batches that the loader has on the host: two ready, one with the caller.
 const batchesAhead = 3
+
+// onDevices returns how many batches the engine holds: one, and where it computes
+// behind the caller's back that of the next step.
+func onDevices(e engine.Engine) int64 {
+	if e.Info().Async {
+		return 2
+	}
+	return 1
+}
 
 // programBytes is what the process takes beside the engine's buffers and the Go
 // heap: program text, stacks, the runtime's own tables.

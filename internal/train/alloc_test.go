@@ -47,7 +47,7 @@ func TestSteadyStepAllocations(t *testing.T) {
 		tr.loader.Close() // its workers would be counted
 		m := Metrics{Step: 11, Total: 1.25e-7}
 		compute := testing.AllocsPerRun(20, func() {
-			tr.upload(b)
+			tr.upload(tr.batch, b)
 			tr.model.Step(tr.batch, tr.step)
 			tr.opt.Step(1e-4, tr.model.GradSquare())
 			tr.model.Losses()

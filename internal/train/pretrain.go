@@ -14,7 +14,6 @@ import (
 	"avjepa/internal/jepa"
 	"avjepa/internal/loader"
 	"avjepa/internal/optim"
-	"avjepa/internal/view"
 )
 
 // Config says how a run is trained.
@@ -80,7 +79,7 @@ type trainer struct {
 	engine engine.Engine
 	model  *jepa.Model
 	opt    *optim.AdamW
-	batch  *jepa.Batch
+	input
 	loader *loader.Loader
 	log    *metricsLog // likewise
 	data   string
@@ -88,6 +87,9 @@ type trainer struct {
 	saved  int // step of the last checkpoint, −1 for none
 	epoch  int // steps of one
 	flops  float64
+
+	compute func()  // queues a step and the optimiser's, made once
+	lr      float64 // of the step that compute queues
 }
 
 // begin allocates what a run needs and goes to the last checkpoint.
@@ -130,11 +132,12 @@ func (t *trainer) allocate(clips *loader.Clips) (err error) {
 	if t.opt, err = optim.New(t.engine, t.model.Params, t.cfg.Optim); err != nil {
 		return err
 	}
+	t.compute = t.newCompute()
 	frames := engine.U8
 	if clips.Maker.Config().FloatVideo() {
 		frames = engine.F32
 	}
-	if t.batch, err = t.model.NewBatch(frames); err != nil {
+	if err := t.allocateInput(frames); err != nil {
 		return err
 	}
 	if !t.leads() {
@@ -261,16 +264,15 @@ func (t *trainer) loop(ctx context.Context, observe func(Metrics)) (Result, erro
 // one takes one step and logs it.
 func (t *trainer) one(ctx context.Context) (Metrics, time.Duration, error) {
 	start := time.Now()
-	b, waited, err := t.next(ctx)
+	waited, err := t.take(ctx)
 	if err != nil {
 		return Metrics{}, 0, err
 	}
-	if b != nil {
-		t.upload(b)
+	t.lr = t.cfg.Schedule.At(t.step)
+	t.compute()
+	if t.ahead != nil && t.step+1 < t.cfg.Schedule.Steps {
+		t.fetch(ctx) // while the device computes
 	}
-	lr := t.cfg.Schedule.At(t.step)
-	t.model.Step(t.batch, t.step)
-	t.opt.Step(lr, t.model.GradSquare())
 	l, err := t.losses(ctx)
 	if err != nil {
 		return Metrics{}, 0, err
@@ -280,7 +282,7 @@ func (t *trainer) one(ctx context.Context) (Metrics, time.Duration, error) {
 	m := Metrics{
 		Step: t.step, Epoch: float64(t.step) / float64(t.epoch),
 		Total: l.Total, Invariance: l.Invariance, SIGReg: l.SIGReg, Std: l.EmbedStd,
-		LR: lr, GradNorm: l.GradNorm, Seconds: took,
+		LR: t.lr, GradNorm: l.GradNorm, Seconds: took,
 		ClipsPerS: float64(t.cfg.BatchSize) / took, GFLOPS: t.flops / took / 1e9,
 		WaitShare: waited.Seconds() / took,
 	}
@@ -298,19 +300,17 @@ func (t *trainer) one(ctx context.Context) (Metrics, time.Duration, error) {
 	return m, waited, err
 }
 
-// next returns the batch of the step. In a group an error is pending instead, and
-// there is no batch: the step's result is of no use, but the others wait for this
-// process's part in it. There an interrupt does not end the wait either: the step
-// that all have begun is finished.
-func (t *trainer) next(ctx context.Context) (*view.Batch, time.Duration, error) {
-	if t.group == nil {
-		return t.loader.Next(ctx)
+// newCompute returns what queues a step. Alone, on an engine that can record one, it
+// is recorded; the averages of a group cannot be.
+func (t *trainer) newCompute() func() {
+	step := func() {
+		t.model.Step(t.batch, t.step)
+		t.opt.Step(t.lr, t.model.GradSquare())
 	}
-	b, waited, err := t.loader.Next(context.WithoutCancel(ctx))
-	if err != nil && t.pending == nil {
-		t.pending = err
+	if r, ok := t.engine.(engine.Recorder); ok && t.group == nil {
+		return func() { r.Record(step) }
 	}
-	return b, waited, nil
+	return step
 }
 
 // notFinite is the error of a diverged step: the step's parameters are lost,
@@ -319,23 +319,6 @@ func (t *trainer) notFinite(m Metrics) error {
 	return fmt.Errorf("train: %w at step %d: total %v, invariance %v, SIGReg %v, gradient norm %v; "+
 		"lower train.lr (%g) or train.clip and resume (%s)",
 		ErrNotFinite, m.Step, m.Total, m.Invariance, m.SIGReg, m.GradNorm, t.cfg.Schedule.Base, t.kept())
-}
-
-// upload moves a batch to the device.
-func (t *trainer) upload(b *view.Batch) {
-	put := func(dst engine.Tensor, pixels []byte, values []float32) {
-		switch {
-		case dst.Nil():
-		case dst.DType() == engine.U8:
-			t.engine.UploadBytes(dst, pixels)
-		default:
-			t.engine.Upload(dst, values)
-		}
-	}
-	put(t.batch.GlobalVideo, b.GlobalVideo, b.GlobalVideoF)
-	put(t.batch.LocalVideo, b.LocalVideo, b.LocalVideoF)
-	put(t.batch.GlobalAudio, nil, b.GlobalAudio)
-	put(t.batch.LocalAudio, nil, b.LocalAudio)
 }
 
 // save sees to it that there is a checkpoint of the present step. On an error in one

@@ -64,6 +64,7 @@ type trial struct {
 	dir     string
 	set     *dataset.Set
 	threads int
+	wrap    func(engine.Engine) engine.Engine // what the run sees of its engine; nil for all of it
 	model   jepa.Config
 	cache   int64
 	observe func(Metrics)
@@ -78,11 +79,15 @@ func newTrial(t testing.TB) *trial {
 // run trains with an engine, a model and clips of its own, as a new process would.
 func (r *trial) run(ctx context.Context, cfg Config) (Result, error) {
 	r.t.Helper()
-	e, err := cpu.New(cpu.Config{Threads: r.threads})
+	own, err := cpu.New(cpu.Config{Threads: r.threads})
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	defer e.Close()
+	defer own.Close()
+	var e engine.Engine = own
+	if r.wrap != nil {
+		e = r.wrap(own)
+	}
 	model, err := jepa.New(e, r.model, cfg.Seed, cfg.BatchSize)
 	if err != nil {
 		r.t.Fatal(err)
