@@ -33,7 +33,7 @@ func newBenchCommand(g *globals) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "bench",
 		Short: "Time forward passes and training steps on this machine",
-		Long: `Times the encoder sizes on made-up clips: the forward pass of one view with both
+		Long: `Times the encoder sizes on made-up clips: the forward pass of views with both
 modalities, and the whole training step. Prints the median of the repeats, the
 speed in GFLOP/s by the convention of publications, its share of the machine's
 peak of fused multiply-adds, which is measured first, and peak memory.
@@ -55,7 +55,7 @@ a step and 4 GB.`,
 	f.IntSliceVar(&o.tokens, "tokens", []int{397}, "tokens of a view: 397, 1969")
 	f.StringSliceVar(&o.modes, "modes", []string{benchForward, benchStep},
 		strings.Join(benchModes, ", "))
-	f.IntVar(&o.clips, "clips", 0, "clips of a step, 0 for 2, at 1969 tokens 1")
+	f.IntVar(&o.clips, "clips", 0, "clips of a step, 0 for 2, at 1969 tokens 1; views of a forward pass, 0 for 1")
 	f.IntVar(&o.repeat, "repeat", 3, "fewest timed passes of a case, after one that is not timed")
 	engineFlags(f, &o.engine)
 	f.StringVar(&o.engine.Precision, "precision", o.engine.Precision,
@@ -74,7 +74,7 @@ type benchLine struct {
 	Engine    string  `json:"engine"`
 	Device    string  `json:"device"`
 	Precision string  `json:"precision"`  // engine.precision
-	Clips     int     `json:"clips"`      // of a step; 1 view in a forward pass
+	Clips     int     `json:"clips"`      // of a step; views of a forward pass
 	Seconds   float64 `json:"seconds"`    // median of the repeats
 	GFLOPS    float64 `json:"gflops"`     // by benchCase.flops
 	PeakShare float64 `json:"peak_share"` // of the measured peak of all threads; 0 on a GPU
@@ -112,9 +112,6 @@ func runBench(ctx context.Context, o *benchOptions, out io.Writer, asJSON bool) 
 			Clips: c.clips, Seconds: seconds, GFLOPS: rate}
 		if peak > 0 {
 			l.PeakShare = rate / peak
-		}
-		if c.mode != benchStep {
-			l.Clips = 1
 		}
 		if alone {
 			l.RSSMB = float64(peakRSSBytes()) / (1 << 20)
@@ -181,7 +178,7 @@ func (o *benchOptions) cases() ([]benchCase, error) {
 						strings.Join(benchModes, ", ")))
 				}
 				all = append(all, benchCase{preset, tokens, mode,
-					cmp.Or(o.clips, benchGeometries[tokens].clips), o.engine})
+					cmp.Or(o.clips, usualClips(tokens, mode)), o.engine})
 			}
 		}
 	}

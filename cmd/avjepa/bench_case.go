@@ -18,7 +18,7 @@ import (
 
 // Modes of a case.
 const (
-	// benchForward is Model.Embed of one view with both modalities: all tokens of
+	// benchForward is Model.Embed of views with both modalities: all tokens of
 	// all blocks, then the projector.
 	benchForward = "forward"
 	// benchInt8 is benchForward with weights and activations in bytes.
@@ -42,14 +42,23 @@ type benchCase struct {
 	preset string
 	tokens int
 	mode   string
-	clips  int // of a step
+	clips  int // of a step; views of a forward pass
 	engine config.Engine
+}
+
+// usualClips returns the clips of a step, or the views of a forward pass, if nothing
+// else is asked.
+func usualClips(tokens int, mode string) int {
+	if mode == benchStep {
+		return benchGeometries[tokens].clips
+	}
+	return 1
 }
 
 // name is preset/tokens/mode, and the number of clips when it is not the usual.
 func (c benchCase) name() string {
 	name := fmt.Sprintf("%s/%d/%s", c.preset, c.tokens, c.mode)
-	if c.mode == benchStep && c.clips != benchGeometries[c.tokens].clips {
+	if c.clips != usualClips(c.tokens, c.mode) {
 		name += fmt.Sprintf("/%d", c.clips)
 	}
 	return name
@@ -83,7 +92,7 @@ func (c benchCase) flops() float64 {
 	n, d := float64(c.tokens), float64(cfg.Encoder.Width)
 	view := float64(cfg.Encoder.Depth) * (24*n*d*d + 4*n*n*d)
 	if c.mode != benchStep {
-		return view
+		return view * float64(c.clips)
 	}
 	return 3 * view * float64(c.clips*cfg.Views())
 }
@@ -96,9 +105,9 @@ func (c benchCase) prepare(e engine.Engine) (pass func(i int), err error) {
 	}
 	switch c.mode {
 	case benchForward:
-		return benchEmbedder(e, cfg, precisionFloat)
+		return benchEmbedder(e, cfg, c.clips, precisionFloat)
 	case benchInt8:
-		return benchEmbedder(e, cfg, precisionInt8)
+		return benchEmbedder(e, cfg, c.clips, precisionInt8)
 	}
 	return benchStepper(e, cfg, c.clips)
 }
@@ -167,16 +176,22 @@ func benchStepper(e engine.Engine, cfg jepa.Config, clips int) (func(i int), err
 	fillFrames(e, r, b.LocalVideo)
 	fillMel(e, r, b.GlobalAudio)
 	fillMel(e, r, b.LocalAudio)
-	return func(i int) {
-		m.Step(b, i)
+	step := 0
+	queue := func() { // as train does
+		m.Step(b, step)
 		o.Step(1e-4, m.GradSquare())
+	}
+	return func(i int) {
+		step = i
+		engine.Record(e, queue)
 		m.Losses()
 	}, nil
 }
 
-// benchEmbedder returns a forward pass of one random view in the given precision.
-func benchEmbedder(e engine.Engine, cfg jepa.Config, precision string) (func(i int), error) {
-	m, err := jepa.NewEmbedder(e, cfg, 1, 1)
+// benchEmbedder returns a forward pass of so many random views in the given precision.
+func benchEmbedder(e engine.Engine, cfg jepa.Config, views int,
+	precision string) (func(i int), error) {
+	m, err := jepa.NewEmbedder(e, cfg, 1, views)
 	if err != nil {
 		return nil, err
 	}
@@ -186,7 +201,8 @@ func benchEmbedder(e engine.Engine, cfg jepa.Config, precision string) (func(i i
 		}
 	}
 	c := cfg.Encoder
-	frames, mel := tensor.Of(1, c.Frames, c.Side, c.Side, 3), tensor.Of(1, c.MelBands, c.MelFrames)
+	frames := tensor.Of(views, c.Frames, c.Side, c.Side, 3)
+	mel := tensor.Of(views, c.MelBands, c.MelFrames)
 	video, err := e.NewBuffer(engine.U8, frames.Elems())
 	if err != nil {
 		return nil, err
@@ -195,7 +211,7 @@ func benchEmbedder(e engine.Engine, cfg jepa.Config, precision string) (func(i i
 	if err != nil {
 		return nil, err
 	}
-	g := vit.Group{Views: 1, Video: engine.NewTensor(video, 0, frames),
+	g := vit.Group{Views: views, Video: engine.NewTensor(video, 0, frames),
 		Audio: engine.NewTensor(audio, 0, mel)}
 	r := rng.New(1, "bench")
 	fillFrames(e, r, g.Video)

@@ -14,3 +14,12 @@ type Recorder interface {
 	// nothing is recorded. step may not use a Group.
 	Record(step func())
 }
+
+// Record calls step by way of the engine's Recorder, if it is one.
+func Record(e Engine, step func()) {
+	if r, ok := e.(Recorder); ok {
+		r.Record(step)
+		return
+	}
+	step()
+}

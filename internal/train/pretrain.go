@@ -307,10 +307,10 @@ func (t *trainer) newCompute() func() {
 		t.model.Step(t.batch, t.step)
 		t.opt.Step(t.lr, t.model.GradSquare())
 	}
-	if r, ok := t.engine.(engine.Recorder); ok && t.group == nil {
-		return func() { r.Record(step) }
+	if t.group != nil {
+		return step
 	}
-	return step
+	return func() { engine.Record(t.engine, step) }
 }
 
 // notFinite is the error of a diverged step: the step's parameters are lost,
