@@ -8,6 +8,12 @@ import (
 	"unsafe"
 )
 
+// Memory. libtorch keeps what is freed for its next use, in blocks that may end up too
+// small for a large tensor. Whoever runs short although the dry run fits may set
+// PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True in the environment, which libtorch
+// itself reads: blocks then grow, at no cost known to us. Recorded steps keep their
+// temporary memory, which all recordings of a process share.
+
 // errWords is why a recording is refused that would run with numbers of former steps.
 var errWords = errors.New("torch: some operation has no kernel that can be recorded")
 

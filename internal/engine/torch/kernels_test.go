@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"unsafe"
 
 	"avjepa/internal/engine"
 	"avjepa/internal/engine/enginetest"
@@ -56,11 +55,16 @@ func emulated(t *testing.T) string {
 		t.Fatal(err)
 	}
 	kernels := kernelText(t)
-	main, err := os.ReadFile(filepath.Join("testdata", "emulate.cpp"))
-	if err != nil {
-		t.Fatal(err)
+	var texts [2][]byte
+	for i, name := range []string{"emulate.cpp", "emulated_shim.cpp"} {
+		if texts[i], err = os.ReadFile(filepath.Join("testdata", name)); err != nil {
+			t.Fatal(err)
+		}
 	}
-	key := sha256.Sum256(slices.Concat([]byte(l.Path), []byte(l.Source), main, kernels))
+	// Another shim may be loaded, whose functions have the same names.
+	link := append([]string{"-O0", "-Wl,-Bsymbolic"}, l.Link...)
+	key := sha256.Sum256(slices.Concat([]byte(l.Path), []byte(l.Source),
+		fmt.Append(nil, l.Compile, link), texts[0], texts[1], kernels))
 	cache := filepath.Join(filepath.Dir(dir), "emulated")
 	path := filepath.Join(cache, fmt.Sprintf("%x.so", key[:8]))
 	if _, err := os.Stat(path); err == nil {
@@ -91,8 +95,8 @@ func emulated(t *testing.T) string {
 	// A misaligned access of four elements, a fault on a GPU, ends the program.
 	run("-c", "testdata/emulate.cpp", "-o", filepath.Join(work, "kernels.o"), "-O1",
 		"-Wno-unknown-pragmas", "-fsanitize=alignment", "-fsanitize-undefined-trap-on-error")
-	run(append([]string{"testdata/emulated_shim.cpp", filepath.Join(work, "kernels.o"), "-O0",
-		"-o", path + ".new"}, l.Link...)...)
+	run(append([]string{"testdata/emulated_shim.cpp", filepath.Join(work, "kernels.o"), "-o",
+		path + ".new"}, link...)...)
 	if err := os.Rename(path+".new", path); err != nil {
 		t.Fatal(err)
 	}
@@ -115,23 +119,24 @@ func TestKernels(t *testing.T) {
 		}
 		return f
 	}
-	var text [4096]byte
-	a := &struct {
-		text *byte
-		size int64
-	}{&text[0], int64(len(text))}
-	err = e.lib.fault(symbol("avj_paths").call(e.handle, uintptr(unsafe.Pointer(a)), unsafe.Sizeof(*a)))
+	paths, err := e.Paths()
 	if err != nil {
 		t.Fatal(err)
 	}
-	paths, _, _ := strings.Cut(string(text[:]), "\x00")
-	for line := range strings.Lines(paths) {
-		if strings.Contains(line, "kernel") && !strings.HasSuffix(line, ": used\n") {
-			t.Error(line)
+	kernels := 0
+	for _, line := range paths {
+		if strings.Contains(line, "kernel") {
+			kernels++
+			if !strings.HasSuffix(line, ": used") {
+				t.Error(line)
+			}
 		}
 	}
+	if kernels != 11 {
+		t.Errorf("%d paths have kernels, want 11: %q", kernels, paths)
+	}
 	before := symbol("avj_emulated_launches").call(0, 0, 0)
-	enginetest.Run(t, func(t *testing.T) engine.Engine {
+	enginetest.Options{BF16: true}.Run(t, func(t *testing.T) engine.Engine {
 		e, err := New(Config{Library: path, Threads: 1})
 		if err != nil {
 			t.Fatal(err)

@@ -15,6 +15,7 @@
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
+#include <cuda_runtime_api.h>
 
 #include <array>
 #include <cstdio>
@@ -63,6 +64,7 @@ std::string cuda_open(avj_engine &e) {
     cu::test(e);
     cuda_sync();
     c10::cuda::CUDACachingAllocator::emptyCache();
+    c10::cuda::CUDACachingAllocator::resetPeakStats(c10::DeviceIndex(index));
     char text[400];
     std::snprintf(text, sizeof text, "%s, %.0f GiB, sm_%d%d, CUDA %d.%d", p->name,
                   double(p->totalGlobalMem) / (1 << 30), p->major, p->minor,
@@ -73,6 +75,14 @@ std::string cuda_open(avj_engine &e) {
 int cuda_enter(int index) {
     int former = c10::cuda::current_device();
     if (former != index) c10::cuda::set_device(c10::DeviceIndex(index));
+    // The driver starts our kernels only in a thread that has the device's context,
+    // which libtorch's own calls give to a thread at times of their own.
+    static thread_local int bound = -1;
+    if (bound != index) {
+        if (cudaSetDevice(index) != cudaSuccess)
+            throw std::runtime_error("device cuda:" + std::to_string(index) + " does not start");
+        bound = index;
+    }
     c10::cuda::setCurrentCUDAStream(streams(index).work);
     return former;
 }

@@ -14,7 +14,9 @@ namespace avj {
 
 // exact reports whether libtorch computes with x as with float32: on a CPU it rounds
 // what lies between to bf16.
-static bool exact(const at::Tensor &x) { return x.is_cuda() || x.scalar_type() == at::kFloat; }
+static bool exact(const at::Tensor &x) {
+    return x.device().type() == at::kCUDA || x.scalar_type() == at::kFloat;
+}
 
 static void gelu(avj_engine &, const avj_pair_args &a) {
     if (elems(a.dst) == 0) return;

@@ -1,8 +1,8 @@
 // Products with weights: Linear and its backward.
 //
 // On a CPU all products are of float32; bf16 operands are converted, which is
-// exact. On a GPU a product has bf16 operands as soon as one of its (R, ·) operands
-// is bf16, and accumulates in float32.
+// exact. On a GPU a product has bf16 operands when all its (R, ·) operands are bf16,
+// and accumulates in float32.
 #include "core.hpp"
 
 #include "cuda.hpp"
@@ -17,7 +17,7 @@ namespace avj {
 
 // operand_type returns the type of a product's operands.
 static at::ScalarType operand_type(const avj_engine &e, const avj_tensor &a, const avj_tensor &b) {
-    bool low = e.device.is_cuda() && (is_bf16(a) || is_bf16(b));
+    bool low = e.device.is_cuda() && is_bf16(a) && is_bf16(b);
     return low ? at::kBFloat16 : at::kFloat;
 }
 
