@@ -79,7 +79,29 @@ func Build(ctx context.Context, c BuildConfig) (*Library, error) {
 	if err := removeUnfinished(all); err != nil {
 		return nil, err
 	}
-	return c.build(ctx, l, dir)
+	l, err = c.build(ctx, l, dir)
+	if err == nil {
+		err = removeOld(c.Cache)
+	}
+	return l, err
+}
+
+// oldKept is how many shims that this program cannot use are kept: another version
+// of it on the same machine may.
+const oldKept = 3
+
+// removeOld removes the others. The caller has the lock.
+func removeOld(cache string) (err error) {
+	kept := 0
+	for _, l := range Built(cache) {
+		if l.Fault() == "" {
+			continue
+		}
+		if kept++; kept > oldKept {
+			err = errors.Join(err, os.RemoveAll(filepath.Dir(l.Path)))
+		}
+	}
+	return err
 }
 
 // unfinished begins the name of a folder that is being built.
@@ -137,7 +159,7 @@ func (c BuildConfig) build(ctx context.Context, l *Library, dir string) (*Librar
 		return nil, err
 	}
 	l.Path = filepath.Join(dir, libraryName)
-	l.Seconds, l.Time = time.Since(began).Seconds(), time.Now().UTC().Truncate(time.Second)
+	l.Seconds, l.Time = time.Since(began).Seconds(), time.Now().UTC()
 	text, err := json.MarshalIndent(l, "", "  ")
 	if err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -101,6 +102,45 @@ func TestBuild(t *testing.T) {
 		if got, err := Current(c.Cache); err != nil || got.Path != want.Path {
 			t.Errorf("chosen %s, current %+v, %v", want.Path, got, err)
 		}
+	}
+}
+
+// A build removes all but three of those that this program cannot use, the oldest
+// first, and none that it can.
+func TestBuildRemovesOld(t *testing.T) {
+	cxx, _ := compiler(t, "")
+	cache := t.TempDir()
+	var gone []*Library
+	for range oldKept + 2 {
+		torch := planted(t)
+		l, err := Build(t.Context(), BuildConfig{Torch: torch, Cache: cache, Compiler: cxx})
+		if err != nil {
+			t.Fatal(err)
+		}
+		gone = append(gone, l)
+		if err := os.RemoveAll(torch.Lib); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var kept []string
+	for range 2 { // the first of them is no longer the newest when the second is built
+		l, err := Build(t.Context(), BuildConfig{Torch: planted(t), Cache: cache, Compiler: cxx})
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept = append(kept, l.Path)
+	}
+	for _, l := range gone[2:] {
+		kept = append(kept, l.Path)
+	}
+	var left []string
+	for _, l := range Built(cache) {
+		left = append(left, l.Path)
+	}
+	slices.Sort(kept)
+	slices.Sort(left)
+	if !slices.Equal(left, kept) {
+		t.Errorf("left %q, want %q", left, kept)
 	}
 }
 
