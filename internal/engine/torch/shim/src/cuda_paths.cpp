@@ -171,6 +171,8 @@ void tokens(avj_engine &e) {
     video.patch_t = 2, video.p = 16;
     for (int i = 0; i < 3; i++) video.mean[i] = 0.4 + 0.05 * i, video.std[i] = 0.2 + 0.02 * i;
     t.compare(kPatchify, call(e, avj_patchify_video, video), {video.y}, kCoarse);
+    video.y = t.f32({2 * 2 * 2 * 3, 3 * 2 * 16 * 16});
+    t.compare(kPatchify, call(e, avj_patchify_video, video), {video.y}, kFine);
     avj_patchify_audio_args audio{};
     audio.x = t.f32({2, 32, 50}), audio.y = t.bf16({2 * 2 * 3, 16 * 16});
     audio.pf = 16, audio.pt = 16;
