@@ -220,12 +220,21 @@ func (l *launched) begin() (*exec.Cmd, *lockedBuffer, map[int]int) {
 	c := l.command()
 	errs := &lockedBuffer{}
 	c.Stderr = errs
+	c.WaitDelay = time.Second // processes that outlive launch have stderr too
 	if err := c.Start(); err != nil {
 		l.t.Fatal(err)
 	}
 	l.t.Cleanup(func() { c.Process.Kill(); c.Wait() })
 	waitForLine(l.t, filepath.Join(l.runs, "r", "metrics.jsonl"))
 	pids := l.pids(c.Process.Pid)
+	l.t.Cleanup(func() {
+		for _, pid := range pids { // those that a failed test has left
+			if env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid)); err == nil &&
+				bytes.Contains(env, []byte(together.cache)) {
+				syscall.Kill(pid, syscall.SIGKILL)
+			}
+		}
+	})
 	if len(pids) != l.procs {
 		l.t.Fatalf("processes %v, want %d: %s", pids, l.procs, errs)
 	}
