@@ -1,6 +1,7 @@
 package enginetest
 
 import (
+	"fmt"
 	"math"
 	"testing"
 
@@ -67,17 +68,37 @@ func (o Options) Run(t *testing.T, open func(t *testing.T) engine.Engine) {
 	})
 	for _, op := range order {
 		withEngine(op, func(t *testing.T, e engine.Engine) {
+			var f32, bf16 tally
 			for i, c := range byOp[op] {
-				t.Run(c.name, func(t *testing.T) { c.check(t, e, o, mix{}) })
+				t.Run(c.name, func(t *testing.T) { f32.add(c.check(t, e, o, mix{})) })
 				if !o.BF16 {
 					continue
 				}
 				for _, x := range c.mixes(i) {
-					t.Run(c.name+"/bf16 "+x.half, func(t *testing.T) { c.check(t, e, o, x) })
+					t.Run(c.name+"/bf16 "+x.half, func(t *testing.T) { bf16.add(c.check(t, e, o, x)) })
 				}
+			}
+			t.Logf("%v", f32)
+			if o.BF16 {
+				t.Logf("with BF16 operands: %v", bf16)
 			}
 		})
 	}
+}
+
+// tally is how close results came to what they may be off.
+type tally struct {
+	cases, values int
+	worst         float64 // share of the tolerance
+}
+
+func (t *tally) add(o tally) {
+	t.cases, t.values, t.worst = t.cases+o.cases, t.values+o.values, max(t.worst, o.worst)
+}
+
+func (t tally) String() string {
+	return fmt.Sprintf("%d cases, %d values, off by %.1f %% of the tolerance at most", t.cases,
+		t.values, 100*t.worst)
 }
 
 // smallCase is the most elements of a case that is run in every way.
@@ -92,7 +113,7 @@ func allCases() (all []testCase) {
 }
 
 // check runs a case on the engine and on the reference and compares.
-func (c testCase) check(t reporter, e engine.Engine, o Options, x mix) {
+func (c testCase) check(t reporter, e engine.Engine, o Options, x mix) tally {
 	t.Helper()
 	nan := float32(math.NaN())
 	reference := c.runRef(&memory{t: t, e: ref.New(), mix: x, exact: true, poison: nan})
@@ -105,8 +126,9 @@ func (c testCase) check(t reporter, e engine.Engine, o Options, x mix) {
 	call := c.build(m)
 	call()
 	got := download(m)
+	sum := tally{cases: 1}
 	for k, r := range m.regions {
-		compare(t, r, got[k], reference.values[k], movement[k], halfMovement[k])
+		sum.add(compare(t, r, got[k], reference.values[k], movement[k], halfMovement[k]))
 	}
 	if o.ZeroAllocs {
 		e.Sync()
@@ -125,6 +147,7 @@ func (c testCase) check(t reporter, e engine.Engine, o Options, x mix) {
 	if !c.skipNaN {
 		c.checkNaN(t, e, x)
 	}
+	return sum
 }
 
 // movement returns, for every operand, how far its elements move at most when the
@@ -251,7 +274,7 @@ func download(m *memory) (values [][]float32) {
 // stored as BF16 may be off by one rounding to that, and what may be rounded on the
 // way by some of the movement from there, however long the sums: they are not.
 func compare(t reporter, r *region, got []float32, want []float64, movement,
-	halfMovement float64) {
+	halfMovement float64) (sum tally) {
 	t.Helper()
 	inside := make([]bool, len(got))
 	long := 1 + math.Sqrt(float64(r.terms))/4
@@ -270,6 +293,8 @@ func compare(t reporter, r *region, got []float32, want []float64, movement,
 		if math.IsNaN(w) && math.IsNaN(g) || math.IsInf(w, 0) && g == w {
 			continue
 		}
+		sum.values++
+		sum.worst = max(sum.worst, math.Abs(g-w)/limit)
 		if !(math.Abs(g-w) <= limit) {
 			if bad++; bad <= 3 {
 				t.Errorf("%s %v, element %d: %v, want %v ± %.2g", r.name, r.tensor, i, g, w, limit)
@@ -283,9 +308,10 @@ func compare(t reporter, r *region, got []float32, want []float64, movement,
 		if !inside[i] && got[i] != b && !(got[i] != got[i] && b != b) {
 			t.Errorf("%s %v at offset %d: element %d of the buffer changed from %v to %v",
 				r.name, r.tensor, r.tensor.Offset(), i, b, got[i])
-			return
+			return sum
 		}
 	}
+	return sum
 }
 
 // compareBits requires that outputs have the same bits as in an earlier run
