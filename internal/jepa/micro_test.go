@@ -154,6 +154,22 @@ func TestPlanOfParts(t *testing.T) {
 			t.Errorf("paper's geometry, %+v: %.2f GiB of activations", c, gib)
 		}
 	}
+	for _, c := range []struct {
+		compute   engine.DType
+		recompute bool
+		gib       float64 // in all, of 40 clips
+	}{{engine.F32, false, 110.2}, {engine.F32, true, 27}, {engine.BF16, false, 67.7},
+		{engine.BF16, true, 21.6}} {
+		paper := Default()
+		paper.Compute, paper.Recompute = c.compute, c.recompute
+		p, err := PlanTraining(paper, 40)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if gib := float64(p.Total()) / (1 << 30); !(math.Abs(gib-c.gib) <= 0.1) {
+			t.Errorf("paper's geometry, %+v: %.2f GiB in all", c, gib)
+		}
+	}
 	cfg.KeepTokens = true
 	if _, err := PlanTraining(cfg, 5); err == nil || !strings.Contains(err.Error(), "micro-batch") {
 		t.Errorf("tokens kept with micro-batches: %v", err)
