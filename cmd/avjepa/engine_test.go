@@ -90,14 +90,15 @@ func TestTorchDevice(t *testing.T) {
 func TestLocalEngine(t *testing.T) {
 	trained := config.Engine{Name: "torch", Device: "cuda:5", Precision: "bf16", Threads: 3}
 	got, err := localEngine(trained, "", "")
-	if want := (config.Engine{Name: "cpu", Precision: "f32", Threads: 3}); got != want || err != nil {
+	if want := (config.Engine{Name: "cpu", Precision: "f32", Threads: 3,
+		GroupTimeout: config.New().Engine.GroupTimeout}); got != want || err != nil {
 		t.Errorf("%+v, %v, want %+v", got, err, want)
 	}
 	t.Setenv("AVJEPA_ENGINE_NAME", "torch")
 	t.Setenv("AVJEPA_ENGINE_THREADS", "2")
 	got, err = localEngine(trained, "", "auto")
 	if want := (config.Engine{Name: "torch", Device: "auto", Precision: "f32",
-		Threads: 2}); got != want || err != nil {
+		Threads: 2, GroupTimeout: config.New().Engine.GroupTimeout}); got != want || err != nil {
 		t.Errorf("%+v, %v, want %+v", got, err, want)
 	}
 	if got, err = localEngine(trained, "gpu", ""); exitCode(err) != exitEngine {

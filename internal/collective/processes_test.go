@@ -356,7 +356,7 @@ func (p *process) ends(t *testing.T, within time.Duration, code int, texts ...st
 		return
 	}
 	if got := p.ProcessState.ExitCode(); got != code {
-		t.Errorf("exit code %d, want %d: %s", got, code, p.errs.String())
+		t.Errorf("%v, want exit status %d: %s", p.ProcessState, code, p.errs.String())
 	}
 	for _, text := range texts {
 		if !strings.Contains(p.errs.String(), text) {

@@ -3,7 +3,9 @@ package torch
 import (
 	"errors"
 	"fmt"
+	"os/signal"
 	"sync"
+	"syscall"
 	"time"
 	"unsafe"
 )
@@ -75,6 +77,10 @@ type storeOpenArgs struct {
 // OpenStore connects with a store, or serves it. It waits up to the timeout for the
 // one that serves, as Get later does for a value.
 func OpenStore(c StoreConfig) (*Store, error) {
+	// Threads of libtorch write to sockets whose other end may have ended. Without this
+	// the signal of that, which Go handles for its own threads alone, ends the process
+	// before it can say who was lost.
+	signal.Ignore(syscall.SIGPIPE)
 	lib, err := load(c.Library)
 	if err != nil {
 		return nil, err
