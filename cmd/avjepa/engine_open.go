@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+	"golang.org/x/sys/cpu"
 
 	"avjepa/internal/config"
 	"avjepa/internal/engine"
@@ -139,9 +140,30 @@ func localEngine(run config.Engine, name, device string) (config.Engine, error) 
 // keeps its thread from then on: libtorch has workers for every thread that calls.
 func openTorch(library, device string, threads int) (engine.Engine, error) {
 	runtime.LockOSThread()
+	if _, set := os.LookupEnv(blasKernels); !set && openBLASCore() != "" {
+		os.Setenv(blasKernels, openBLASCore()) // read when the library is loaded
+	}
 	e, err := torch.New(torch.Config{Library: library, Device: device, Threads: threads})
 	if err != nil {
 		return nil, err // not e, which would be an engine that is nil
 	}
 	return e, nil
+}
+
+// blasKernels is the variable that tells OpenBLAS, which Debian's libtorch multiplies
+// with, what processor it runs on.
+const blasKernels = "OPENBLAS_CORETYPE"
+
+// openBLASCore returns the newest processor that OpenBLAS knows and that this one can
+// stand in for, "" to let it look itself. OpenBLAS 0.3.21 takes processors newer than
+// itself for a Pentium 4, which is up to five times slower.
+func openBLASCore() string {
+	x := cpu.X86
+	switch {
+	case x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL:
+		return "SkylakeX"
+	case x.HasAVX2 && x.HasFMA:
+		return "Haswell"
+	}
+	return ""
 }
