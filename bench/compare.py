@@ -3,6 +3,7 @@
     make bench                                            # into docs/benchmarks.md
     make bench BENCH="--presets base --tokens 397 --rounds 5"
     make bench BENCH="--presets tiny --modes step --load 1"   # beside a busy process
+    make bench BENCH="--engine torch"                         # our torch engine
     bench/compare.py --scaling --presets small,base --modes step
 
 Every case runs in a process of its own, ours and the peer's by turns; each
@@ -112,13 +113,15 @@ def main():
     a.add_argument("--repeat", type=int, default=3)
     a.add_argument("--load", type=int, default=0, metavar="N",
                    help="keep N other processes busy meanwhile")
+    a.add_argument("--engine", default="cpu", help="avjepa's, cpu or torch")
     a.add_argument("--scaling", action="store_true",
                    help="avjepa with one thread in the peer's place")
     a.add_argument("--write", metavar="PAGE",
                    help="also put the rows between the marks of a page")
     args = a.parse_args()
     kind = table.SCALING if args.scaling else table.PEER
-    sides = (OURS, OURS + ["--threads", "1"] if args.scaling else PEER)
+    ours = OURS + ["--engine", args.engine]
+    sides = (ours, ours + ["--threads", "1"] if args.scaling else PEER)
     page = table.Page(args.write, kind, machine(not args.scaling))
     print(page.heading() + "\n\n" + kind.head, flush=True)
     at = commit()
@@ -127,6 +130,8 @@ def main():
             for preset in args.presets:
                 for mode in args.modes:
                     label = "%s, %s, %s" % (preset, tokens, mode)
+                    if args.engine != "cpu":
+                        label += ", engine " + args.engine
                     if args.load:
                         label += ", beside %d busy" % args.load
                     row = kind.row(label, *rounds(args, preset, tokens, mode, sides), at)
