@@ -88,7 +88,13 @@ int cuda_enter(int index) {
 }
 
 void cuda_leave(int former) {
-    if (former != c10::cuda::current_device()) c10::cuda::set_device(c10::DeviceIndex(former));
+    try {
+        if (former != c10::cuda::current_device())
+            c10::cuda::set_device(c10::DeviceIndex(former));
+    } catch (const std::exception &) {
+        // It runs while a fault is on its way to the caller: a second one would end
+        // the program. A device that is lost says so at the next operation.
+    }
 }
 
 void cuda_sync() { c10::cuda::device_synchronize(); }

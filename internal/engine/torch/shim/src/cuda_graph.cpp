@@ -11,6 +11,7 @@
 #include <ATen/cuda/CUDAContext.h>
 #include <ATen/cuda/CUDAGraph.h>
 #include <ATen/ops/empty.h>
+#include <c10/cuda/CUDACachingAllocator.h>
 
 #include <memory>
 
@@ -47,8 +48,8 @@ const unsigned long long *parameter(const unsigned long long *, int n) {
 
 // pool is where the temporary memory of all recordings lies. They run one after the
 // other on one stream, so they may share it.
-static at::cuda::MempoolId_t pool() {
-    static const at::cuda::MempoolId_t id = at::cuda::graph_pool_handle();
+static auto pool() { // the name of its type differs between versions
+    static const auto id = at::cuda::graph_pool_handle();
     return id;
 }
 
@@ -65,6 +66,9 @@ char *avj_record_begin(avj_engine *e, const struct avj_record_args *a, int64_t s
         auto r = std::make_unique<avj_recording>();
         r->words = at::empty({avj::cu::kWords},
                              at::TensorOptions().device(e.device).dtype(at::kLong));
+        // What former steps have left is of no use to this one, whose temporary memory
+        // is its own, and cannot be given back while it is recorded.
+        c10::cuda::CUDACachingAllocator::emptyCache();
         r->graph.capture_begin(avj::cu::pool(), cudaStreamCaptureModeThreadLocal);
         current = std::move(r);
     });

@@ -8,6 +8,7 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 
 #include <optional>
+#include <stdexcept>
 
 namespace avj {
 
@@ -16,16 +17,24 @@ static std::optional<c10::OperatorHandle> operation(const char *name, const char
     return c10::Dispatcher::singleton().findSchema({name, overload});
 }
 
+// need throws when there is no such operation: the test of a path is the first to ask,
+// and turns it off.
+static void need(const std::optional<c10::OperatorHandle> &op) {
+    if (!op) throw std::runtime_error("this libtorch has no such operation");
+}
+
 at::Tensor cuda_product(const at::Tensor &a, const at::Tensor &b) {
+    if (!cu::use(cu::kWideProducts)) return at::Tensor();
     static const auto op = operation("aten::mm", "dtype");
-    if (!op || !cu::use(cu::kWideProducts)) return at::Tensor();
+    need(op);
     return op->typed<at::Tensor(const at::Tensor &, const at::Tensor &, at::ScalarType)>().call(
         a, b, at::kFloat);
 }
 
 bool cuda_add_product(const at::Tensor &dw, const at::Tensor &a, const at::Tensor &b) {
+    if (!cu::use(cu::kWideSums)) return false;
     static const auto op = operation("aten::addmm", "dtype_out");
-    if (!op || !cu::use(cu::kWideSums)) return false;
+    need(op);
     at::Tensor out = dw;
     op->typed<at::Tensor &(const at::Tensor &, const at::Tensor &, const at::Tensor &,
                            at::ScalarType, const at::Scalar &, const at::Scalar &,

@@ -2,7 +2,8 @@
 //
 // On a CPU all products are of float32; bf16 operands are converted, which is
 // exact. On a GPU a product has bf16 operands when all its (R, ·) operands are bf16,
-// and accumulates in float32.
+// and accumulates in float32. A GPU moves memory for most of what lies between
+// products: so a product goes where it belongs, with its bias, and in bf16 if it may.
 #include "core.hpp"
 
 #include "cuda.hpp"
@@ -31,7 +32,16 @@ static at::Tensor product(const at::Tensor &a, const at::Tensor &b, bool wide) {
 
 // in_place reports whether a product may go to t as it is.
 static bool in_place(const avj_tensor &t, at::ScalarType operands) {
-    return operands == at::kFloat && !is_bf16(t);
+    return operands == (is_bf16(t) ? at::kBFloat16 : at::kFloat);
+}
+
+// biased sets y = x·w + bias, which may be undefined, in one product. libtorch adds
+// the bias behind it at no cost where y is contiguous.
+static void biased(at::Tensor y, const at::Tensor &x, const at::Tensor &w, const at::Tensor &bias) {
+    if (bias.defined())
+        at::addmm_out(y, bias.to(x.scalar_type()), x, w);
+    else
+        at::mm_out(y, x, w);
 }
 
 static at::Tensor optional(const avj_tensor &t, at::Tensor (*as)(const avj_tensor &)) {
@@ -43,28 +53,27 @@ static void linear(avj_engine &e, const avj_linear_args &a) {
     auto type = operand_type(e, a.x, a.x);
     at::Tensor x = matrix(a.x).to(type), w = matrix(a.w).to(type).t(), y = matrix(a.y);
     at::Tensor bias = optional(a.bias, flat);
-    if (in_place(a.y, type) && !a.gelu && (!has(a.residual) || !is_bf16(a.residual))) {
-        if (has(a.residual)) {
-            if (!same(a.residual, a.y)) y.copy_(matrix(a.residual));
-            y.addmm_(x, w);
-            if (bias.defined()) y.add_(bias);
-        } else if (bias.defined()) {
-            at::addmm_out(y, bias, x, w);
-        } else {
-            at::mm_out(y, x, w);
-        }
+    if (in_place(a.y, type) && !a.gelu && !has(a.residual)) return biased(y, x, w, bias);
+    if (type == at::kFloat && in_place(a.y, type) && !a.gelu && !is_bf16(a.residual)) {
+        if (!same(a.residual, a.y)) y.copy_(matrix(a.residual));
+        y.addmm_(x, w);
+        if (bias.defined()) y.add_(bias);
         return;
     }
-    if (in_place(a.y, type) && !has(a.residual) && (!has(a.pre) || in_place(a.pre, type))) {
-        at::Tensor pre = has(a.pre) ? matrix(a.pre) : y;
-        if (bias.defined())
-            at::addmm_out(pre, bias, x, w);
-        else
-            at::mm_out(pre, x, w);
-        at::gelu_out(y, pre);
+    // Rows apart would make libtorch write the bias first, so in bf16 they go on below.
+    const avj_tensor &before = has(a.pre) ? a.pre : a.y;
+    if (in_place(a.y, type) && in_place(before, type) && !has(a.residual) &&
+        (type == at::kFloat || contiguous(before))) {
+        at::Tensor pre = matrix(before);
+        biased(pre, x, w, bias);
+        at::Tensor none;
+        if (!e.device.is_cuda() || !cuda_epilogue(y, pre, none, none, none, true))
+            at::gelu_out(y, pre);
         return;
     }
-    at::Tensor t = product(x, w, !is_bf16(a.y));
+    // Before it is added to a residual a product may be rounded: half the memory moves.
+    bool wide = !is_bf16(a.y) && (a.gelu || !has(a.residual));
+    at::Tensor t = product(x, w, wide);
     if (e.device.is_cuda() && cuda_epilogue(y, t, bias, optional(a.residual, matrix),
                                             optional(a.pre, matrix), a.gelu))
         return;
@@ -80,29 +89,29 @@ static void linear_input(avj_engine &e, const avj_linear_input_args &a) {
     if (elems(a.dx) == 0) return;
     auto type = operand_type(e, a.dy, a.dy);
     at::Tensor dy = matrix(a.dy).to(type), w = matrix(a.w).to(type), dx = matrix(a.dx);
-    if (in_place(a.dx, type) && !(has(a.pre) && a.add)) {
-        if (a.add)
-            dx.addmm_(dy, w);
-        else
-            at::mm_out(dx, dy, w);
-        if (!has(a.pre)) return;
-        at::Tensor pre = f32(matrix(a.pre));
-        at::gelu_backward_out(dx, dx, pre);
-        if (has(a.act)) matrix(a.act).copy_(at::gelu(pre));
+    if (type == at::kFloat && in_place(a.dx, type) && a.add && !has(a.pre)) {
+        dx.addmm_(dy, w);
         return;
     }
-    at::Tensor t = product(dy, w, !is_bf16(a.dx));
+    at::Tensor t = dx; // the product goes to dx itself where it can
+    if (in_place(a.dx, type) && !a.add)
+        at::mm_out(t, dy, w);
+    else
+        t = product(dy, w, !is_bf16(a.dx));
     if (has(a.pre)) {
         if (e.device.is_cuda() && cuda_gelu_product(dx, t, matrix(a.pre),
                                                     optional(a.act, matrix), a.add))
             return;
         at::Tensor pre = f32(matrix(a.pre));
-        t = at::gelu_backward(f32(t), pre);
+        if (type == at::kFloat && t.is_same(dx))
+            at::gelu_backward_out(t, dx, pre);
+        else
+            t = at::gelu_backward(f32(t), pre);
         if (has(a.act)) matrix(a.act).copy_(at::gelu(pre));
     }
     if (a.add)
         dx.add_(t);
-    else
+    else if (!t.is_same(dx))
         dx.copy_(t);
 }
 

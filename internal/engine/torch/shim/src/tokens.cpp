@@ -28,6 +28,7 @@ static void patchify_video(avj_engine &e, const avj_patchify_video_args &a) {
                                   .to(at::kFloat)
                                   .mul_(1 / (255 * a.std[i]))
                                   .sub_(a.mean[i] / a.std[i]));
+    if (e.device.is_cuda()) cuda_used(a.x);
 }
 
 static void patchify_audio(avj_engine &e, const avj_patchify_audio_args &a) {
