@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -153,6 +154,11 @@ func runEngineBuild(ctx context.Context, o *shimOptions, p *progress) (*builtEng
 		st.endWith(err)
 	}
 	if err == nil {
+		for _, w := range b.Library.Torch.Without {
+			if !slices.Contains(best.Without, w) { // it did not compile
+				p.say("  without %s", w)
+			}
+		}
 		if b.Device, err = tryShim(b.Library); err != nil {
 			err = fmt.Errorf("%s was built but does not load: %w", b.Library.Path, err)
 		}

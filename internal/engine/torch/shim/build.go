@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -35,9 +36,50 @@ type BuildConfig struct {
 }
 
 // Build returns the shim for a libtorch, which it compiles unless the cache has it.
-// It is there whole or not at all; a second process waits for the first. Errors are
-// ErrBuild, with what the compiler said.
+// It is there whole or not at all; a second process waits for the first. When what
+// libtorch has for many processes does not compile it is left out, first NCCL, then
+// gloo: Torch.Without of the result says so. Errors are ErrBuild, with what the
+// compiler said.
 func Build(ctx context.Context, c BuildConfig) (*Library, error) {
+	for {
+		l, err := c.buildOnce(ctx)
+		var fault *fileFault
+		if !errors.As(err, &fault) || fault.file != groupFile || !(c.Torch.NCCL || c.Torch.Gloo) {
+			return l, err
+		}
+		c.Torch = c.Torch.withoutGroup(fault)
+	}
+}
+
+// groupFile is the part of the source that is for many processes.
+const groupFile = "src/group.cpp"
+
+// fileFault is the error of a file that does not compile.
+type fileFault struct {
+	file string
+	error
+}
+
+func (f *fileFault) Unwrap() error { return f.error }
+
+// withoutGroup returns t without NCCL, or without gloo if it has no NCCL.
+func (t *Torch) withoutGroup(fault error) *Torch {
+	less := *t
+	less.Without = slices.Clone(t.Without)
+	_, said, _ := strings.Cut(fault.Error(), "\n")
+	said, _, _ = strings.Cut(said, "\n")
+	if t.NCCL {
+		less.NCCL, less.NCCLInclude = false, ""
+		less.without("NCCL, for many GPUs: its part does not compile (%s)", said)
+	} else {
+		less.Gloo, less.GlooInclude = false, ""
+		less.without("gloo, for many processes on CPUs: its part does not compile (%s)", said)
+	}
+	return &less
+}
+
+// buildOnce is Build for just what c asks for.
+func (c BuildConfig) buildOnce(ctx context.Context) (*Library, error) {
 	if !c.Torch.Usable() {
 		return nil, fmt.Errorf("%w: %w: %s", ErrBuild, ErrNoTorch, c.Torch)
 	}
@@ -196,7 +238,7 @@ func (c BuildConfig) compileAll(ctx context.Context, work string, files, flags [
 			defer func() { <-turn }()
 			args := append([]string{"-c", file, "-o", object}, flags...)
 			if err := c.run(ctx, work, args); err != nil {
-				fail(err)
+				fail(&fileFault{file, err})
 				return
 			}
 			mu.Lock()

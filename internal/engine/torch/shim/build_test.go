@@ -220,6 +220,41 @@ echo "ld: cannot find -ltorch" >&2; exit 1;; esac`)
 	}
 }
 
+// What is for many processes is left out when it does not compile, and no more than that.
+func TestBuildWithoutGroup(t *testing.T) {
+	for _, o := range []struct {
+		fails      string
+		nccl, gloo bool // what is left
+		want       []string
+	}{
+		{"-DAVJEPA_NCCL", false, true, []string{"NCCL"}},
+		{"-DAVJEPA_", false, false, []string{"NCCL", "gloo"}},
+		{"-DNOTHING", true, true, nil},
+	} {
+		cxx, _ := compiler(t, `case "$*" in "-o src/group.o "*`+o.fails+`*)
+echo "In file included from here," >&2
+echo "nccl.hpp:6:10: fatal error: inner.hpp: No such file" >&2
+exit 1;; esac`)
+		torch := planted(t)
+		torch.NCCL, torch.NCCLInclude = true, torch.Include
+		torch.Gloo, torch.GlooInclude = true, torch.Include
+		before := len(torch.Without)
+		l, err := Build(t.Context(), BuildConfig{Torch: torch, Cache: t.TempDir(), Compiler: cxx})
+		if err != nil {
+			t.Errorf("%s: %v", o.fails, err)
+			continue
+		}
+		more := l.Torch.Without[before:]
+		ok := l.Torch.NCCL == o.nccl && l.Torch.Gloo == o.gloo && len(more) == len(o.want)
+		for i := range more {
+			ok = ok && strings.HasPrefix(more[i], o.want[i]) && strings.Contains(more[i], "inner.hpp")
+		}
+		if !ok || len(torch.Without) != before {
+			t.Errorf("%s: NCCL %v, gloo %v, without %q", o.fails, l.Torch.NCCL, l.Torch.Gloo, more)
+		}
+	}
+}
+
 // An interrupt ends the compilers with their children and is the error.
 func TestBuildInterrupted(t *testing.T) {
 	child := filepath.Join(t.TempDir(), "child")
