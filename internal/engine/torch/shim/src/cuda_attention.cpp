@@ -82,6 +82,15 @@ static at::Tensor to_theirs(const at::Tensor &ours, const std::vector<int64_t> &
     return x;
 }
 
+// put copies a gradient (B, A, N, d) to t (B, N, D), whose rows lie apart: by the kernel
+// behind products, which moves four elements at a time, where its heads lie side by side.
+static void put(const avj_tensor &t, int64_t heads, const at::Tensor &gradient) {
+    at::Tensor x = gradient.transpose(1, 2), none;
+    if (!x.is_contiguous() ||
+        !cuda_epilogue(matrix(t), x.view({rows(t), columns(t)}), none, none, none, false))
+        heads_of(t, heads).copy_(gradient);
+}
+
 static at::Tensor lse_of(const avj_tensor &t, const at::Tensor &q) {
     return flat(t).view({q.size(0), q.size(1), q.size(2)});
 }
@@ -174,9 +183,9 @@ bool cuda_attention_backward(const avj_attention_backward_args &a) {
     auto r = backward(found->second, dout.to(type), q, heads_of(a.k, a.heads),
                       heads_of(a.v, a.heads), out.to(type),
                       to_theirs(lse, found->second.lse), a.mask.p);
-    heads_of(a.dq, a.heads).copy_(r.at(0).toTensor());
-    heads_of(a.dk, a.heads).copy_(r.at(1).toTensor());
-    heads_of(a.dv, a.heads).copy_(r.at(2).toTensor());
+    put(a.dq, a.heads, r.at(0).toTensor());
+    put(a.dk, a.heads, r.at(1).toTensor());
+    put(a.dv, a.heads, r.at(2).toTensor());
     return true;
 }
 

@@ -53,9 +53,20 @@ static auto pool() { // the name of its type differs between versions
     return id;
 }
 
+// leave ends a recording's hold on the allocator, which one that failed leaves behind:
+// then it could not give memory back any more.
+static void leave(int device) {
+    try {
+        c10::cuda::CUDACachingAllocator::endAllocateToPool(c10::DeviceIndex(device), pool());
+    } catch (const std::exception &) {
+        // It has none.
+    }
+}
+
 } // namespace avj::cu
 
 using avj::cu::current;
+using avj::cu::leave;
 
 extern "C" {
 
@@ -75,10 +86,15 @@ char *avj_record_begin(avj_engine *e, const struct avj_record_args *a, int64_t s
 }
 
 char *avj_record_end(avj_engine *e, const struct avj_record_args *a, int64_t size) {
-    return avj::run(e, a, size, [](avj_engine &, const avj_record_args &a) {
+    return avj::run(e, a, size, [](avj_engine &e, const avj_record_args &a) {
         if (!current) throw std::runtime_error("no recording has begun");
         auto r = std::move(current);
-        r->graph.capture_end();
+        try {
+            r->graph.capture_end();
+        } catch (...) {
+            leave(e.device.index());
+            throw;
+        }
         *a.recorded = r->count;
         *a.recording = r.release();
     });
