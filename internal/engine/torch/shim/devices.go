@@ -23,12 +23,19 @@ type headerFolders struct {
 var cudaHeaders = []string{"cuda_runtime_api.h", "crt/host_defines.h", "cublas_v2.h", "cusparse.h",
 	"cusolverDn.h"}
 
+// oldestCUDA is the oldest version whose recordings of steps leave other threads alone.
+var oldestCUDA = [2]int{2, 1}
+
 // findCUDA sets CUDA and CUDAIncludes when libtorch has CUDA and the headers of its
 // major version are there.
 func (t *Torch) findCUDA(extra headerFolders) {
 	library := filepath.Join(t.Lib, "libtorch_cuda.so")
 	if !isFile(library) {
 		t.without("CUDA: this libtorch has none (no libtorch_cuda.so)")
+		return
+	}
+	if v := [2]int{t.Major, t.Minor}; slices.Compare(v[:], oldestCUDA[:]) < 0 {
+		t.without("CUDA: the engine takes it from libtorch %d.%d on", oldestCUDA[0], oldestCUDA[1])
 		return
 	}
 	want, err := cudaMajor(t.Lib)

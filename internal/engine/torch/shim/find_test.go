@@ -185,6 +185,13 @@ func TestFindPython(t *testing.T) {
 		t.Errorf("flags %+v", f.flags())
 	}
 
+	// An old one has no CUDA that is of use.
+	plant(t, filepath.Join(root, "include"), lib, [2]int{2, 0}, oldString, glooGroup)
+	f = one(t, Find(t.Context(), o))
+	if why := strings.Join(f.Without, "\n"); f.CUDA != "" || !strings.Contains(why, "2.1 on") {
+		t.Errorf("of libtorch 2.0: CUDA %q, without %s", f.CUDA, why)
+	}
+
 	// What a Python answers otherwise.
 	for script, want := range map[string]string{
 		"echo": "has no torch", "exit 3": "cannot say", "echo /nowhere": "no libtorch_cpu.so",

@@ -55,12 +55,14 @@ static auto pool() { // the name of its type differs between versions
 
 // leave ends a recording's hold on the allocator, which one that failed leaves behind:
 // then it could not give memory back any more.
-static void leave(int device) {
+static void leave([[maybe_unused]] int device) {
+#if AVJ_TORCH >= 2006 // which names it so
     try {
         c10::cuda::CUDACachingAllocator::endAllocateToPool(c10::DeviceIndex(device), pool());
     } catch (const std::exception &) {
         // It has none.
     }
+#endif
 }
 
 } // namespace avj::cu
