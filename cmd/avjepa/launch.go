@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -16,6 +17,9 @@ import (
 
 	"github.com/spf13/cobra"
 )
+
+// shared are the commands that several processes can do together.
+var shared = []string{"pretrain", "retrieve"}
 
 // launchOptions say which processes to start here.
 type launchOptions struct {
@@ -48,6 +52,10 @@ end within seconds, and the exit code is that of the first that failed.`,
 			if err != nil || to == cmd.Root() || to == cmd {
 				return usageError(fmt.Errorf("cannot launch %q: see avjepa --help for the commands",
 					strings.Join(args, " ")))
+			}
+			if !slices.Contains(shared, to.Name()) {
+				return usageError(fmt.Errorf("cannot launch %s, which works in one process: several "+
+					"can share %s", to.Name(), strings.Join(shared, " and ")))
 			}
 			return runLaunch(cmd.Context(), o, args, os.Stdout, os.Stderr)
 		},
