@@ -136,6 +136,9 @@ func (p *processes) shareConfig(c *config.Config) (*config.Config, error) {
 		return c, nil
 	}
 	text, err := p.FromFirst("config", []byte(c.TOML()))
+	if errors.Is(err, collective.ErrLeft) { // without a word about what went wrong
+		return nil, fmt.Errorf("%w: process 0 was interrupted before it began", train.ErrStopped)
+	}
 	if err != nil || p.Rank == 0 {
 		return c, err
 	}

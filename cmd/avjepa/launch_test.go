@@ -162,6 +162,7 @@ func (l *launched) near(one *launched, tol float64) {
 
 // Several processes take the steps of one to rounding, on either engine.
 func TestLaunchTrainsAsOneProcess(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		engine string
 		procs  []int
@@ -267,6 +268,7 @@ func onLinux(t *testing.T) {
 // A process killed in mid-step ends the run with its rank, within seconds, and
 // another number of processes goes on from the checkpoint.
 func TestLaunchLosesAProcessAndResumes(t *testing.T) {
+	t.Parallel()
 	onLinux(t)
 	runs := t.TempDir()
 	args := []string{"--steps", "100000", "--set", "train.checkpoint_every=2"}
@@ -311,6 +313,7 @@ func TestLaunchLosesAProcessAndResumes(t *testing.T) {
 
 // A stopped process is noticed by the others, which leave although they wait for it.
 func TestLaunchNoticesAStoppedProcess(t *testing.T) {
+	t.Parallel()
 	onLinux(t)
 	l := newLaunched(t, 2, t.TempDir(), "--steps", "100000")
 	c, errs, pids := l.begin()
@@ -338,6 +341,7 @@ func TestLaunchNoticesAStoppedProcess(t *testing.T) {
 
 // Ctrl-C and the end of launch itself let the processes save and leave.
 func TestLaunchIsInterrupted(t *testing.T) {
+	t.Parallel()
 	onLinux(t)
 	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGKILL} {
 		l := newLaunched(t, 2, t.TempDir(), "--steps", "100000")
@@ -367,6 +371,7 @@ func TestLaunchIsInterrupted(t *testing.T) {
 
 // A run goes on with another number of processes to where one process comes.
 func TestResumeWithOtherProcesses(t *testing.T) {
+	t.Parallel()
 	whole := newLaunched(t, 0, t.TempDir(), "--steps", "6")
 	whole.run().wants(t, 0)
 	runs := t.TempDir()
@@ -387,6 +392,7 @@ func TestResumeWithOtherProcesses(t *testing.T) {
 }
 
 func TestLaunchErrors(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	for _, c := range []struct {
 		code int
@@ -397,6 +403,7 @@ func TestLaunchErrors(t *testing.T) {
 		{2, "launch --procs 0 -- pretrain", []string{"--procs 0"}},
 		{2, "launch --procs 2 -- fly", []string{`"fly"`}},
 		{2, "launch --procs 2 -- launch pretrain", []string{"cannot launch"}},
+		{2, "launch --procs 2 -- demo", []string{"cannot launch demo", "pretrain and retrieve"}},
 		{2, "launch --procs 2 --nodes 2 -- pretrain", []string{"--master"}},
 		{2, "launch --nodes 2 --node-rank 2 --master a:1 -- pretrain", []string{"--node-rank 2"}},
 		{2, "launch --nodes 2 --master a -- pretrain", []string{`--master "a"`, "HOST:PORT"}},
@@ -420,6 +427,7 @@ func TestLaunchErrors(t *testing.T) {
 // The other machines need neither run folder nor settings: process 0's are everybody's.
 // The variables here are Slurm's.
 func TestOtherProcessesTakeProcess0s(t *testing.T) {
+	t.Parallel()
 	args := []string{"--steps", "2"}
 	one := newLaunched(t, 0, t.TempDir(), args...)
 	one.run().wants(t, 0)
@@ -450,6 +458,7 @@ func TestOtherProcessesTakeProcess0s(t *testing.T) {
 
 // Retrieval by several processes is that of one, printed once.
 func TestLaunchRetrieves(t *testing.T) {
+	t.Parallel()
 	l := newLaunched(t, 0, t.TempDir(), "--steps", "2")
 	l.run().wants(t, 0)
 	args := []string{"retrieve", filepath.Join(l.runs, "r"), "--data", together.data, "--split", "train",
@@ -504,6 +513,7 @@ func TestPrefixer(t *testing.T) {
 
 // torchrun starts the same processes, and serves the store itself.
 func TestTorchrun(t *testing.T) {
+	t.Parallel()
 	torchrun, err := exec.LookPath("torchrun")
 	if err != nil {
 		t.Skip("no torchrun on the PATH")
@@ -527,6 +537,7 @@ func TestTorchrun(t *testing.T) {
 
 // Two launches, as on two machines, make one group.
 func TestLaunchOnTwoMachines(t *testing.T) {
+	t.Parallel()
 	args := []string{"--steps", "2"}
 	one := newLaunched(t, 0, t.TempDir(), args...)
 	one.run().wants(t, 0)

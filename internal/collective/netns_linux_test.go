@@ -61,6 +61,7 @@ func startApart(t *testing.T, names [2]string, role string) []*process {
 
 // Processes on two machines sum, and notice when the cable is cut.
 func TestAcrossNamespaces(t *testing.T) {
+	t.Parallel()
 	names := inNamespaces(t)
 	all := startApart(t, names, "values")
 	for _, p := range all {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -30,7 +31,7 @@ type Config struct {
 type Processes struct {
 	Place
 	cfg    Config
-	store  *torch.Store
+	store  *torch.Store // nil once it is left to the end of the process
 	watch  *Watch
 	groups []*torch.Group
 }
@@ -136,13 +137,32 @@ func (p *Processes) Lost() <-chan struct{} { return p.watch.Lost() }
 // Err returns a *Loss once a process was lost, else nil.
 func (p *Processes) Err() error { return p.watch.Err() }
 
+// ErrLeft is behind the error of waiting for process 0 when that ended as it should.
+var ErrLeft = errors.New("process 0 has left")
+
 // FromFirst returns process 0's value of a name, which it gives here; that of the
-// others is not looked at. A name serves once.
+// others is not looked at. A name serves once. The error is ErrLeft when process 0
+// has said goodbye instead; there is no Group after that.
 func (p *Processes) FromFirst(name string, mine []byte) ([]byte, error) {
 	if p.Rank == 0 {
 		return mine, p.store.Set(name, mine)
 	}
-	value, err := p.store.Get(name)
+	var value []byte
+	var err error
+	done, store := make(chan struct{}), p.store
+	go func() {
+		value, err = store.Get(name)
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-p.watch.left:
+		p.store = nil // Get may still wait in it
+		return nil, fmt.Errorf("collective: waiting for its %s: %w", name, ErrLeft)
+	case <-p.watch.Lost():
+		p.store = nil
+		return nil, p.Err()
+	}
 	if err != nil {
 		return nil, p.watch.Explain(err)
 	}
@@ -171,15 +191,36 @@ func (p *Processes) Group(e engine.Engine) (engine.Group, error) {
 // Close says goodbye: with this process's own error the others end with its text,
 // with nil they may go on.
 func (p *Processes) Close(err error) {
-	if err == nil {
+	if err == nil && !p.leaveGroups() {
+		p.store = nil // the groups still use it
+	}
+	p.watch.Close(err)
+	if err == nil && p.store != nil {
+		p.store.Close()
+	}
+}
+
+// leaving bounds the time it takes to leave the groups: NCCL waits for the others,
+// which may have ended in another way.
+const leaving = 20 * time.Second
+
+// leaveGroups closes the groups and reports whether that came to its end, before a
+// process was lost and before it took too long.
+func (p *Processes) leaveGroups() bool {
+	done := make(chan struct{})
+	go func() {
 		for _, g := range p.groups {
 			g.Close()
 		}
+		close(done)
+	}()
+	select {
+	case <-done:
+		return true
+	case <-p.watch.Lost():
+	case <-time.After(leaving):
 	}
-	p.watch.Close(err)
-	if err == nil {
-		p.store.Close()
-	}
+	return false
 }
 
 // localAddress returns the address of this machine on its way to process 0's. Where

@@ -52,7 +52,7 @@ func play(role string) int {
 }
 
 var roles = map[string]func() error{"values": values, "sum": sumForever, "meet": meet,
-	"fail": failAlone, "late": late}
+	"fail": failAlone, "late": late, "wait": waitForFirst}
 
 // enter opens the processes as the environment says.
 func enter() (*Processes, error) {
@@ -259,6 +259,28 @@ func meet() error {
 	return err
 }
 
+// waitForFirst waits for what process 0 does not say: it leaves, with an error or
+// without.
+func waitForFirst() error {
+	p, err := enter()
+	if err != nil {
+		return err
+	}
+	if p.Rank > 0 {
+		_, err = p.FromFirst("config", nil)
+		if p.Close(nil); errors.Is(err, ErrLeft) {
+			fmt.Fprintln(os.Stderr, err)
+			return nil
+		}
+		return err
+	}
+	if text := os.Getenv("TEST_ERROR"); text != "" {
+		err = errors.New(text)
+	}
+	p.Close(err)
+	return nil
+}
+
 // failAlone is sumForever, but rank 1 ends with an error of its own.
 func failAlone() error {
 	if os.Getenv("RANK") != "1" {
@@ -389,6 +411,7 @@ func TestGroup(t *testing.T) {
 	for _, engine := range []string{"cpu", "torch"} {
 		for _, size := range []int{2, 4} {
 			t.Run(fmt.Sprint(engine, size), func(t *testing.T) {
+				t.Parallel()
 				all := start(t, size, "values", "TEST_ENGINE="+engine)
 				for _, p := range all {
 					p.ends(t, time.Minute, 0)
@@ -402,7 +425,7 @@ func TestGroup(t *testing.T) {
 // The engine computes on while processes wait for each other.
 func TestSumsGoOnBeside(t *testing.T) {
 	for _, engine := range []string{"cpu", "torch"} {
-		for _, p := range start(t, 3, "late", "TEST_ENGINE="+engine) {
+		for _, p := range start(t, 2, "late", "TEST_ENGINE="+engine) {
 			p.ends(t, time.Minute, 0)
 		}
 	}
@@ -474,6 +497,14 @@ func TestProcessEndsWithItsOwnError(t *testing.T) {
 	for _, r := range []int{0, 2} {
 		all[r].ends(t, 5*time.Second, 14, "rank 1 on host host1", "no space left on device")
 	}
+}
+
+func TestProcess0LeavesBeforeItBegins(t *testing.T) {
+	t.Parallel()
+	within := 10 * time.Second
+	fine, failed := start(t, 2, "wait"), start(t, 2, "wait", "TEST_ERROR=no such data")
+	fine[1].ends(t, within, 0, "process 0 has left")
+	failed[1].ends(t, within, 14, "rank 0 on host host0 ended with an error (no such data)")
 }
 
 func TestProcessesThatDoNotMeet(t *testing.T) {

@@ -44,6 +44,7 @@ type Watch struct {
 	cfg  WatchConfig
 	lost chan struct{} // closed when loss is set
 	done chan struct{} // closed by Close
+	left chan struct{} // closed when process 0 has said goodbye; not in process 0
 
 	mu     sync.Mutex
 	loss   *Loss
@@ -54,7 +55,8 @@ type Watch struct {
 }
 
 func newWatch(cfg WatchConfig) *Watch {
-	return &Watch{cfg: cfg, lost: make(chan struct{}), done: make(chan struct{})}
+	return &Watch{cfg: cfg, lost: make(chan struct{}), done: make(chan struct{}),
+		left: make(chan struct{})}
 }
 
 // Lost is closed once a process was lost; Err says which.
@@ -116,19 +118,20 @@ func (w *Watch) Close(err error) {
 
 // listen reads a peer's lines until the link ends, and loses the peer if it ends
 // without a goodbye. handle takes the lines that are no sign of life and reports
-// whether the link is to go on.
-func (w *Watch) listen(l *link, rank int, host string, handle func(word, rest string) bool) {
+// whether the link is to go on. The result is whether there was a goodbye.
+func (w *Watch) listen(l *link, rank int, host string,
+	handle func(word, rest string) bool) (goodbye bool) {
 	for {
 		word, rest, err := l.read(w.cfg.Silence)
 		switch {
 		case err != nil:
 			w.lose(rank, host, w.why(err))
-			return
+			return false
 		case word == wordBeat:
 		case word == wordBye:
-			return
+			return true
 		case !handle(word, rest):
-			return
+			return false
 		}
 	}
 }
@@ -180,7 +183,7 @@ func Join(addr string, cfg WatchConfig) (*Watch, error) {
 	ready := make(chan struct{})
 	go func() {
 		defer close(ended)
-		w.listen(l, 0, host, func(word, rest string) bool {
+		goodbye := w.listen(l, 0, host, func(word, rest string) bool {
 			switch word {
 			case wordReady:
 				close(ready)
@@ -193,6 +196,9 @@ func Join(addr string, cfg WatchConfig) (*Watch, error) {
 			}
 			return false
 		})
+		if goodbye {
+			close(w.left)
+		}
 	}()
 	select {
 	case <-ready:

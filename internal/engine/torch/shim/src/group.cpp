@@ -193,6 +193,10 @@ char *avj_group_open(void *, const avj_group_open_args *args, int64_t size) {
 
 char *avj_group_close(avj_group *g) {
     try {
+#if defined(AVJEPA_NCCL) && AVJ_TORCH >= 2006
+        // Its destructor would do the same, but warn that nobody did.
+        if (g->nccl) static_cast<c10d::ProcessGroupNCCL &>(*g->nccl).shutdown();
+#endif
         delete g;
         return nullptr;
     } catch (...) {
