@@ -79,7 +79,7 @@ func (o Options) Run(t *testing.T, open func(t *testing.T) engine.Engine) {
 				}
 			}
 			t.Logf("%v", f32)
-			if o.BF16 {
+			if bf16.cases > 0 {
 				t.Logf("with BF16 operands: %v", bf16)
 			}
 		})

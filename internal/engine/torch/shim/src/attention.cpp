@@ -29,10 +29,12 @@ static at::Tensor heads_of(const avj_tensor &t, int64_t heads) {
     return strided(t, {b, heads, n, size}, {n * t.stride, size, t.stride, 1});
 }
 
-// queries_at_once bounds the scores of a block to 64 MiB.
-static int64_t queries_at_once(int64_t heads, int64_t nq, int64_t nk) {
-    int64_t most = (int64_t(1) << 24) / std::max<int64_t>(1, heads * nk);
-    return std::max<int64_t>(1, std::min(most, nq));
+// queries_at_once bounds the scores of a block to 8 MiB on a CPU, most of which stay in
+// its caches between the passes over them, and to 64 MiB on a GPU, where more passes
+// cost more.
+static int64_t queries_at_once(const avj_engine &e, int64_t heads, int64_t nq, int64_t nk) {
+    int64_t most = int64_t(1) << (e.device.is_cuda() ? 24 : 21);
+    return std::clamp<int64_t>(most / std::max<int64_t>(1, heads * nk), 1, nq);
 }
 
 // drop zeroes what the mask drops of s (A, n, Nk), float32 and contiguous: queries
@@ -102,7 +104,7 @@ static void attention(avj_engine &e, const avj_attention_args &a) {
     if (e.device.is_cuda() ? cuda_attention(a) : loops(e) && fused(a)) return;
     at::Tensor q4 = heads_of(a.q, a.heads), k4 = heads_of(a.k, a.heads);
     at::Tensor v4 = heads_of(a.v, a.heads), out4 = heads_of(a.out, a.heads), lse3;
-    int64_t nq = q4.size(2), nk = k4.size(2), block = queries_at_once(a.heads, nq, nk);
+    int64_t nq = q4.size(2), nk = k4.size(2), block = queries_at_once(e, a.heads, nq, nk);
     if (has(a.lse)) lse3 = flat(a.lse).view({q4.size(0), a.heads, nq});
     for (int64_t b = 0; b < q4.size(0); b++) {
         at::Tensor q = f32(q4.select(0, b)), k = f32(k4.select(0, b)), v = f32(v4.select(0, b));
@@ -143,7 +145,7 @@ static void attention_backward(avj_engine &e, const avj_attention_backward_args 
     auto of = [&](const avj_tensor &t) { return heads_of(t, a.heads); };
     at::Tensor q4 = of(a.q), k4 = of(a.k), v4 = of(a.v), out4 = of(a.out), dout4 = of(a.dout);
     at::Tensor dq4 = of(a.dq), dk4 = of(a.dk), dv4 = of(a.dv);
-    int64_t nq = q4.size(2), nk = k4.size(2), block = queries_at_once(a.heads, nq, nk);
+    int64_t nq = q4.size(2), nk = k4.size(2), block = queries_at_once(e, a.heads, nq, nk);
     double scale = 1 / std::sqrt(double(q4.size(3)));
     at::Tensor lse3 = flat(a.lse).view({q4.size(0), a.heads, nq});
     for (int64_t b = 0; b < q4.size(0); b++) {
