@@ -40,7 +40,7 @@ func showDemo(out io.Writer, s *demoSummary, asJSON bool) error {
 	}
 	if t := s.Pretrain; t != nil {
 		fmt.Fprintf(out, "\n%d steps on %d clips: std %.2f, SIGReg %.2f; %.0f GFLOP/s, "+
-			"%.1f %% waiting for data\n",
+			"%.1f %% data wait\n",
 			t.Steps, t.Clips, t.Last.Std, t.Last.SIGReg, t.GFLOPS, 100*t.WaitShare)
 	}
 	fmt.Fprintf(out, "%s in all. Look at it: %s\n", spanOf(s.Seconds), s.Report)
