@@ -148,12 +148,22 @@ type groupGatherArgs struct {
 	bytes     int64
 }
 
+// mostExchanged bounds the bytes that all processes together may exchange: what comes
+// from another machine must not make this one allocate without end.
+const mostExchanged = 1 << 33
+
 // Exchange returns the bytes of every process, by rank.
 func (g *Group) Exchange(mine []byte) ([][]byte, error) {
 	lengths := g.gather(binary.LittleEndian.AppendUint64(nil, uint64(len(mine))))
-	longest := 0
-	for _, n := range lengths {
-		longest = max(longest, int(binary.LittleEndian.Uint64(n)))
+	longest := len(mine)
+	for r, n := range lengths {
+		n := binary.LittleEndian.Uint64(n)
+		if n > mostExchanged/uint64(g.cfg.Size) {
+			g.err = fmt.Errorf("torch: an exchange between the processes: rank %d has %d bytes for "+
+				"all, at most %d are taken from each of %d", r, n, mostExchanged/g.cfg.Size, g.cfg.Size)
+			return nil, g.err
+		}
+		longest = max(longest, int(n))
 	}
 	all := make([][]byte, g.cfg.Size)
 	if longest > 0 {
