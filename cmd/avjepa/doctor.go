@@ -115,8 +115,8 @@ func checkTorch(ctx context.Context) check {
 		return check{Name: c.Name, OK: true, Found: err.Error()}
 	}
 	if lib, err := shim.Current(cache); err == nil {
-		device, err := tryShim(lib)
-		c.OK, c.Found = err == nil, fmt.Sprintf("%s, on %s", lib.Torch.String(), device)
+		t, err := tryShim(lib)
+		c.OK, c.Found = err == nil, fmt.Sprintf("%s, on %s", lib.Torch.String(), t.Device)
 		if err != nil {
 			c.Found, c.Remedy = err.Error(), "avjepa engine build, or avjepa engine info for details"
 		}

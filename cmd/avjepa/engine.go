@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -121,7 +122,7 @@ func cxx() (string, error) {
 type builtEngine struct {
 	Found   []*shim.Torch `json:"found"`
 	Library *shim.Library `json:"library"`
-	Device  string        `json:"device"` // it was tried on
+	tried
 }
 
 func runEngineBuild(ctx context.Context, o *shimOptions, p *progress) (*builtEngine, error) {
@@ -159,7 +160,7 @@ func runEngineBuild(ctx context.Context, o *shimOptions, p *progress) (*builtEng
 				p.say("  without %s", w)
 			}
 		}
-		if b.Device, err = tryShim(b.Library); err != nil {
+		if b.tried, err = tryShim(b.Library); err != nil {
 			err = fmt.Errorf("%s was built but does not load: %w", b.Library.Path, err)
 		}
 	}
@@ -172,9 +173,26 @@ func runEngineBuild(ctx context.Context, o *shimOptions, p *progress) (*builtEng
 	return b, err
 }
 
-// tryShim loads a built shim and returns the device it computes on: a GPU if it
-// was built for one and there is one.
-func tryShim(l *shim.Library) (device string, err error) {
+// tried is a built shim at work.
+type tried struct {
+	Device string   `json:"device,omitempty"` // that it computes on
+	Paths  []string `json:"paths,omitempty"`  // of a GPU: each faster way, used or why not
+}
+
+// rows returns what there is to show of it.
+func (t tried) rows() (rows [][]string) {
+	if t.Device != "" {
+		rows = append(rows, []string{"device", t.Device})
+	}
+	for _, p := range t.Paths {
+		rows = append(rows, []string{"", p})
+	}
+	return rows
+}
+
+// tryShim loads a built shim and opens the device it computes on: a GPU if it was
+// built for one and there is one.
+func tryShim(l *shim.Library) (t tried, err error) {
 	var e engine.Engine
 	var why error
 	if l.Torch.CUDA != "" {
@@ -182,26 +200,28 @@ func tryShim(l *shim.Library) (device string, err error) {
 	}
 	if e == nil {
 		if e, err = openTorch(l.Path, "cpu", 0); err != nil {
-			return "", err
+			return t, err
 		}
 	}
-	device = e.Info().Device
+	t.Device = e.Info().Device
 	if why != nil {
-		device += " (no GPU: " + why.Error() + ")"
+		t.Device += " (no GPU: " + why.Error() + ")"
 	}
-	return device, e.Close()
+	if p, ok := e.(interface{ Paths() ([]string, error) }); ok {
+		t.Paths, err = p.Paths()
+	}
+	return t, errors.Join(err, e.Close())
 }
 
 func (b *builtEngine) show(out io.Writer, asJSON bool) error {
 	if asJSON {
 		return writeJSON(out, b)
 	}
-	table(out, "ll", [][]string{
+	table(out, "ll", append([][]string{
 		{"libtorch", b.Library.Torch.String()},
 		{"built", b.Library.Path},
 		{"took", span(time.Duration(b.Library.Seconds * float64(time.Second)))},
-		{"device", b.Device},
-	})
+	}, b.rows()...))
 	_, err := fmt.Fprintln(out, "\nuse it: --engine torch, or engine.name = torch")
 	return err
 }
@@ -212,8 +232,8 @@ type engineInfo struct {
 	Found    []*shim.Torch `json:"found"`
 	Built    []builtShim   `json:"built"`
 	Current  *shim.Library `json:"current,omitempty"` // loaded by engine.name = torch
-	Device   string        `json:"device,omitempty"`  // that it computes on
-	Fault    string        `json:"fault,omitempty"`   // why there is none, or it does not load
+	tried
+	Fault string `json:"fault,omitempty"` // why there is none, or it does not load
 }
 
 // builtShim is one of the cache, and why it is of no use any more.
@@ -235,7 +255,7 @@ func runEngineInfo(ctx context.Context, o *shimOptions) (*engineInfo, error) {
 		i.Built = append(i.Built, builtShim{l, l.Fault()})
 	}
 	if i.Current, err = shim.Current(cache); err == nil {
-		i.Device, err = tryShim(i.Current)
+		i.tried, err = tryShim(i.Current)
 	}
 	if err != nil {
 		i.Fault = err.Error()
@@ -264,9 +284,7 @@ func (i *engineInfo) show(out io.Writer, asJSON bool) error {
 	if i.Current != nil {
 		rows = append(rows, []string{"in use", i.Current.Torch.String()}, []string{"", i.Current.Path})
 	}
-	if i.Device != "" {
-		rows = append(rows, []string{"device", i.Device})
-	}
+	rows = append(rows, i.rows()...)
 	if i.Fault != "" {
 		rows = append(rows, []string{"fault", strings.ReplaceAll(i.Fault, "\n", "; ")})
 	}

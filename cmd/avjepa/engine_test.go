@@ -228,3 +228,25 @@ func firstLoss(t *testing.T, log string) float64 {
 	line, _, _ := strings.Cut(log, "\n")
 	return number(t, parse(t, []byte(line)), "total")
 }
+
+// What a GPU does in a faster way is shown, a line for each.
+func TestEngineInfoShowsPaths(t *testing.T) {
+	i := engineInfo{Compiler: "g++", tried: tried{Device: "a GPU",
+		Paths: []string{"dropout kernel: used", "fused attention: not used: no cuDNN"}}}
+	var out strings.Builder
+	if err := i.show(&out, false); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"device    a GPU\n", "          dropout kernel: used\n", "no cuDNN\n"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+	out.Reset()
+	if err := i.show(&out, true); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), `"device": "a GPU"`) || !strings.Contains(out.String(), "no cuDNN") {
+		t.Errorf("as JSON: %s", out.String())
+	}
+}
