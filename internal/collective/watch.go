@@ -186,7 +186,11 @@ func Join(addr string, cfg WatchConfig) (*Watch, error) {
 		goodbye := w.listen(l, 0, host, func(word, rest string) bool {
 			switch word {
 			case wordReady:
-				close(ready)
+				select {
+				case <-ready: // said twice: no process 0 of ours
+				default:
+					close(ready)
+				}
 				return true
 			case wordLost:
 				rank, host, why, err := lostRest(rest)

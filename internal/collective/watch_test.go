@@ -326,3 +326,26 @@ func TestExplain(t *testing.T) {
 	}
 	closeAll(ws)
 }
+
+// What answers at process 0's address may say anything, its ready line twice too.
+func TestReadyTwice(t *testing.T) {
+	ln := listener(t)
+	defer ln.Close()
+	go func() {
+		conn, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		l := newLink(conn)
+		l.read(time.Second)
+		l.say(wordBeat, "host0")
+		l.say(wordReady)
+		l.say(wordReady)
+		l.say(wordLost, 2, "host2", "why not")
+	}()
+	w, err := Join(ln.Addr().String(), quick(1, 3))
+	if err == nil { // else the loss came first
+		defer w.Close(nil)
+		wantLoss(t, []*Watch{w}, 2, "why not")
+	}
+}

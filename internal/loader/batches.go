@@ -175,9 +175,9 @@ func (l *Loader) fill(j job) {
 	j.empty.Store(true)
 }
 
-// Next returns the batch of the next step, or its slots made here, and how long the caller waited for
-// it. The batch is the caller's until the next call or Close. Errors: ErrNoClip
-// when no clip can be read, and the context's.
+// Next returns the batch of the next step, or its slots made here, and how long the
+// caller waited for it. The batch is the caller's until the next call or Close.
+// Errors: ErrNoClip when no clip can be read, and the context's.
 func (l *Loader) Next(ctx context.Context) (*view.Batch, time.Duration, error) {
 	if l.held != nil {
 		l.free <- l.held
