@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 
 	"avjepa/internal/dataset"
+	"avjepa/internal/manifest"
 	"avjepa/internal/media"
 	"avjepa/internal/rng"
 )
@@ -45,7 +46,7 @@ func run(out string, clips, width, height int) error {
 		if err != nil {
 			return err
 		}
-		c.Entries = append(c.Entries, dataset.Entry{Path: path, Key: key, Split: "train"})
+		c.Entries = append(c.Entries, manifest.Entry{Path: path, Key: key, Split: "train"})
 	}
 	sum, err := dataset.Ingest(context.Background(), c)
 	if err != nil {

@@ -219,7 +219,7 @@ func (d *demo) evaluate(ctx context.Context) error {
 	if d.sum.Probe, err = d.probe(ctx, ev); err != nil {
 		return err
 	}
-	data, err := reportData(d.dir(), ev, 8)
+	data, err := reportData(ctx, d.dir(), ev, 8)
 	if err != nil {
 		return err
 	}

@@ -26,23 +26,19 @@ type probeResult struct {
 const probeClips = 1200
 
 // probe fits linear probes on frozen embeddings of training clips, one per
-// modality, and tests them on the held-out ones. Without labels there is none.
+// modality, and tests them on the held-out ones. Unless each of these has one label there
+// is none.
 func (d *demo) probe(ctx context.Context, ev *evaluation) (*probeSummary, error) {
-	labels := ev.set.Labels()
-	if len(labels) < 2 {
+	classes := len(ev.set.Classes())
+	if classes < 2 || ev.set.Where(oneLabel).Len() < ev.set.Len() {
 		return nil, nil
-	}
-	class := map[string]int{}
-	for i, l := range labels {
-		class[l] = i
 	}
 	set, err := openSplit(d.cfg.Data.Dir, d.cfg.Data.Split)
 	if err != nil {
 		return nil, err
 	}
 	set = everyNth(set, probeClips).Where(func(f *dataset.Info) bool {
-		_, known := class[f.Label]
-		return known
+		return oneLabel(f) && ev.set.Class(f.Labels[0]) >= 0
 	})
 	e, err := openEngine(d.cfg)
 	if err != nil {
@@ -57,28 +53,30 @@ func (d *demo) probe(ctx context.Context, ev *evaluation) (*probeSummary, error)
 	if err != nil {
 		return nil, err
 	}
-	classes := func(s *dataset.Set, index []int) []int {
+	classOf := func(s *dataset.Set, index []int) []int {
 		var out []int
 		for _, i := range index {
-			out = append(out, class[s.Info(i).Label])
+			out = append(out, ev.set.Class(s.Info(i).Labels[0]))
 		}
 		return out
 	}
-	want, known := classes(ev.set, ev.features.Index), classes(set, f.Index)
-	sum := &probeSummary{Classes: len(labels)}
+	want, known := classOf(ev.set, ev.features.Index), classOf(set, f.Index)
+	sum := &probeSummary{Classes: classes}
 	for _, m := range []struct {
 		to             *probeResult
 		train, heldOut embed.Vectors
 	}{{&sum.Audio, f.Audio, ev.features.Audio}, {&sum.Video, f.Video, ev.features.Video},
 		{&sum.Both, f.Both, ev.features.Both}} {
-		head, err := probe.Fit(e, probe.Default(), m.train.CLS, known, len(labels))
+		head, err := probe.Fit(e, probe.Default(), m.train.CLS, known, classes)
 		if err != nil {
 			return nil, err
 		}
-		m.to.Top1 = metrics.TopK(head.Scores(m.heldOut.CLS), want, len(labels), 1)
+		m.to.Top1 = metrics.TopK(head.Scores(m.heldOut.CLS), want, classes, 1)
 	}
 	return sum, nil
 }
+
+func oneLabel(f *dataset.Info) bool { return len(f.Labels) == 1 }
 
 func (d *demo) probeTable() *report.Table {
 	s := d.sum.Probe

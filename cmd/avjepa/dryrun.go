@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"time"
@@ -45,12 +46,13 @@ type devicePlan struct {
 }
 
 // planRun counts memory and work of a run and times a few small steps.
-func planRun(c *config.Config, e engine.Engine, set *dataset.Set) (*runPlan, error) {
-	return planProcess(c, e, set, 1)
+func planRun(ctx context.Context, c *config.Config, e engine.Engine, set *dataset.Set) (*runPlan, error) {
+	return planProcess(ctx, c, e, set, 1)
 }
 
 // planProcess is planRun for one of several processes that share every batch.
-func planProcess(c *config.Config, e engine.Engine, set *dataset.Set, procs int) (*runPlan, error) {
+func planProcess(ctx context.Context, c *config.Config, e engine.Engine, set *dataset.Set,
+	procs int) (*runPlan, error) {
 	jc, err := c.JEPAConfig()
 	if err != nil {
 		return nil, configError(err)
@@ -72,7 +74,7 @@ func planProcess(c *config.Config, e engine.Engine, set *dataset.Set, procs int)
 		BatchBytes: (onDevices(e) + batchesAhead) * inputs,
 		StepFLOPs:  plan.StepFLOPs, AgainFLOPs: plan.AgainFLOPs, FLOPS: rate,
 	}
-	p.CacheBytes = cachedBytes(c, set, p.Steps, c.Train.BatchSize/procs)
+	p.CacheBytes = cachedBytes(ctx, c, set, p.Steps, c.Train.BatchSize/procs)
 	p.WorkBytes = workingBytes(batchesAhead*inputs, p.CacheBytes)
 	model := plan.Total() - plan.Inputs
 	p.TotalBytes = model + p.BatchBytes + p.CacheBytes + p.WorkBytes

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"runtime"
 
 	"avjepa/internal/config"
@@ -47,7 +48,8 @@ func inputBytes(c *config.Config, jc jepa.Config, plan jepa.Plan, clips int) int
 
 // cachedBytes estimates the decoded clips that a process keeps in so many steps, which
 // take some clips each, from several of the set.
-func cachedBytes(c *config.Config, set *dataset.Set, steps, clips int) int64 {
+func cachedBytes(ctx context.Context, c *config.Config, set *dataset.Set,
+	steps, clips int) int64 {
 	const most = 8 // clips that are decoded to know
 	source, err := newClips(c, set)
 	if err != nil {
@@ -55,7 +57,7 @@ func cachedBytes(c *config.Config, set *dataset.Set, steps, clips int) int64 {
 	}
 	read, sum := int64(0), int64(0)
 	for i := range most {
-		if d, err := source.Get(i * set.Len() / most); err == nil {
+		if d, err := source.Get(ctx, i*set.Len()/most); err == nil {
 			read++
 			sum += d.MemoryBytes()
 		}

@@ -131,11 +131,11 @@ func TestDryRunTellsTheMemoryOfTheDevice(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Close()
-	one, err := planRun(c, e, set)
+	one, err := planRun(t.Context(), c, e, set)
 	if err != nil {
 		t.Fatal(err)
 	}
-	two, err := planRun(c, apart{e}, set)
+	two, err := planRun(t.Context(), c, apart{e}, set)
 	if err != nil {
 		t.Fatal(err)
 	}

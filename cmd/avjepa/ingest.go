@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"avjepa/internal/dataset"
+	"avjepa/internal/manifest"
 	"avjepa/internal/media"
 )
 
@@ -80,17 +81,17 @@ func runIngest(ctx context.Context, o *ingestOptions, p *progress) (dataset.Summ
 	if err != nil {
 		return dataset.Summary{}, err
 	}
-	entries, err := dataset.ReadSources(o.sources,
-		dataset.SourceOptions{AllowOutside: o.allowOutside})
+	list, err := manifest.Read(o.sources, manifest.Options{AllowOutside: o.allowOutside})
 	if err != nil {
 		return dataset.Summary{}, err
 	}
 	cfg := dataset.DefaultIngestConfig()
-	cfg.Dir, cfg.Entries, cfg.Decoder, cfg.Workers = o.out, entries, tools, o.workers
+	cfg.Dir, cfg.Entries, cfg.Classes = o.out, list.Entries, list.Classes
+	cfg.Decoder, cfg.Workers = tools, o.workers
 	cfg.RetryLeftOut = o.retry
 	cfg.Settings.ShortSide, cfg.Settings.FPS = o.shortSide, o.fps
 	cfg.Settings.ClipSeconds, cfg.Settings.ValFraction = o.clipSeconds, o.valFraction
-	st := p.stageThat(ctx, "ingest", int64(len(entries)), "clips", func(n int64) string {
+	st := p.stageThat(ctx, "ingest", int64(len(list.Entries)), "clips", func(n int64) string {
 		return fmt.Sprintf("keeping %d clips", n)
 	})
 	began, before := time.Now(), -1
@@ -108,7 +109,7 @@ func runIngest(ctx context.Context, o *ingestOptions, p *progress) (dataset.Summ
 			rate := float64(n-before) / max(time.Since(began).Seconds(), 1e-3)
 			notes = append(notes, fmt.Sprintf("%.0f clips/s", rate))
 		}
-		st.set(int64(n), int64(max(len(entries), n)), strings.Join(notes, " · "))
+		st.set(int64(n), int64(max(len(list.Entries), n)), strings.Join(notes, " · "))
 	}
 	sum, err := dataset.Ingest(ctx, cfg)
 	st.endWith(err)

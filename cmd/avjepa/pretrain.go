@@ -165,7 +165,7 @@ func runDryRun(ctx context.Context, c *config.Config) (*runPlan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return planProcess(c, e, set, place.Size)
+	return planProcess(ctx, c, e, set, place.Size)
 }
 
 // runPretrain trains as configured. The summary is nil when nothing was trained.

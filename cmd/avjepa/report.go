@@ -68,7 +68,7 @@ func runReport(ctx context.Context, dir string, o *evalOptions, shown int,
 	if err != nil {
 		return "", err
 	}
-	d, err := reportData(dir, ev, shown)
+	d, err := reportData(ctx, dir, ev, shown)
 	if err != nil {
 		return "", err
 	}
@@ -99,7 +99,7 @@ func writeReport(dir string, d report.Data) (string, error) {
 
 // reportData gathers what every report of a run shows, and writes its curves to
 // the run's figures.
-func reportData(dir string, ev *evaluation, shown int) (report.Data, error) {
+func reportData(ctx context.Context, dir string, ev *evaluation, shown int) (report.Data, error) {
 	log, err := train.ReadMetrics(dir)
 	if err != nil {
 		return report.Data{}, err
@@ -112,7 +112,7 @@ func reportData(dir string, ev *evaluation, shown int) (report.Data, error) {
 	if err := report.WriteCurves(filepath.Join(dir, "figures"), log, lambda); err != nil {
 		return report.Data{}, err
 	}
-	clips, err := reportClips(ev, shown)
+	clips, err := reportClips(ctx, ev, shown)
 	if err != nil {
 		return report.Data{}, err
 	}
@@ -167,8 +167,8 @@ const (
 )
 
 // reportClips draws held-out clips, evenly chosen, with their neighbours.
-func reportClips(ev *evaluation, shown int) ([]report.Clip, error) {
-	p := &painter{ev: ev, thumbs: map[int]template.URL{}, mels: map[int]template.URL{}}
+func reportClips(ctx context.Context, ev *evaluation, shown int) ([]report.Clip, error) {
+	p := &painter{ctx: ctx, ev: ev, thumbs: map[int]template.URL{}, mels: map[int]template.URL{}}
 	ranksA2V := retrieval.Ranks(ev.simA2V, ev.n)
 	ranksV2A := retrieval.Ranks(ev.simV2A, ev.n)
 	shown = min(shown, ev.n)
@@ -179,7 +179,7 @@ func reportClips(ev *evaluation, shown int) ([]report.Clip, error) {
 		if err := p.load(row); err != nil {
 			return nil, err
 		}
-		c := report.Clip{Key: info.Key, Label: info.Label,
+		c := report.Clip{Key: info.Key, Label: ev.set.Titles(&info),
 			Frames: report.JPEG(p.strip()), Mel: report.PNG(p.mel()),
 			RankA2V: ranksA2V[row], RankV2A: ranksV2A[row]}
 		var err error
@@ -196,6 +196,7 @@ func reportClips(ev *evaluation, shown int) ([]report.Clip, error) {
 
 // painter draws clips as the encoder sees them: its frames, its log-mel.
 type painter struct {
+	ctx    context.Context // of the report being drawn
 	ev     *evaluation
 	video  []byte
 	audio  []float32
@@ -206,7 +207,7 @@ type painter struct {
 // load makes the first evaluation view of a row.
 func (p *painter) load(row int) error {
 	v := p.ev.clips.Maker.Config()
-	d, err := p.ev.clips.Get(p.ev.features.Index[row])
+	d, err := p.ev.clips.Get(p.ctx, p.ev.features.Index[row])
 	if err != nil {
 		return err
 	}
@@ -274,7 +275,7 @@ func (p *painter) neighbours(sim []float32, row int,
 			return nil, err
 		}
 		info := p.ev.set.Info(p.ev.features.Index[j])
-		out = append(out, report.Neighbour{Key: info.Key, Label: info.Label, Own: j == row,
+		out = append(out, report.Neighbour{Key: info.Key, Label: p.ev.set.Titles(&info), Own: j == row,
 			Score: float64(sim[row*p.ev.n+j]), Picture: picture})
 	}
 	return out, nil

@@ -119,7 +119,7 @@ func measureStats(ctx context.Context, c *config.Config, set *dataset.Set, limit
 			st.stop()
 			return melStats{}, context.Cause(ctx)
 		}
-		if d, err := clips.Get(i * n / total); err == nil {
+		if d, err := clips.Get(ctx, i*n/total); err == nil {
 			s.Add(maker, d)
 		}
 		st.set(int64(i+1), int64(total), "")

@@ -4,9 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"avjepa/internal/manifest"
 )
 
 // Limits that every clip of a set obeys, however it was made.
@@ -15,24 +14,24 @@ const (
 	MaxRecordBytes = 256 << 20 // bytes of one clip in a shard
 	MaxSide        = 16384     // pixels of a frame's side
 	maxSeconds     = 24 * 3600 // length of one clip
-	maxLabelBytes  = 4096
 )
 
 // Info describes one clip of a set: a line of index.jsonl.
 type Info struct {
-	Key          string  `json:"key"`
-	Label        string  `json:"label"`            // "" = unlabelled
-	Split        string  `json:"split"`            // "train", "val", or as given
-	Source       string  `json:"source,omitempty"` // base name of the source file
-	Start        float64 `json:"start"`            // seconds into the source
-	Seconds      float64 `json:"seconds"`          // length
-	FPS          float64 `json:"fps"`              // of the stored frames
-	FrameCount   int     `json:"frames"`           // 0 = no video
-	Width        int     `json:"width"`
-	Height       int     `json:"height"`
-	SampleRateHz int     `json:"sample_rate"`
-	SampleCount  int     `json:"samples"` // mono; 0 = no audio
-	Silent       bool    `json:"silent,omitempty"`
+	Key          string   `json:"key"`
+	Labels       []string `json:"labels,omitempty"` // IDs of classes; none = unlabelled
+	Split        string   `json:"split"`            // "train", "val", or as given
+	Source       string   `json:"source,omitempty"` // base name of the source file
+	Start        float64  `json:"start"`            // seconds into the source
+	Seconds      float64  `json:"seconds"`          // length
+	FPS          float64  `json:"fps"`              // of the stored frames
+	FrameCount   int      `json:"frames"`           // 0 = no video
+	Width        int      `json:"width"`
+	Height       int      `json:"height"`
+	SampleRateHz int      `json:"sample_rate"`
+	SampleCount  int      `json:"samples"` // mono; 0 = no audio
+	Silent       bool     `json:"silent,omitempty"`
+	Row          int      `json:"row"` // place in the list that the clip comes from
 
 	Shard  int    `json:"shard"`  // number in the shard's name
 	Offset int64  `json:"offset"` // of the clip's first tar header in the shard
@@ -51,13 +50,13 @@ func (f *Info) HasAudio() bool { return f.SampleCount > 0 }
 func (f *Info) validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if err := checkKey(f.Key); err != nil {
+	if err := manifest.CheckKey(f.Key); err != nil {
 		errs = append(errs, err)
 	}
-	if err := checkLabel(f.Label); err != nil {
+	if err := manifest.CheckLabels(f.Labels); err != nil {
 		errs = append(errs, err)
 	}
-	if err := checkSplit(f.Split); err != nil {
+	if err := manifest.CheckSplit(f.Split); err != nil {
 		errs = append(errs, err)
 	}
 	if !(f.Start >= 0 && f.Start <= math.MaxInt32) {
@@ -87,6 +86,9 @@ func (f *Info) validate() error {
 	if f.FrameCount == 0 && f.SampleCount == 0 {
 		bad("neither frames nor samples")
 	}
+	if f.Row < 0 || f.Row > math.MaxInt32 {
+		bad("row %d is outside [0, 2³¹)", f.Row)
+	}
 	if f.Shard < 0 || f.Shard > maxShards-1 {
 		bad("shard %d is outside [0, %d)", f.Shard, maxShards)
 	}
@@ -97,28 +99,4 @@ func (f *Info) validate() error {
 		bad("%d bytes is not a run of tar blocks of at most %d", f.Bytes, MaxRecordBytes)
 	}
 	return errors.Join(errs...)
-}
-
-// checkLabel accepts UTF-8 text on one line.
-func checkLabel(s string) error {
-	if len(s) > maxLabelBytes {
-		return fmt.Errorf("label of %d bytes, at most %d", len(s), maxLabelBytes)
-	}
-	if !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl) {
-		return fmt.Errorf("label %.80q is not plain UTF-8 text", s)
-	}
-	return nil
-}
-
-// checkSplit accepts "" and short names.
-func checkSplit(s string) error {
-	if len(s) > 32 {
-		return fmt.Errorf("split %.40q… is longer than 32 bytes", s)
-	}
-	for i := range len(s) {
-		if !wordByte(s[i]) {
-			return fmt.Errorf("split %q: use letters, digits, - and _", s)
-		}
-	}
-	return nil
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"avjepa/internal/manifest"
 )
 
 // crashed is what the crash hook panics with.
@@ -175,12 +177,12 @@ func TestMain(m *testing.M) {
 }
 
 func ingestChild(dir, src string) int {
-	entries, err := ReadSources([]string{src}, SourceOptions{})
+	list, err := manifest.Read([]string{src}, manifest.Options{})
 	if err != nil {
 		println(err.Error())
 		return 1
 	}
-	cfg := testConfig(dir, entries)
+	cfg := testConfig(dir, list.Entries)
 	cfg.Decoder = fakeDecoder{delay: 2 * time.Millisecond}
 	_, err = Ingest(context.Background(), cfg)
 	switch {

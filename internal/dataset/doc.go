@@ -1,23 +1,24 @@
 // Package dataset turns source files into shards and reads clips from them.
 //
-// ReadSources lists what there is to ingest: a manifest of entries. Ingest
-// decodes every entry into clips and appends them to WebDataset tar shards;
-// Open reads the finished set.
+// Ingest decodes the entries of a manifest into clips and appends them to WebDataset
+// tar shards; Open reads the finished set.
 //
-//	entries, err := dataset.ReadSources([]string{"videos/"}, dataset.SourceOptions{})
+//	list, err := manifest.Read([]string{"videos/"}, manifest.Options{})
 //	cfg := dataset.DefaultIngestConfig()
-//	cfg.Dir, cfg.Entries, cfg.Decoder = "data/", entries, tools
+//	cfg.Dir, cfg.Entries, cfg.Classes = "data/", list.Entries, list.Classes
+//	cfg.Decoder = tools
 //	summary, err := dataset.Ingest(ctx, cfg)
 //
 //	set, err := dataset.Open("data/")
 //	var clip dataset.Clip
 //	for i := range set.Len() {
-//		err := set.Read(i, &clip) // clip.Frames, clip.Samples
+//		err := set.Read(ctx, i, &clip) // clip.Frames, clip.Samples
 //	}
 //
 // A dataset folder holds
 //
 //	dataset.json      the settings it was made with
+//	classes.json      the classes, in order, that a list brought
 //	ledger.jsonl      the outcome of every clip and file, in order of ingest
 //	shard-000000.tar  clips: key.json, key.wav, key.0000.jpg …
 //	index.jsonl       where every kept clip lies, by key; written at the end

@@ -5,12 +5,6 @@ import "errors"
 // Sentinels of this package; every returned error that matches one adds the
 // file, the value and what to do.
 var (
-	// ErrNoSource: a file or folder that was asked for does not exist.
-	ErrNoSource = errors.New("source not found")
-	// ErrEmpty: the sources exist and hold nothing to ingest.
-	ErrEmpty = errors.New("nothing to ingest")
-	// ErrManifest: a CSV manifest or a source path is not acceptable.
-	ErrManifest = errors.New("invalid manifest")
 	// ErrNoClips: everything was read and no clip could be kept.
 	ErrNoClips = errors.New("no usable clip")
 	// ErrSettings: the folder was made with other settings.

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"avjepa/internal/manifest"
 	"avjepa/internal/media"
 	"avjepa/internal/rng"
 )
@@ -95,7 +96,7 @@ func fakeClip(path string, s media.Segment) *media.Clip {
 }
 
 // testConfig is an ingest of small shards with the fake decoder.
-func testConfig(dir string, entries []Entry) IngestConfig {
+func testConfig(dir string, entries []manifest.Entry) IngestConfig {
 	cfg := DefaultIngestConfig()
 	cfg.Dir, cfg.Entries, cfg.Decoder, cfg.Workers = dir, entries, fakeDecoder{}, 3
 	cfg.Settings.SampleRateHz = fakeRate
@@ -137,18 +138,25 @@ func manyFiles(n int) map[string]string {
 	return files
 }
 
-func sources(t testing.TB, args ...string) []Entry {
+func sources(t testing.TB, args ...string) []manifest.Entry {
 	t.Helper()
-	entries, err := ReadSources(args, SourceOptions{})
+	list, err := manifest.Read(args, manifest.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return entries
+	return list.Entries
+}
+
+func classIDs(s *Set) (ids []string) {
+	for _, c := range s.Classes() {
+		ids = append(ids, c.ID)
+	}
+	return ids
 }
 
 // checkSet fails unless the set in dir consists of exactly the clips that entries
 // decode to, each with the right bytes, and its shards are whole archives.
-func checkSet(t testing.TB, dir string, entries []Entry) *Set {
+func checkSet(t testing.TB, dir string, entries []manifest.Entry) *Set {
 	t.Helper()
 	set, err := Open(dir)
 	if err != nil {
@@ -170,7 +178,7 @@ func checkSet(t testing.TB, dir string, entries []Entry) *Set {
 	}
 	var c Clip
 	for i := range set.Len() {
-		if err := set.Read(i, &c); err != nil {
+		if err := set.Read(context.Background(), i, &c); err != nil {
 			t.Error(err)
 			continue
 		}
@@ -216,4 +224,11 @@ func tarNames(t testing.TB, path string) []string {
 		t.Errorf("%s does not end as an archive", path)
 	}
 	return readTarNames(t, b)
+}
+
+func write(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
 }

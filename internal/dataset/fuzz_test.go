@@ -2,52 +2,14 @@ package dataset
 
 import (
 	"bytes"
-	"math"
-	"strings"
 	"testing"
-)
 
-// FuzzCSV: whatever the manifest, the parser ends, and every row it accepts obeys
-// the bounds that later code relies on.
-func FuzzCSV(f *testing.F) {
-	for _, s := range []string{
-		"", "path\n", "path,label\na.mp4,dog\n", "\xEF\xBB\xBFpath,label\r\na,\"b,c\"\r\n",
-		"path,start,end,key,split,label\na,1,2,k,train,l\n", "path\n\"\n", "path,label\na\n",
-		"path,start\na,1e309\na,-0\na,0x1p-2\n", "label,path\n\xff,a\n", "path,key\na,b/../c\n",
-	} {
-		f.Add([]byte(s))
-	}
-	f.Fuzz(func(t *testing.T, text []byte) {
-		rows, err := readCSV(bytes.NewReader(text))
-		if err != nil {
-			return
-		}
-		for i := range rows {
-			c := &rows[i]
-			if c.Path == "" || len(c.Path) > maxPathBytes || strings.Contains(c.Path, "\x00") {
-				t.Errorf("path %q", c.Path)
-			}
-			if checkLabel(c.Label) != nil || checkSplit(c.Split) != nil {
-				t.Errorf("label %q, split %q", c.Label, c.Split)
-			}
-			if !(c.Start >= 0 && c.Start <= maxSourceSeconds) || c.End != 0 && !(c.End > c.Start) ||
-				math.IsInf(c.End, 0) {
-				t.Errorf("from %v to %v", c.Start, c.End)
-			}
-			key := c.Key
-			if key == "" {
-				key = autoKey(c, true)
-			}
-			if err := checkKey(key); err != nil {
-				t.Error(err)
-			}
-		}
-	})
-}
+	"avjepa/internal/manifest"
+)
 
 // FuzzIndex: every clip that the parser accepts can be looked for without harm.
 func FuzzIndex(f *testing.F) {
-	good := Info{Key: "a/b", Label: "dog", Split: "train", Seconds: 2, FPS: 8, FrameCount: 16,
+	good := Info{Key: "a/b", Labels: []string{"dog"}, Split: "train", Seconds: 2, FPS: 8, FrameCount: 16,
 		Width: 4, Height: 4, SampleRateHz: 16000, SampleCount: 32000, Bytes: 4096}
 	var b bytes.Buffer
 	if err := writeIndex(&b, []Info{good}); err != nil {
@@ -66,7 +28,7 @@ func FuzzIndex(f *testing.F) {
 		for i := range clips {
 			c := &clips[i]
 			if c.Bytes > MaxRecordBytes || c.Offset+c.Bytes < c.Offset || c.Offset < 0 ||
-				c.Shard < 0 || c.FrameCount > MaxFrames || checkKey(c.Key) != nil {
+				c.Shard < 0 || c.FrameCount > MaxFrames || manifest.CheckKey(c.Key) != nil {
 				t.Errorf("accepted %+v", c)
 			}
 		}

@@ -6,12 +6,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
+
+	"avjepa/internal/manifest"
 )
 
 const (
 	indexFile    = "index.jsonl"
 	maxLineBytes = 64 << 10
-	maxClips     = 16 << 20
+	maxClips     = manifest.MaxClips
 )
 
 // writeIndex writes one line per clip.
@@ -39,6 +42,7 @@ func readIndex(r io.Reader) ([]Info, error) {
 		interned[s] = s
 		return s
 	}
+	sets := labelSets{}
 	sc := bufio.NewScanner(r)
 	sc.Buffer(make([]byte, 0, 4096), maxLineBytes)
 	line := 0
@@ -63,11 +67,27 @@ func readIndex(r io.Reader) ([]Info, error) {
 			return nil, fmt.Errorf("more than %d clips", maxClips)
 		}
 		seen[f.Key] = true
-		f.Label, f.Split = intern(f.Label), intern(f.Split)
+		f.Labels, f.Split = sets.intern(f.Labels), intern(f.Split)
 		clips = append(clips, f)
 	}
 	if err := sc.Err(); err != nil {
 		return nil, fmt.Errorf("line %d: %w", line+1, err)
 	}
 	return clips, nil
+}
+
+// labelSets holds every combination of labels once: a set of millions of clips has
+// few.
+type labelSets map[string][]string
+
+func (m labelSets) intern(labels []string) []string {
+	if len(labels) == 0 {
+		return nil
+	}
+	name := strings.Join(labels, "\n")
+	if there, ok := m[name]; ok {
+		return there
+	}
+	m[name] = labels
+	return labels
 }

@@ -11,13 +11,15 @@ import (
 	"sync"
 
 	"avjepa/internal/durable"
+	"avjepa/internal/manifest"
 	"avjepa/internal/media"
 )
 
 // IngestConfig says what to ingest, and where to.
 type IngestConfig struct {
 	Dir      string // the dataset's folder; made when absent
-	Entries  []Entry
+	Entries  []manifest.Entry
+	Classes  []manifest.Class // in class order; nil = the labels of the clips, sorted
 	Decoder  Decoder
 	Settings Settings
 	Limits   media.Limits // zero fields: media's defaults
@@ -55,8 +57,8 @@ func DefaultIngestConfig() IngestConfig {
 // have been added; what the folder already has is not decoded again. A broken
 // file is a line in the summary, never an error.
 //
-// Errors: ErrEmpty, ErrLocked, ErrSettings, ErrCorrupt, ErrNotDataset (the folder
-// has somebody else's shards), ErrDiskFull, ErrManifest (a key names another
+// Errors: manifest.ErrEmpty, ErrLocked, ErrSettings, ErrCorrupt, ErrNotDataset (the folder
+// has somebody else's shards), ErrDiskFull, manifest.ErrManifest (a key names another
 // source than before), ErrNoClips (with the summary), ctx's and the decoder's.
 // After ErrDiskFull and ctx's the same call goes on.
 func Ingest(ctx context.Context, cfg IngestConfig) (Summary, error) {
@@ -64,7 +66,7 @@ func Ingest(ctx context.Context, cfg IngestConfig) (Summary, error) {
 		return Summary{}, fmt.Errorf("dataset: settings: %w", err)
 	}
 	if len(cfg.Entries) == 0 {
-		return Summary{}, fmt.Errorf("dataset: %w", ErrEmpty)
+		return Summary{}, fmt.Errorf("dataset: %w", manifest.ErrEmpty)
 	}
 	if err := os.MkdirAll(cfg.Dir, 0o755); err != nil {
 		return Summary{}, diskError("dataset", err)
@@ -78,6 +80,9 @@ func Ingest(ctx context.Context, cfg IngestConfig) (Summary, error) {
 		return Summary{}, fmt.Errorf("dataset: %w", err)
 	}
 	if err := claim(cfg.Dir, &cfg.Settings); err != nil {
+		return Summary{}, err
+	}
+	if err := keepClasses(cfg.Dir, cfg.Classes); err != nil {
 		return Summary{}, err
 	}
 	led, err := openLedger(filepath.Join(cfg.Dir, ledgerFile))

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"avjepa/internal/manifest"
 	"avjepa/internal/media"
 )
 
@@ -23,7 +24,7 @@ func TestIngest(t *testing.T) {
 	}
 	dir, src := t.TempDir(), makeFiles(t, files)
 	entries := sources(t, src)
-	entries = append(entries, Entry{Key: "gone", Path: filepath.Join(src, "gone.mp4")})
+	entries = append(entries, manifest.Entry{Key: "gone", Path: filepath.Join(src, "gone.mp4")})
 	cfg := testConfig(dir, entries)
 	var last Progress
 	cfg.Progress = func(p Progress) { last = p }
@@ -70,7 +71,7 @@ func TestIngest(t *testing.T) {
 	if last != (Progress{9, 9, 9, 5, bytes, bytes}) {
 		t.Errorf("last progress %+v", last)
 	}
-	if got := set.Labels(); !slices.Equal(got, []string{"dog"}) {
+	if got := classIDs(set); !slices.Equal(got, []string{"dog"}) {
 		t.Errorf("labels %v", got)
 	}
 }
@@ -108,7 +109,7 @@ func TestIngestGivenParts(t *testing.T) {
 	}
 	set := checkSet(t, dir, entries)
 	if set.Len() != 2 || set.Info(0).Key != "v_00002500" || set.Info(0).Split != "test" ||
-		set.Info(0).Label != "y" || set.Info(1).Seconds != 8 {
+		set.Info(0).Labels[0] != "y" || set.Info(1).Seconds != 8 {
 		t.Errorf("%+v, %+v", set.Info(0), set.Info(1))
 	}
 	// Parts that are added later are taken up, the others not decoded again.
@@ -206,10 +207,10 @@ func TestIngestRefuses(t *testing.T) {
 		t.Errorf("other settings: %v", err)
 	}
 	other := makeFiles(t, manyFiles(4))
-	if _, err := Ingest(t.Context(), testConfig(dir, sources(t, other))); !errors.Is(err, ErrManifest) {
+	if _, err := Ingest(t.Context(), testConfig(dir, sources(t, other))); !errors.Is(err, manifest.ErrManifest) {
 		t.Errorf("other sources under the same keys: %v", err)
 	}
-	if _, err := Ingest(t.Context(), testConfig(t.TempDir(), nil)); !errors.Is(err, ErrEmpty) {
+	if _, err := Ingest(t.Context(), testConfig(t.TempDir(), nil)); !errors.Is(err, manifest.ErrEmpty) {
 		t.Errorf("no entries: %v", err)
 	}
 	foreign := makeFiles(t, map[string]string{"shard-000000.tar": "precious"})
@@ -224,7 +225,7 @@ func TestIngestRefuses(t *testing.T) {
 	// A piece of a.mp4 would have the key of the other file.
 	clash := sources(t, makeFiles(t, map[string]string{"a.mp4": "30 usable",
 		"a_00010000.mp4": "2 usable"}))
-	if _, err := Ingest(t.Context(), testConfig(t.TempDir(), clash)); !errors.Is(err, ErrManifest) {
+	if _, err := Ingest(t.Context(), testConfig(t.TempDir(), clash)); !errors.Is(err, manifest.ErrManifest) {
 		t.Errorf("keys that could meet: %v", err)
 	}
 	cfg = testConfig(dir, entries)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 
+	"avjepa/internal/manifest"
 	"avjepa/internal/media"
 )
 
@@ -129,7 +130,7 @@ func (l *ledger) apply(line *ledgerLine) error {
 			return fmt.Errorf("clip %q overlaps the one before it in %s", c.Key, shardName(c.Shard))
 		}
 		l.ends[c.Shard] = c.Offset + c.Bytes
-	} else if err := checkKey(line.Key); err != nil {
+	} else if err := manifest.CheckKey(line.Key); err != nil {
 		return err
 	}
 	if !known {

@@ -4,26 +4,29 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"avjepa/internal/manifest"
 )
 
 // job is one source file with everything that is wanted of it.
 type job struct {
 	path  string
-	whole *Entry  // nil: only parts
-	parts []Entry // sorted by start
-	split string  // as given; "" = to be drawn
-	bytes int64   // of the file
+	whole *manifest.Entry  // nil: only parts
+	parts []manifest.Entry // sorted by start
+	split string           // as given; "" = to be drawn
+	group string           // that the split is drawn for; "" = the content
+	bytes int64            // of the file
 }
 
 // plan groups entries by source.
-func plan(entries []Entry) []*job {
+func plan(entries []manifest.Entry) []*job {
 	byPath := make(map[string]*job)
 	var jobs []*job
 	for i := range entries {
 		e := &entries[i]
 		j, ok := byPath[e.Path]
 		if !ok {
-			j = &job{path: e.Path, split: e.Split}
+			j = &job{path: e.Path, split: e.Split, group: e.Group}
 			byPath[e.Path] = j
 			jobs = append(jobs, j)
 		}
@@ -34,7 +37,7 @@ func plan(entries []Entry) []*job {
 		}
 	}
 	for _, j := range jobs {
-		slices.SortStableFunc(j.parts, func(a, b Entry) int {
+		slices.SortStableFunc(j.parts, func(a, b manifest.Entry) int {
 			switch {
 			case a.Start < b.Start:
 				return -1
@@ -49,13 +52,13 @@ func plan(entries []Entry) []*job {
 
 // checkEntries returns an error when keys do not fit, repeat, could meet those of
 // cut clips, or were ingested from another source.
-func checkEntries(entries []Entry, led *ledger) error {
-	owner := make(map[string]*Entry, len(entries))
+func checkEntries(entries []manifest.Entry, led *ledger) error {
+	owner := make(map[string]*manifest.Entry, len(entries))
 	for i := range entries {
 		e := &entries[i]
-		err := errors.Join(checkKey(e.Key), checkLabel(e.Label), checkSplit(e.Split))
-		if err == nil && e.Whole() && len(e.Key) > maxBaseBytes {
-			err = fmt.Errorf("key %s of %d bytes, at most %d", e.Key, len(e.Key), maxBaseBytes)
+		err := errors.Join(manifest.CheckKey(e.Key), manifest.CheckLabels(e.Labels), manifest.CheckSplit(e.Split))
+		if err == nil && e.Whole() && len(e.Key) > manifest.MaxBaseBytes {
+			err = fmt.Errorf("key %s of %d bytes, at most %d", e.Key, len(e.Key), manifest.MaxBaseBytes)
 		}
 		if other, ok := owner[e.Key]; ok && err == nil {
 			err = fmt.Errorf("key %s is also that of %s", e.Key, other.Path)
@@ -66,7 +69,7 @@ func checkEntries(entries []Entry, led *ledger) error {
 				"or ingest into another folder", e.Key, line.Source)
 		}
 		if err != nil {
-			return fmt.Errorf("dataset: %s: %w: %w", e.Path, ErrManifest, err)
+			return fmt.Errorf("dataset: %s: %w: %w", e.Path, manifest.ErrManifest, err)
 		}
 		owner[e.Key] = e
 	}
@@ -75,14 +78,14 @@ func checkEntries(entries []Entry, led *ledger) error {
 		if base, ok := cutBase(e.Key); ok {
 			if other, ok := owner[base]; ok && other.Whole() {
 				return fmt.Errorf("dataset: %s: %w: key %s could be that of a piece of %s: "+
-					"give one of them another key", e.Path, ErrManifest, e.Key, other.Path)
+					"give one of them another key", e.Path, manifest.ErrManifest, e.Key, other.Path)
 			}
 		}
 	}
 	return nil
 }
 
-// cutBase takes the start time off a key that looks like segmentKey's.
+// cutBase takes the start time off a key that looks like manifest.SegmentKey's.
 func cutBase(key string) (base string, ok bool) {
 	at := len(key) - len("_00000000")
 	if at < 1 || key[at] != '_' {

@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"image/jpeg"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"avjepa/internal/manifest"
 	"avjepa/internal/media"
 )
 
@@ -64,7 +66,7 @@ func TestIngestWithFFmpeg(t *testing.T) {
 	}
 	var c Clip
 	for i := range set.Len() {
-		if err := set.Read(i, &c); err != nil {
+		if err := set.Read(context.Background(), i, &c); err != nil {
 			t.Error(err)
 			continue
 		}
@@ -88,12 +90,13 @@ func TestIngestWithFFmpeg(t *testing.T) {
 // short side 112, and the same for the decoder alone.
 func BenchmarkIngest(b *testing.B) {
 	tools := realTools(b)
-	entries, err := ReadSources([]string{filepath.Join(sharedData, "clips/grid_s1")}, SourceOptions{})
+	list, err := manifest.Read([]string{filepath.Join(sharedData, "clips/grid_s1")},
+		manifest.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
 	cfg := DefaultIngestConfig()
-	cfg.Entries, cfg.Decoder = entries, tools
+	cfg.Entries, cfg.Decoder = list.Entries, tools
 	cfg.Settings.ShortSide = 112
 	for b.Loop() {
 		cfg.Dir = filepath.Join(b.TempDir(), "set")

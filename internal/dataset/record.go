@@ -23,7 +23,7 @@ type Clip struct {
 // are samples, and one key.NNNN.jpg per frame. It sets info's Bytes and CRC.
 func appendRecord(b []byte, info *Info, frames [][]byte, samples []int16) ([]byte, error) {
 	meta, err := json.Marshal(memberInfo{
-		Key: info.Key, Label: info.Label, Split: info.Split, Source: info.Source,
+		Key: info.Key, Labels: info.Labels, Split: info.Split, Source: info.Source,
 		Start: info.Start, Seconds: info.Seconds, FPS: info.FPS, FrameCount: info.FrameCount,
 		Width: info.Width, Height: info.Height, SampleRateHz: info.SampleRateHz,
 		SampleCount: info.SampleCount, Silent: info.Silent,
@@ -55,19 +55,19 @@ func appendRecord(b []byte, info *Info, frames [][]byte, samples []int16) ([]byt
 
 // memberInfo is what key.json holds: Info without its place in the shards.
 type memberInfo struct {
-	Key          string  `json:"key"`
-	Label        string  `json:"label"`
-	Split        string  `json:"split"`
-	Source       string  `json:"source,omitempty"`
-	Start        float64 `json:"start"`
-	Seconds      float64 `json:"seconds"`
-	FPS          float64 `json:"fps"`
-	FrameCount   int     `json:"frames"`
-	Width        int     `json:"width"`
-	Height       int     `json:"height"`
-	SampleRateHz int     `json:"sample_rate"`
-	SampleCount  int     `json:"samples"`
-	Silent       bool    `json:"silent,omitempty"`
+	Key          string   `json:"key"`
+	Labels       []string `json:"labels,omitempty"`
+	Split        string   `json:"split"`
+	Source       string   `json:"source,omitempty"`
+	Start        float64  `json:"start"`
+	Seconds      float64  `json:"seconds"`
+	FPS          float64  `json:"fps"`
+	FrameCount   int      `json:"frames"`
+	Width        int      `json:"width"`
+	Height       int      `json:"height"`
+	SampleRateHz int      `json:"sample_rate"`
+	SampleCount  int      `json:"samples"`
+	Silent       bool     `json:"silent,omitempty"`
 }
 
 func frameName(key string, i int) string {

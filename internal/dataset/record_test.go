@@ -3,6 +3,7 @@ package dataset
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -154,7 +155,7 @@ func TestShardsAreReadableByTar(t *testing.T) {
 		t.Fatal(err)
 	}
 	var info memberInfo
-	if err := json.Unmarshal(text, &info); err != nil || info.Label != "dog" || info.FrameCount != 8 {
+	if err := json.Unmarshal(text, &info); err != nil || info.Labels[0] != "dog" || info.FrameCount != 8 {
 		t.Errorf("dog/a.json is %s (%v)", text, err)
 	}
 }
@@ -187,7 +188,7 @@ func TestOpenRefusesLies(t *testing.T) {
 		"negative samples":       func(c []Info) { c[0].SampleCount = -1 },
 		"the same key twice":     func(c []Info) { c[1].Key = c[0].Key },
 		"side of a million":      func(c []Info) { c[0].Width = 1_000_000 },
-		"label with a line feed": func(c []Info) { c[0].Label = "a\nb" },
+		"label with a line feed": func(c []Info) { c[0].Labels = []string{"a\nb"} },
 	} {
 		bad := slices.Clone(clips)
 		change(bad)
@@ -214,7 +215,7 @@ func TestOpenRefusesLies(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range set.Len() {
-		if err := set.Read(i, new(Clip)); !errors.Is(err, ErrCorrupt) {
+		if err := set.Read(context.Background(), i, new(Clip)); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("cut shard: %v", err)
 		}
 	}
@@ -232,7 +233,7 @@ func TestConcurrentRead(t *testing.T) {
 		go func() {
 			var c, again Clip
 			for i := range set.Len() {
-				if err := errors.Join(set.Read(i, &c), set.Read(i, &again)); err != nil {
+				if err := errors.Join(set.Read(context.Background(), i, &c), set.Read(context.Background(), i, &again)); err != nil {
 					done <- err
 					return
 				}
@@ -253,8 +254,8 @@ func TestConcurrentRead(t *testing.T) {
 	if val.Len()+train.Len() != set.Len() || train.Len() == 0 {
 		t.Errorf("%d train + %d val of %d", train.Len(), val.Len(), set.Len())
 	}
-	if !slices.Equal(val.Labels(), []string{"class0", "class1", "class2"}) {
-		t.Errorf("labels of val: %v", val.Labels())
+	if !slices.Equal(classIDs(val), []string{"class0", "class1", "class2"}) {
+		t.Errorf("labels of val: %v", classIDs(val))
 	}
 }
 
@@ -269,14 +270,14 @@ func TestReadReusesMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	var c Clip
-	if err := set.Read(0, &c); err != nil {
+	if err := set.Read(context.Background(), 0, &c); err != nil {
 		t.Fatal(err)
 	}
 	if want := fakeClip(entries[0].Path, media.Segment{}); len(c.Frames) != len(want.Frames) {
 		t.Fatalf("%d frames, want %d", len(c.Frames), len(want.Frames))
 	}
 	first := &c.record[0]
-	if err := set.Read(0, &c); err != nil || &c.record[0] != first {
+	if err := set.Read(context.Background(), 0, &c); err != nil || &c.record[0] != first {
 		t.Errorf("read into new memory (%v)", err)
 	}
 }

@@ -1,20 +1,25 @@
 package dataset
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+
+	"avjepa/internal/manifest"
 )
 
 // Set is a finished dataset, or a selection of one, in the order of its keys.
 // It is immutable and safe for concurrent use; it holds no open files.
 type Set struct {
-	dir    string
-	clips  []Info
-	labels []string
+	dir     string
+	clips   []Info
+	classes []manifest.Class
+	class   map[string]int // ID → place in classes
 }
 
 // Open reads the index of the dataset in dir and checks it against the sizes of
@@ -63,7 +68,15 @@ func Open(dir string) (*Set, error) {
 		return nil, fmt.Errorf("dataset: %s: %w: %w", path, ErrCorrupt, err)
 	}
 	slices.SortFunc(clips, byKey)
-	return &Set{dir: dir, clips: clips, labels: sortedLabels(clips)}, nil
+	listed, err := readClasses(dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Set{dir: dir, clips: clips, classes: classesOf(listed, clips), class: map[string]int{}}
+	for i := range s.classes {
+		s.class[s.classes[i].ID] = i
+	}
+	return s, nil
 }
 
 // Len returns the number of clips.
@@ -72,10 +85,30 @@ func (s *Set) Len() int { return len(s.clips) }
 // Info describes clip i.
 func (s *Set) Info(i int) Info { return s.clips[i] }
 
-// Labels returns the distinct labels of the whole dataset, sorted: the class
-// order. A selection has the labels of the set it was taken from, so classes
-// have the same numbers in all splits. Unlabelled clips add none.
-func (s *Set) Labels() []string { return slices.Clone(s.labels) }
+// Classes returns the classes of the whole dataset in class order: that of the list
+// it was made from, else sorted. A selection has those of the set it was taken from,
+// so classes have the same numbers in all splits. It is not to be changed.
+func (s *Set) Classes() []manifest.Class { return s.classes }
+
+// Class returns the place of a label in Classes, −1 when it has none.
+func (s *Set) Class(id string) int {
+	if i, ok := s.class[id]; ok {
+		return i
+	}
+	return -1
+}
+
+// Titles returns the names of a clip's labels, for people.
+func (s *Set) Titles(f *Info) string {
+	names := make([]string, len(f.Labels))
+	for i, l := range f.Labels {
+		names[i] = l
+		if at := s.Class(l); at >= 0 {
+			names[i] = s.classes[at].Title()
+		}
+	}
+	return strings.Join(names, ", ")
+}
 
 // Splits returns the distinct splits of the set, sorted.
 func (s *Set) Splits() []string {
@@ -98,7 +131,7 @@ func (s *Set) Select(split string) *Set {
 
 // Where returns the clips for which keep is true, in the same order.
 func (s *Set) Where(keep func(f *Info) bool) *Set {
-	t := &Set{dir: s.dir, labels: s.labels}
+	t := &Set{dir: s.dir, classes: s.classes, class: s.class}
 	for i := range s.clips {
 		if keep(&s.clips[i]) {
 			t.clips = append(t.clips, s.clips[i])
@@ -109,7 +142,10 @@ func (s *Set) Where(keep func(f *Info) bool) *Set {
 
 // Read sets c to clip i with one read of its shard, reusing c's memory. It
 // returns ErrCorrupt when the bytes there are not that clip.
-func (s *Set) Read(i int, c *Clip) error {
+func (s *Set) Read(ctx context.Context, i int, c *Clip) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	c.Info = s.clips[i]
 	c.Frames, c.Samples = c.Frames[:0], c.Samples[:0]
 	f, err := os.Open(filepath.Join(s.dir, shardName(c.Shard)))
@@ -174,17 +210,4 @@ func checkOverlap(clips []Info) error {
 		}
 	}
 	return nil
-}
-
-func sortedLabels(clips []Info) []string {
-	seen := make(map[string]bool)
-	var labels []string
-	for i := range clips {
-		if l := clips[i].Label; l != "" && !seen[l] {
-			seen[l] = true
-			labels = append(labels, l)
-		}
-	}
-	slices.Sort(labels)
-	return labels
 }

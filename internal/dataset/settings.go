@@ -17,7 +17,7 @@ import (
 
 const (
 	settingsFile   = "dataset.json"
-	formatVersion  = 1
+	formatVersion  = 2
 	maxConfigBytes = 1 << 20
 )
 

@@ -40,10 +40,10 @@ func fingerprint(path string) string {
 	return sum()
 }
 
-// drawSplit draws the split of a source from its content, so that all its clips,
-// and copies of it, are on the same side in every ingest with the same seed.
-func drawSplit(seed uint64, hash string, valFraction float64) string {
-	if rng.New(seed, "split", hash).Float64() < valFraction {
+// drawSplit draws the split of a source from its group or its content, so that all
+// its clips, and copies of it, are on the same side in every ingest with the same seed.
+func drawSplit(seed uint64, source string, valFraction float64) string {
+	if rng.New(seed, "split", source).Float64() < valFraction {
 		return "val"
 	}
 	return "train"

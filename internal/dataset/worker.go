@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"sync"
 	"unicode"
 
+	"avjepa/internal/manifest"
 	"avjepa/internal/media"
 )
 
@@ -17,9 +19,6 @@ type Decoder interface {
 	Decode(ctx context.Context, path string, cfg media.DecodeConfig, segs []media.Segment,
 		yield func(i int, c *media.Clip) error) error
 }
-
-// maxSourceSeconds is where start times stop fitting a key.
-const maxSourceSeconds = 99_999
 
 // result is what a worker hands to the writer: a line of the ledger and, for a
 // kept clip, its record.
@@ -45,9 +44,9 @@ func (w *worker) run(ctx context.Context, j *job) error {
 	hash := fingerprint(j.path)
 	split := j.split
 	if split == "" {
-		split = drawSplit(w.settings.Seed, hash, w.settings.ValFraction)
+		split = drawSplit(w.settings.Seed, cmp.Or(j.group, hash), w.settings.ValFraction)
 	}
-	var parts []Entry
+	var parts []manifest.Entry
 	for _, e := range j.parts {
 		if e.Split = split; !w.known[e.Key] {
 			parts = append(parts, e)
@@ -74,11 +73,11 @@ func (w *worker) run(ctx context.Context, j *job) error {
 
 // runWhole decodes a source as one clip, or cuts it when it is longer than one
 // and a half. Its length shows when the first piece has been decoded.
-func (w *worker) runWhole(ctx context.Context, e Entry) error {
+func (w *worker) runWhole(ctx context.Context, e manifest.Entry) error {
 	longest := 1.5 * w.settings.ClipSeconds
 	var claimed float64 // seconds, as the container says; 0 unknown
 	long := false
-	err := w.decodeParts(ctx, []Entry{{Path: e.Path, End: longest}},
+	err := w.decodeParts(ctx, []manifest.Entry{{Path: e.Path, End: longest}},
 		func(_ int, c *media.Clip) error {
 			claimed = c.Info.Seconds
 			full := c.Outcome.HasClip() && c.Seconds > longest-0.5
@@ -90,9 +89,9 @@ func (w *worker) runWhole(ctx context.Context, e Entry) error {
 	if err != nil || !long {
 		return err
 	}
-	if claimed > maxSourceSeconds {
+	if claimed > manifest.MaxSeconds {
 		return w.send(ctx, leftOut(&e, media.TooLarge, fmt.Sprintf(
-			"%.0f s, at most %d s: cut it into files", claimed, maxSourceSeconds)))
+			"%.0f s, at most %d s: cut it into files", claimed, manifest.MaxSeconds)))
 	}
 	return w.runCuts(ctx, e, claimed)
 }
@@ -101,9 +100,9 @@ func (w *worker) runWhole(ctx context.Context, e Entry) error {
 // one are the end of a file that is shorter than it claims: they are one line of
 // the ledger, under the source's own key when no piece is good, and none when the
 // file claimed no length.
-func (w *worker) runCuts(ctx context.Context, e Entry, claimed float64) error {
+func (w *worker) runCuts(ctx context.Context, e manifest.Entry, claimed float64) error {
 	all := cuts(e, claimed, w.settings.ClipSeconds)
-	parts := slices.DeleteFunc(slices.Clone(all), func(p Entry) bool { return w.known[p.Key] })
+	parts := slices.DeleteFunc(slices.Clone(all), func(p manifest.Entry) bool { return w.known[p.Key] })
 	if len(parts) == 0 {
 		return nil
 	}
@@ -139,16 +138,16 @@ func (w *worker) runCuts(ctx context.Context, e Entry, claimed float64) error {
 // cuts divides a source into clips of length seconds. A remainder shorter than
 // half a clip is joined to the one before it. A source of unknown length (0) is
 // divided as far as keys reach.
-func cuts(e Entry, seconds, length float64) []Entry {
+func cuts(e manifest.Entry, seconds, length float64) []manifest.Entry {
 	if seconds <= 0 {
-		seconds = maxSourceSeconds
+		seconds = manifest.MaxSeconds
 	}
 	n := max(1, int(seconds/length+0.5))
-	parts := make([]Entry, n)
+	parts := make([]manifest.Entry, n)
 	for i := range parts {
 		p := e
 		p.Start, p.End = float64(i)*length, float64(i+1)*length
-		p.Key = segmentKey(e.Key, p.Start)
+		p.Key = manifest.SegmentKey(e.Key, p.Start)
 		parts[i] = p
 	}
 	if last := &parts[n-1]; seconds > last.End {
@@ -158,7 +157,7 @@ func cuts(e Entry, seconds, length float64) []Entry {
 }
 
 // decodeParts decodes parts of one source, sorted by start.
-func (w *worker) decodeParts(ctx context.Context, parts []Entry,
+func (w *worker) decodeParts(ctx context.Context, parts []manifest.Entry,
 	yield func(i int, c *media.Clip) error) error {
 
 	segs := make([]media.Segment, len(parts))
@@ -173,13 +172,13 @@ func (w *worker) decodeParts(ctx context.Context, parts []Entry,
 }
 
 // judge turns a decoded clip into a record, or into the line that leaves it out.
-func (w *worker) judge(e *Entry, c *media.Clip) result {
+func (w *worker) judge(e *manifest.Entry, c *media.Clip) result {
 	if !c.Outcome.HasClip() || !slices.Contains(w.settings.Keep, c.Outcome) {
 		return leftOut(e, c.Outcome, c.Reason)
 	}
 	info := Info{
-		Key: e.Key, Label: e.Label, Split: e.Split,
-		Source: plainText(filepath.Base(e.Path)), Start: e.Start, Seconds: c.Seconds,
+		Key: e.Key, Labels: e.Labels, Split: e.Split,
+		Row: e.Row, Source: plainText(filepath.Base(e.Path)), Start: e.Start, Seconds: c.Seconds,
 		FrameCount: len(c.Frames), SampleCount: len(c.Samples), Silent: c.Silent,
 	}
 	if len(c.Frames) > 0 {
@@ -206,7 +205,7 @@ func (w *worker) judge(e *Entry, c *media.Clip) result {
 	}}
 }
 
-func leftOut(e *Entry, o media.Outcome, reason string) result {
+func leftOut(e *manifest.Entry, o media.Outcome, reason string) result {
 	if reason = plainText(reason); len(reason) > 300 {
 		reason = strings.ToValidUTF8(reason[:300], "")
 	}

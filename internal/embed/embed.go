@@ -94,10 +94,11 @@ func (r *runner) run(ctx context.Context, done func(n int)) error {
 	all := r.clips.Set.Len()
 	lo, hi := share(all, r.cfg.Group)
 	for i := lo; i < hi; i++ {
+		err := r.add(ctx, i)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if err := r.add(i); err != nil {
+		if err != nil {
 			r.out.Skipped[r.clips.Set.Info(i).Key] = err
 		}
 		if done != nil {
@@ -179,8 +180,8 @@ func (r *runner) vectors() []*Vectors {
 
 // add makes the windows of clip i, all in one device batch, so a clip that
 // fails half-way leaves no trace.
-func (r *runner) add(i int) error {
-	d, err := r.clips.Get(i)
+func (r *runner) add(ctx context.Context, i int) error {
+	d, err := r.clips.Get(ctx, i)
 	if err != nil {
 		return err
 	}

@@ -157,7 +157,7 @@ func alone(t *testing.T, e engine.Engine, m *jepa.Model, clips *loader.Clips,
 	dMel := device(engine.F32, 1, v.Bands, v.MelFrames())
 	var out [3]Vectors
 	for i := range clips.Set.Len() {
-		d, err := clips.Get(i)
+		d, err := clips.Get(context.Background(), i)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -107,7 +107,7 @@ func New(clips *Clips, cfg Config, first int) (*Loader, error) {
 			defer l.done.Done()
 			for j := range jobs {
 				if ctx.Err() == nil {
-					l.fill(j)
+					l.fill(ctx, j)
 				}
 				j.slots.Done()
 			}
@@ -156,16 +156,16 @@ func (l *Loader) schedule(ctx context.Context, jobs chan<- job, first int) {
 
 // fill makes the views of one clip. A clip that cannot be read is recorded and
 // the next usable one of the set takes its place, so that a batch is always full.
-func (l *Loader) fill(j job) {
+func (l *Loader) fill(ctx context.Context, j job) {
 	n := l.clips.Set.Len()
 	for try := 0; try < n; try++ {
 		i := (j.place + try) % n
 		key := l.clips.Set.Info(i).Key
-		d, err := l.clips.Get(i)
+		d, err := l.clips.Get(ctx, i)
 		if err == nil {
 			err = l.clips.Maker.Fill(j.batch, j.slot, d, l.cfg.Seed, j.epoch, key)
 		}
-		if err == nil {
+		if err == nil || ctx.Err() != nil {
 			return
 		}
 		l.mu.Lock()

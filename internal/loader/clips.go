@@ -9,6 +9,7 @@
 package loader
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -45,15 +46,19 @@ func NewClips(set *dataset.Set, maker *view.Maker, cacheBytes int64) *Clips {
 }
 
 // Get returns clip i ready for views. When the cache is full the clip is opened
-// lazily: only the frames a view needs are decoded then.
-func (c *Clips) Get(i int) (*view.Decoded, error) {
+// lazily: only the frames a view needs are decoded then. Of errors all but the
+// context's are final.
+func (c *Clips) Get(ctx context.Context, i int) (*view.Decoded, error) {
 	s := &c.slots[i]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.decoded != nil || s.err != nil {
 		return s.decoded, s.err
 	}
-	d, keep, err := c.read(i)
+	d, keep, err := c.read(ctx, i)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	if err != nil {
 		s.err = err
 		return nil, err
@@ -71,9 +76,9 @@ func (c *Clips) Get(i int) (*view.Decoded, error) {
 
 // read reads clip i and says whether it is worth keeping. A clip of which only
 // some frames are broken is opened lazily, as it would be with a full cache.
-func (c *Clips) read(i int) (d *view.Decoded, keep bool, err error) {
+func (c *Clips) read(ctx context.Context, i int) (d *view.Decoded, keep bool, err error) {
 	var clip dataset.Clip // fresh: a Decoded keeps its slices
-	if err := c.Set.Read(i, &clip); err != nil {
+	if err := c.Set.Read(ctx, i, &clip); err != nil {
 		return nil, false, err
 	}
 	if !c.full.Load() {

@@ -226,18 +226,18 @@ func TestNothingToRead(t *testing.T) {
 func TestCache(t *testing.T) {
 	set := datasettest.Make(t, datasettest.Config{Clips: 8})
 	clips := newClips(t, set, 1<<30)
-	d, err := clips.Get(0)
+	d, err := clips.Get(context.Background(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	one := d.MemoryBytes()
-	if again, _ := clips.Get(0); again != d || clips.CachedBytes() != one {
+	if again, _ := clips.Get(context.Background(), 0); again != d || clips.CachedBytes() != one {
 		t.Errorf("clip 0 is not kept: %d bytes, want %d", clips.CachedBytes(), one)
 	}
 	clips = newClips(t, set, 3*one+one/2)
 	for range 2 {
 		for i := range set.Len() {
-			if _, err := clips.Get(i); err != nil {
+			if _, err := clips.Get(context.Background(), i); err != nil {
 				t.Fatal(err)
 			}
 			if clips.CachedBytes() > 3*one+one/2 {
@@ -248,7 +248,7 @@ func TestCache(t *testing.T) {
 	if clips.CachedBytes() != 3*one {
 		t.Errorf("%d bytes are kept, want three clips of %d", clips.CachedBytes(), one)
 	}
-	late, err := clips.Get(7)
+	late, err := clips.Get(context.Background(), 7)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -330,7 +330,7 @@ func BenchmarkNext(b *testing.B) {
 		clips := NewClips(set, m, 1<<30)
 		batch := m.NewBatch(1)
 		for n := 0; b.Loop(); n++ {
-			d, err := clips.Get(n % 64)
+			d, err := clips.Get(context.Background(), n%64)
 			if err == nil {
 				err = m.Fill(batch, 0, d, 1, n, "clip")
 			}

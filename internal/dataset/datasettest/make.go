@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"avjepa/internal/dataset"
+	"avjepa/internal/manifest"
 	"avjepa/internal/media"
 	"avjepa/internal/rng"
 )
@@ -47,8 +48,8 @@ func Make(t testing.TB, c Config) *dataset.Set {
 	in := dataset.DefaultIngestConfig()
 	in.Dir, in.Decoder, in.Workers = c.Dir, drawer{c}, 1
 	for i := range c.Clips {
-		in.Entries = append(in.Entries, dataset.Entry{Path: filepath.Join(c.Dir, fmt.Sprint(i)),
-			Key: Key(i), Label: fmt.Sprintf("class%d", i%3), Split: c.Split})
+		in.Entries = append(in.Entries, manifest.Entry{Path: filepath.Join(c.Dir, fmt.Sprint(i)),
+			Key: Key(i), Labels: []string{fmt.Sprintf("class%d", i%3)}, Split: c.Split})
 	}
 	if _, err := dataset.Ingest(context.Background(), in); err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package datasettest
 
 import (
+	"context"
 	"testing"
 
 	"avjepa/internal/dataset"
@@ -15,7 +16,7 @@ func TestMake(t *testing.T) {
 	}
 	var c dataset.Clip
 	for i := range set.Len() {
-		if err := set.Read(i, &c); err != nil {
+		if err := set.Read(context.Background(), i, &c); err != nil {
 			t.Fatal(err)
 		}
 		if c.Key != Key(i) || len(c.Frames) != 8 || len(c.Samples) != 16000 {

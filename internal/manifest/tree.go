@@ -1,4 +1,4 @@
-package dataset
+package manifest
 
 import (
 	"fmt"
@@ -29,10 +29,10 @@ var notMedia = map[string]bool{
 
 // readTree lists the files below root. Links are followed where they stay below
 // root; a link that leaves it is an error unless opt allows it.
-func readTree(root string, opt SourceOptions) ([]candidate, error) {
+func readTree(root string, opt Options) ([]candidate, error) {
 	real, err := filepath.EvalSymlinks(root)
 	if err != nil {
-		return nil, fmt.Errorf("dataset: %w: %w", ErrNoSource, err)
+		return nil, fmt.Errorf("manifest: %w: %w", ErrNoSource, err)
 	}
 	t := tree{root: root, real: real, opt: opt}
 	if err := t.walk("", real, 0); err != nil {
@@ -43,7 +43,7 @@ func readTree(root string, opt SourceOptions) ([]candidate, error) {
 
 type tree struct {
 	root, real string
-	opt        SourceOptions
+	opt        Options
 	open       []string // real paths of the folders being walked, against cycles
 	found      []candidate
 }
@@ -52,7 +52,7 @@ type tree struct {
 // real.
 func (t *tree) walk(rel, real string, depth int) error {
 	if depth > maxDepth {
-		return fmt.Errorf("dataset: %s: %w: folders nested more than %d deep",
+		return fmt.Errorf("manifest: %s: %w: folders nested more than %d deep",
 			filepath.Join(t.root, rel), ErrManifest, maxDepth)
 	}
 	for _, o := range t.open {
@@ -64,7 +64,7 @@ func (t *tree) walk(rel, real string, depth int) error {
 	defer func() { t.open = t.open[:len(t.open)-1] }()
 	items, err := os.ReadDir(real)
 	if err != nil {
-		return fmt.Errorf("dataset: %w", err)
+		return fmt.Errorf("manifest: %w", err)
 	}
 	for _, item := range items {
 		name := item.Name()
@@ -80,7 +80,7 @@ func (t *tree) walk(rel, real string, depth int) error {
 			}
 			full := filepath.Join(t.root, below)
 			if target, err = resolveInside(inside, target); err != nil {
-				return fmt.Errorf("dataset: %s: %w: %w", full, ErrManifest, err)
+				return fmt.Errorf("manifest: %s: %w: %w", full, ErrManifest, err)
 			}
 			st, err := os.Stat(target)
 			if err != nil {
@@ -94,16 +94,16 @@ func (t *tree) walk(rel, real string, depth int) error {
 				return err
 			}
 		case mode.IsRegular() && !notMedia[strings.ToLower(path.Ext(name))]:
-			label := ""
+			var labels []string
 			if dir, _, ok := strings.Cut(below, "/"); ok {
-				label = dir
+				labels = []string{dir}
 			}
-			if err := checkLabel(label); err != nil {
-				return fmt.Errorf("dataset: %s: %w: the folder's name is the label: %w",
+			if err := CheckLabel(strings.Join(labels, "")); err != nil {
+				return fmt.Errorf("manifest: %s: %w: the folder's name is the label: %w",
 					filepath.Join(t.root, below), ErrManifest, err)
 			}
 			t.found = append(t.found, candidate{
-				Entry: Entry{Path: filepath.Join(t.root, below), Label: label},
+				Entry: Entry{Path: filepath.Join(t.root, below), Labels: labels},
 				rel:   below,
 			})
 		}

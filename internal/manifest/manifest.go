@@ -1,4 +1,4 @@
-package dataset
+package manifest
 
 import (
 	"cmp"
@@ -11,27 +11,14 @@ import (
 	"strings"
 )
 
-// Entry is one clip to ingest, or one source to cut into clips.
-type Entry struct {
-	Key   string  // unique in a manifest; see checkKey for its alphabet
-	Path  string  // absolute path of the source file; it may not exist
-	Label string  // "" = unlabelled
-	Split string  // "" = to be drawn by Ingest
-	Start float64 // seconds; Start = End = 0: the whole file, cut where it is long
-	End   float64 // seconds; 0 = to the end
-}
-
-// Whole says whether the entry names a file and no part of it.
-func (e *Entry) Whole() bool { return e.Start == 0 && e.End == 0 }
-
-// SourceOptions say what ReadSources accepts.
-type SourceOptions struct {
+// Options say what Read accepts.
+type Options struct {
 	// AllowOutside accepts paths of a CSV, and links in a folder, that lead out
 	// of that folder. Only for manifests that you wrote yourself.
 	AllowOutside bool
 }
 
-// ReadSources lists the clips of files, folders and CSV manifests, sorted by
+// Read lists the clips of files, folders and CSV manifests, sorted by
 // key. Nothing is decoded.
 //
 // A folder gives every file below it that is not known to be something else than
@@ -44,19 +31,19 @@ type SourceOptions struct {
 // parts. A source that is named twice with the same part is taken once.
 //
 // Errors: ErrNoSource, ErrEmpty, ErrManifest.
-func ReadSources(args []string, opt SourceOptions) ([]Entry, error) {
+func Read(args []string, opt Options) (List, error) {
 	var all []candidate
 	for _, arg := range args {
 		st, err := os.Stat(arg)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("dataset: %q: %w: no file or folder of that name", arg, ErrNoSource)
+			return List{}, fmt.Errorf("manifest: %q: %w: no file or folder of that name", arg, ErrNoSource)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("dataset: %w: %w", ErrNoSource, err)
+			return List{}, fmt.Errorf("manifest: %w: %w", ErrNoSource, err)
 		}
 		abs, err := filepath.Abs(arg)
 		if err != nil {
-			return nil, fmt.Errorf("dataset: %w", err)
+			return List{}, fmt.Errorf("manifest: %w", err)
 		}
 		var found []candidate
 		switch {
@@ -68,17 +55,21 @@ func ReadSources(args []string, opt SourceOptions) ([]Entry, error) {
 			found = []candidate{{rel: filepath.Base(abs), Entry: Entry{Path: abs}}}
 		}
 		if err != nil {
-			return nil, err
+			return List{}, err
 		}
 		if len(found) == 0 {
-			return nil, fmt.Errorf("dataset: %q: %w: no media files in it", arg, ErrEmpty)
+			return List{}, fmt.Errorf("manifest: %q: %w: no media files in it", arg, ErrEmpty)
 		}
 		all = append(all, found...)
 	}
 	if len(all) == 0 {
-		return nil, fmt.Errorf("dataset: no sources given: %w", ErrEmpty)
+		return List{}, fmt.Errorf("manifest: no sources given: %w", ErrEmpty)
 	}
-	return assignKeys(all)
+	entries, err := assignKeys(all)
+	if err != nil {
+		return List{}, err
+	}
+	return List{Entries: entries, Classes: sortedClasses(entries)}, nil
 }
 
 // candidate is an entry that has no key yet, unless the manifest gave one.
@@ -109,9 +100,9 @@ func assignKeys(all []candidate) ([]Entry, error) {
 		c := &all[i]
 		p := part{c.Path, c.Start, c.End}
 		if before, ok := taken[p]; ok {
-			if before.Label != c.Label || before.Split != c.Split ||
+			if !slices.Equal(before.Labels, c.Labels) || before.Split != c.Split ||
 				before.Key != c.Key {
-				return nil, fmt.Errorf("dataset: %s: %w: the same clip as %s with another label, "+
+				return nil, fmt.Errorf("manifest: %s: %w: the same clip as %s with another label, "+
 					"split or key", c.from(), ErrManifest, before.from())
 			}
 			continue
@@ -120,7 +111,7 @@ func assignKeys(all []candidate) ([]Entry, error) {
 		if first, ok := splits[c.Path]; !ok {
 			splits[c.Path] = c
 		} else if first.Split != c.Split {
-			return nil, fmt.Errorf("dataset: %s: %w: %s is in split %q here and in %q at %s: "+
+			return nil, fmt.Errorf("manifest: %s: %w: %s is in split %q here and in %q at %s: "+
 				"all clips of one source belong in one split",
 				c.from(), ErrManifest, c.Path, c.Split, first.Split, first.from())
 		}
@@ -143,11 +134,12 @@ func assignKeys(all []candidate) ([]Entry, error) {
 		}
 		low := strings.ToLower(c.Key)
 		if other, ok := owner[low]; ok {
-			return nil, fmt.Errorf("dataset: %s: %w: key %q is also that of %s",
+			return nil, fmt.Errorf("manifest: %s: %w: key %q is also that of %s",
 				c.from(), ErrManifest, c.Key, other.from())
 		}
 		owner[low] = c
 		entries[i] = c.Entry
+		entries[i].Row = i
 	}
 	slices.SortFunc(entries, func(a, b Entry) int { return cmp.Compare(a.Key, b.Key) })
 	return entries, nil
@@ -161,7 +153,7 @@ func autoKey(c *candidate, hashed bool) string {
 		key = withHash(key, c.Path)
 	}
 	if !c.Whole() {
-		key = segmentKey(key, c.Start)
+		key = SegmentKey(key, c.Start)
 	}
 	return key
 }

@@ -1,4 +1,4 @@
-package dataset
+package manifest
 
 import (
 	"crypto/sha256"
@@ -14,8 +14,8 @@ import (
 // name at the first dot, file systems and tar agree on it, and is short enough
 // for the 100 bytes of a plain tar header with ".0000.jpg" behind it.
 const (
-	maxKeyBytes  = 90
-	maxBaseBytes = maxKeyBytes - len("_00000000") // leaves room for a start time
+	MaxKeyBytes  = 90
+	MaxBaseBytes = MaxKeyBytes - len("_00000000") // leaves room for a start time
 )
 
 func wordByte(c byte) bool {
@@ -23,11 +23,11 @@ func wordByte(c byte) bool {
 		c == '-' || c == '_'
 }
 
-// checkKey returns an error that says what is wrong with a key.
-func checkKey(key string) error {
-	if key == "" || len(key) > maxKeyBytes {
+// CheckKey returns an error that says what is wrong with a key.
+func CheckKey(key string) error {
+	if key == "" || len(key) > MaxKeyBytes {
 		return fmt.Errorf("key %.100q has %d bytes: 1 to %d are allowed",
-			key, len(key), maxKeyBytes)
+			key, len(key), MaxKeyBytes)
 	}
 	for i := range len(key) {
 		if c := key[i]; !wordByte(c) && c != '/' {
@@ -51,7 +51,7 @@ func keyFor(rel string) string {
 			b[i], lossy = '_', true
 		}
 	}
-	if len(b) > maxBaseBytes {
+	if len(b) > MaxBaseBytes {
 		lossy = true
 	}
 	if !lossy {
@@ -64,13 +64,13 @@ func keyFor(rel string) string {
 func withHash(key, what string) string {
 	sum := sha256.Sum256([]byte(what))
 	const tail = 1 + 8
-	if len(key) > maxBaseBytes-tail {
-		key = strings.TrimRight(key[:maxBaseBytes-tail], "/")
+	if len(key) > MaxBaseBytes-tail {
+		key = strings.TrimRight(key[:MaxBaseBytes-tail], "/")
 	}
 	return key + "-" + hex.EncodeToString(sum[:4])
 }
 
-// segmentKey is the key of the part of a source that begins at start seconds.
-func segmentKey(base string, start float64) string {
+// SegmentKey is the key of the part of a source that begins at start seconds.
+func SegmentKey(base string, start float64) string {
 	return fmt.Sprintf("%s_%08d", base, int64(math.Round(start*1000)))
 }

@@ -1,4 +1,4 @@
-package dataset
+package manifest
 
 import (
 	"bufio"
@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	maxCSVRows   = maxClips
+	maxCSVRows   = MaxClips
 	maxPathBytes = 4096
 )
 
@@ -45,26 +45,26 @@ func (e *csvError) Unwrap() error { return e.err }
 
 // readCSVFile reads a manifest from disk. Its paths are taken from its own
 // folder and may not leave it unless opt allows it.
-func readCSVFile(path string, opt SourceOptions) ([]candidate, error) {
+func readCSVFile(path string, opt Options) ([]candidate, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("dataset: %w", err)
+		return nil, fmt.Errorf("manifest: %w", err)
 	}
 	defer f.Close()
 	found, err := readCSV(f)
 	if err != nil {
-		return nil, fmt.Errorf("dataset: %s: %w: %w", path, ErrManifest, err)
+		return nil, fmt.Errorf("manifest: %s: %w: %w", path, ErrManifest, err)
 	}
 	dir := filepath.Dir(path)
 	real, err := filepath.EvalSymlinks(dir)
 	if err != nil {
-		return nil, fmt.Errorf("dataset: %w", err)
+		return nil, fmt.Errorf("manifest: %w", err)
 	}
 	checked := make(map[string]string) // folder → where it really is
 	for i := range found {
 		c := &found[i]
 		fail := func(err error) error {
-			return fmt.Errorf("dataset: %s: %w: line %s, column path: %w",
+			return fmt.Errorf("manifest: %s: %w: line %s, column path: %w",
 				path, ErrManifest, c.where, err)
 		}
 		if opt.AllowOutside {
@@ -227,18 +227,20 @@ func parseCSVRow(columns, fields []string, line int) (candidate, error) {
 			c.Path, err = value, checkPathField(value)
 			c.rel = filepath.ToSlash(filepath.Clean(value))
 		case "label":
-			c.Label, err = value, checkLabel(value)
+			if err = CheckLabel(value); value != "" {
+				c.Labels = []string{value}
+			}
 		case "split":
-			c.Split, err = value, checkSplit(value)
+			c.Split, err = value, CheckSplit(value)
 		case "start":
 			c.Start, err = parseSeconds(value)
 		case "end":
 			c.End, err = parseSeconds(value)
 		case "key":
 			if c.Key = value; value != "" {
-				err = checkKey(value)
-				if err == nil && len(value) > maxBaseBytes {
-					err = fmt.Errorf("key of %d bytes, at most %d", len(value), maxBaseBytes)
+				err = CheckKey(value)
+				if err == nil && len(value) > MaxBaseBytes {
+					err = fmt.Errorf("key of %d bytes, at most %d", len(value), MaxBaseBytes)
 				}
 			}
 		}
@@ -272,8 +274,8 @@ func parseSeconds(value string) (float64, error) {
 	if err != nil || math.IsNaN(s) {
 		return 0, fmt.Errorf("%.40q is not a number of seconds", value)
 	}
-	if !(s >= 0 && s <= 99_999) {
-		return 0, fmt.Errorf("%v s is outside [0, 99999]", s)
+	if !(s >= 0 && s <= MaxSeconds) {
+		return 0, fmt.Errorf("%v s is outside [0, %d]", s, MaxSeconds)
 	}
 	return s, nil
 }

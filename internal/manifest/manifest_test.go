@@ -1,9 +1,10 @@
-package dataset
+package manifest
 
 import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -26,17 +27,17 @@ func TestReadTree(t *testing.T) {
 	entries := sources(t, dir)
 	words := withHash("cat/two_words", "cat/two words")
 	want := []Entry{
-		{Key: "cat/c", Path: filepath.Join(dir, "cat/c"), Label: "cat"},
-		{Key: words, Path: filepath.Join(dir, "cat/two words.mp4"), Label: "cat"},
-		{Key: "dog/a", Path: filepath.Join(dir, "dog/a.mp4"), Label: "dog"},
-		{Key: "dog/deep/b", Path: filepath.Join(dir, "dog/deep/b.WEBM"), Label: "dog"},
+		{Key: "cat/c", Path: filepath.Join(dir, "cat/c"), Labels: []string{"cat"}},
+		{Key: words, Path: filepath.Join(dir, "cat/two words.mp4"), Labels: []string{"cat"}},
+		{Key: "dog/a", Path: filepath.Join(dir, "dog/a.mp4"), Labels: []string{"dog"}},
+		{Key: "dog/deep/b", Path: filepath.Join(dir, "dog/deep/b.WEBM"), Labels: []string{"dog"}},
 		{Key: "loose", Path: filepath.Join(dir, "loose.mov")},
 	}
-	if !slices.Equal(entries, want) {
+	if !reflect.DeepEqual(entries, want) {
 		t.Errorf("got  %+v\nwant %+v", entries, want)
 	}
 	// The same files again, and one of them by name, change nothing.
-	if again := sources(t, dir, dir); !slices.Equal(again, want) {
+	if again := sources(t, dir, dir); !reflect.DeepEqual(again, want) {
 		t.Errorf("twice: %+v", again)
 	}
 }
@@ -50,7 +51,7 @@ func TestKeysAreStableAndApart(t *testing.T) {
 	}
 	seen := make(map[string]bool)
 	for _, e := range entries {
-		if err := checkKey(e.Key); err != nil || len(e.Key) > maxBaseBytes {
+		if err := CheckKey(e.Key); err != nil || len(e.Key) > MaxBaseBytes {
 			t.Errorf("%d bytes: %v", len(e.Key), err)
 		}
 		if low := strings.ToLower(e.Key); seen[low] {
@@ -64,7 +65,7 @@ func TestKeysAreStableAndApart(t *testing.T) {
 	}
 	// Keys do not depend on the order of the arguments.
 	one, two := filepath.Join(dir, "a.mp4"), filepath.Join(dir, "a.wav")
-	if x, y := sources(t, one, two), sources(t, two, one); !slices.Equal(x, y) {
+	if x, y := keys(sources(t, one, two)), keys(sources(t, two, one)); !slices.Equal(x, y) {
 		t.Errorf("%v, then %v", x, y)
 	}
 }
@@ -84,10 +85,10 @@ func TestLinksStayInside(t *testing.T) {
 	}
 	link(filepath.Join(outside, "secret.mp4"), "out.mp4")
 	for _, arg := range []string{dir, filepath.Join(dir, "list.csv")} {
-		if _, err := ReadSources([]string{arg}, SourceOptions{}); !errors.Is(err, ErrManifest) {
+		if _, err := Read([]string{arg}, Options{}); !errors.Is(err, ErrManifest) {
 			t.Errorf("%s: %v", arg, err)
 		}
-		if _, err := ReadSources([]string{arg}, SourceOptions{AllowOutside: true}); err != nil {
+		if _, err := Read([]string{arg}, Options{AllowOutside: true}); err != nil {
 			t.Errorf("%s, allowed: %v", arg, err)
 		}
 	}
@@ -95,7 +96,7 @@ func TestLinksStayInside(t *testing.T) {
 	write(t, filepath.Join(dir, "list.csv"), "path\nfolder/secret.mp4\n")
 	for _, row := range []string{"folder/secret.mp4", "folder/absent.mp4"} {
 		write(t, filepath.Join(dir, "list.csv"), "path\n"+row+"\n")
-		_, err := ReadSources([]string{filepath.Join(dir, "list.csv")}, SourceOptions{})
+		_, err := Read([]string{filepath.Join(dir, "list.csv")}, Options{})
 		if !errors.Is(err, ErrManifest) {
 			t.Errorf("%s: %v", row, err)
 		}
@@ -120,7 +121,7 @@ func TestSourceErrors(t *testing.T) {
 		{[]string{filepath.Join(dir, "text")}, ErrEmpty},
 		{[]string{filepath.Join(dir, "empty.csv")}, ErrEmpty},
 	} {
-		if _, err := ReadSources(c.args, SourceOptions{}); !errors.Is(err, c.want) {
+		if _, err := Read(c.args, Options{}); !errors.Is(err, c.want) {
 			t.Errorf("%v: %v, want %v", c.args, err, c.want)
 		}
 	}
@@ -139,12 +140,12 @@ func TestReadCSV(t *testing.T) {
 	p := func(name string) string { return filepath.Join(dir, name) }
 	want := []Entry{
 		{Key: "my/key", Path: p("v/c.mp4")},
-		{Key: "v/a", Path: p("v/a.mp4"), Label: "dog, barking", Split: "train"},
-		{Key: "v/b_00001500", Path: p("v/b.mp4"), Label: "say “hi”", Split: "val",
+		{Key: "v/a", Path: p("v/a.mp4"), Labels: []string{"dog, barking"}, Split: "train"},
+		{Key: "v/b_00001500", Path: p("v/b.mp4"), Labels: []string{"say “hi”"}, Split: "val",
 			Start: 1.5, End: 4},
-		{Key: "v/b_00004000", Path: p("v/b.mp4"), Label: `a "b"`, Split: "val", Start: 4},
+		{Key: "v/b_00004000", Path: p("v/b.mp4"), Labels: []string{`a "b"`}, Split: "val", Start: 4},
 	}
-	if !slices.Equal(entries, want) {
+	if !reflect.DeepEqual(entries, want) {
 		t.Errorf("got  %+v\nwant %+v", entries, want)
 	}
 }
@@ -188,10 +189,37 @@ func TestReadCSVRefuses(t *testing.T) {
 	} {
 		list := filepath.Join(t.TempDir(), "list.csv")
 		write(t, list, c.text)
-		_, err := ReadSources([]string{list}, SourceOptions{})
+		_, err := Read([]string{list}, Options{})
 		if !errors.Is(err, ErrManifest) || !strings.Contains(err.Error(), c.want) ||
 			!strings.Contains(err.Error(), "list.csv") {
 			t.Errorf("%s:\n got %v\nwant …%s…", name, err, c.want)
 		}
 	}
+}
+
+// makeFiles writes files with the given contents below a new folder.
+func makeFiles(t testing.TB, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		write(t, path, text)
+	}
+	return dir
+}
+
+// sources returns the entries of a list, with Row taken off.
+func sources(t testing.TB, args ...string) []Entry {
+	t.Helper()
+	list, err := Read(args, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range list.Entries {
+		list.Entries[i].Row = 0
+	}
+	return list.Entries
 }
