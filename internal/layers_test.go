@@ -14,9 +14,9 @@ import (
 // earlier lines only, and an engine its kernels and the interface.
 var layers = [][]string{
 	{"tensor", "rng", "durable"},
-	{"kernel", "engine", "engine/torch/shim", "media", "manifest", "checkpoint", "chart", "metrics"},
+	{"kernel", "engine", "engine/torch/shim", "media", "manifest", "checkpoint", "chart", "metrics", "store"},
 	{"engine/cpu", "engine/ref", "engine/enginetest", "engine/grouptest", "engine/timed", "engine/torch",
-		"engine/torch/shim/shimtest", "nn", "view", "dataset"},
+		"engine/torch/shim/shimtest", "nn", "view", "dataset", "store/storetest"},
 	{"vit", "sigreg", "optim", "loader", "collective", "dataset/datasettest"},
 	{"jepa", "golden"},
 	{"train", "probe", "retrieval", "embed", "scenes", "scaling"},
@@ -67,6 +67,7 @@ func TestLayers(t *testing.T) {
 // readsEnvironment lists the files that may, and what for.
 var readsEnvironment = map[string]string{
 	"engine/torch/shim/shimtest/library.go": "AVJEPA_REQUIRE, the compiler, CUDA_HOME: for tests alone",
+	"store/storetest/s3.go":                 "AVJEPA_REQUIRE: for tests alone",
 
 	"media/process.go": "PATH and the library path, which child processes cannot do without",
 }

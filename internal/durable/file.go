@@ -7,6 +7,7 @@
 package durable
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -23,38 +24,66 @@ const temporary = ".tmp-"
 
 // WriteFile gives write a temporary file beside path, syncs it and renames
 // it to path. On any error the temporary file is removed and path is untouched.
-func WriteFile(path string, write func(io.Writer) error) (err error) {
+func WriteFile(path string, write func(io.Writer) error) error {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+temporary+"*")
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-			if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-				err = fmt.Errorf("no space left to write %s: free some in %s and run again: %w",
-					path, dir, err)
-			}
-		}
-	}()
-	if err = f.Chmod(0o644); err != nil {
-		return err
+	if err = finish(f, path, write); err == nil {
+		err = os.Rename(f.Name(), path)
 	}
-	if err = write(f); err != nil {
-		return err
-	}
-	if err = f.Sync(); err != nil {
-		return err
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	if err = os.Rename(f.Name(), path); err != nil {
+	if err != nil {
+		os.Remove(f.Name())
 		return err
 	}
 	return SyncDir(dir)
+}
+
+// WriteFileIn is WriteFile for the file called name below root, a path of the
+// system's, whose folder exists. No link leads it out of root.
+func WriteFileIn(root *os.Root, name string, write func(io.Writer) error) error {
+	dir := filepath.Dir(name)
+	temp := filepath.Join(dir, "."+filepath.Base(name)+temporary+rand.Text())
+	f, err := root.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	if err = finish(f, filepath.Join(root.Name(), name), write); err == nil {
+		err = root.Rename(temp, name)
+	}
+	if err != nil {
+		root.Remove(temp)
+		return err
+	}
+	if runtime.GOOS == "windows" { // as in SyncDir
+		return nil
+	}
+	d, err := root.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// finish writes the temporary file f, which is to become path, and closes it.
+func finish(f *os.File, path string, write func(io.Writer) error) error {
+	err := f.Chmod(0o644)
+	if err == nil {
+		err = write(f)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("no space left to write %s: free some in %s and run again: %w",
+			path, filepath.Dir(path), err)
+	}
+	return err
 }
 
 // SyncDir makes created and renamed names in dir durable. Windows cannot sync a
@@ -71,6 +100,12 @@ func SyncDir(dir string) error {
 	return d.Sync()
 }
 
+// IsTemporary reports whether a file called name, without its folder, is one that
+// WriteFile or WriteFileIn has not finished.
+func IsTemporary(name string) bool {
+	return strings.HasPrefix(name, ".") && strings.Contains(name, temporary)
+}
+
 // RemoveTemporary removes what calls of WriteFile that a kill cut short have left
 // in dir. The caller holds the lock of dir, so that none is being written.
 func RemoveTemporary(dir string) error {
@@ -80,7 +115,7 @@ func RemoveTemporary(dir string) error {
 	}
 	for _, e := range entries {
 		name := e.Name()
-		if !strings.HasPrefix(name, ".") || !strings.Contains(name, temporary) {
+		if !IsTemporary(name) {
 			continue
 		}
 		if err := os.Remove(filepath.Join(dir, name)); err != nil {
