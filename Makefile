@@ -22,6 +22,10 @@ torch: build ## build the torch engine; installs libtorch if it is missing
 	@scripts/torch.sh
 	$(BIN) engine build
 
+.PHONY: s3
+s3: ## build the S3 server that tests use: without it they leave S3 out
+	@scripts/s3.sh
+
 .PHONY: test
 test: deps ## run all tests
 	$(GO) test ./...

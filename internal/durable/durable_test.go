@@ -29,6 +29,48 @@ func TestFailedWriteKeepsOldFile(t *testing.T) {
 	}
 }
 
+// TestWriteFileIn writes below a folder, keeps the old file when it fails, and follows no
+// link out.
+func TestWriteFileIn(t *testing.T) {
+	dir, out := t.TempDir(), t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "sub"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	name := filepath.Join("sub", "a")
+	write := func(name, text string, fault error) error {
+		return WriteFileIn(root, name, func(w io.Writer) error {
+			io.WriteString(w, text)
+			return fault
+		})
+	}
+	if err := write(name, "old", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := write(name, "half", io.ErrClosedPipe); !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("error %v", err)
+	}
+	if b, _ := os.ReadFile(filepath.Join(dir, name)); string(b) != "old" {
+		t.Errorf("file is %q", b)
+	}
+	if left, _ := os.ReadDir(filepath.Join(dir, "sub")); len(left) != 1 {
+		t.Errorf("%d files left behind", len(left)-1)
+	}
+	if err := os.Symlink(out, filepath.Join(dir, "link")); err != nil {
+		t.Skip(err)
+	}
+	if err := write(filepath.Join("link", "a"), "x", nil); err == nil {
+		t.Error("written through a link that leads out")
+	}
+	if left, _ := os.ReadDir(out); len(left) != 0 {
+		t.Errorf("%d files outside", len(left))
+	}
+}
+
 // TestRemoveTemporary leaves everything but the remains of a write cut short.
 func TestRemoveTemporary(t *testing.T) {
 	dir := t.TempDir()

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -115,7 +117,10 @@ func TestHostileServers(t *testing.T) {
 			srv := httptest.NewServer(c.handle)
 			defer srv.Close()
 			var retries atomic.Int64
-			cfg := brief
+			cfg := patient
+			if c.waits {
+				cfg = brief
+			}
 			cfg.OnRetry = func(store.Retry) { retries.Add(1) }
 			s, begun := open(t, srv.URL, cfg), time.Now()
 			err := s.ReadAt(t.Context(), "x", make([]byte, 1000), 500)
@@ -123,7 +128,7 @@ func TestHostileServers(t *testing.T) {
 				!strings.Contains(err.Error(), srv.URL) || strings.Count(err.Error(), "x") > 40 {
 				t.Errorf("error %v, want one with %q that is %v", err, c.text, c.is)
 			}
-			if d := time.Since(begun); d > 3*time.Second || c.waits != (retries.Load() > 0) {
+			if d := time.Since(begun); d > 9*time.Second || c.waits != (retries.Load() > 0) {
 				t.Errorf("took %v and %d retries", d, retries.Load())
 			}
 		})
@@ -188,6 +193,34 @@ func TestTrouble(t *testing.T) {
 	}
 }
 
+// TestConnectionsAreKept has 16 readers take as many connections, and no more.
+func TestConnectionsAreKept(t *testing.T) {
+	var made atomic.Int64
+	srv := httptest.NewUnstartedServer(object(content(1, 100_000), ""))
+	srv.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			made.Add(1)
+		}
+	}
+	srv.Start()
+	defer srv.Close()
+	s := open(t, srv.URL, store.Config{})
+	var wg sync.WaitGroup
+	for range 16 {
+		wg.Go(func() {
+			for range 20 {
+				if err := s.ReadAt(t.Context(), "x", make([]byte, 10_000), 77); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if n := made.Load(); n > 16 {
+		t.Errorf("16 readers made %d connections", n)
+	}
+}
+
 // TestChanged replaces a file after a reader has begun, and the connection breaks.
 func TestChanged(t *testing.T) {
 	old, other := content(1, 300_000), content(2, 300_000)
@@ -210,7 +243,7 @@ func TestChanged(t *testing.T) {
 				next(w, r)
 			}
 		}))
-		got, err := readAll(t.Context(), open(t, srv.URL, brief), "x")
+		got, err := readAll(t.Context(), open(t, srv.URL, patient), "x")
 		isError(t, name, err, store.ErrChanged)
 		if !bytes.Equal(got, old[:len(got)]) {
 			t.Errorf("%s: bytes of both", name)
@@ -234,7 +267,7 @@ func TestServersWithoutHEAD(t *testing.T) {
 				object(want, "")(w, r)
 			}
 		}))
-		if got, err := readAll(t.Context(), open(t, srv.URL, brief), "x"); err != nil || !bytes.Equal(got, want) {
+		if got, err := readAll(t.Context(), open(t, srv.URL, patient), "x"); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%d of %d bytes: %v", len(got), n, err)
 		}
 		srv.Close()
@@ -253,7 +286,7 @@ func TestTLS(t *testing.T) {
 		"s3://bucket?endpoint=" + secure.URL} {
 		begun := time.Now()
 		_, err := open(t, location, cfg).Size(t.Context(), "x")
-		if err == nil || !strings.Contains(err.Error(), "certificate") || time.Since(begun) > 5*time.Second {
+		if err == nil || !strings.Contains(err.Error(), "certificate") || time.Since(begun) > 20*time.Second {
 			t.Errorf("%s: %v", location, err)
 		}
 	}

@@ -40,7 +40,7 @@ type bucket struct {
 
 // openS3 makes s the store at an s3://bucket/prefix location. After "?" may follow
 //
-//	endpoint=http://host:port  the server, if not Amazon's
+//	endpoint=http://host:port  as AWS_ENDPOINT_URL: the server, if not Amazon's
 //	region=eu-central-1        as AWS_REGION
 //	profile=name               as AWS_PROFILE
 //	anonymous=true             ask without credentials, for public buckets
@@ -69,7 +69,6 @@ func (s *Store) openS3(ctx context.Context, location string) error {
 		}
 		b.prefix += "/"
 	}
-	var anonymous, pathStyle bool
 	for key, values := range q {
 		v := values[0]
 		switch key {
@@ -92,21 +91,20 @@ func (s *Store) openS3(ctx context.Context, location string) error {
 				"checksums are possible", key)
 		}
 	}
-	anonymous = q.Get("anonymous") != "" && isTrue(q, "anonymous")
-	pathStyle = q.Has("endpoint")
-	if q.Has("path_style") {
-		pathStyle = isTrue(q, "path_style")
-	}
 	b.checksums = !q.Has("checksums") || isTrue(q, "checksums")
 
-	cfg, err := s.awsConfig(ctx, q, anonymous)
+	cfg, err := s.awsConfig(ctx, q)
 	if err != nil {
 		return err
 	}
 	client := s3.NewFromConfig(cfg, func(o *s3.Options) {
-		o.UsePathStyle = pathStyle
 		if q.Has("endpoint") {
 			o.BaseEndpoint = aws.String(q.Get("endpoint"))
+		}
+		// Few servers but Amazon's have a name for each bucket.
+		o.UsePathStyle = o.BaseEndpoint != nil
+		if q.Has("path_style") {
+			o.UsePathStyle = isTrue(q, "path_style")
 		}
 	})
 	b.options, b.client = client.Options(), client
@@ -129,12 +127,13 @@ func isTrue(q url.Values, key string) bool {
 
 // awsConfig returns whom to be and how to ask. The SDK reads the process's environment
 // and the user's files for what neither location nor Config says; with Keys it does not.
-func (s *Store) awsConfig(ctx context.Context, q url.Values, anonymous bool) (aws.Config, error) {
+func (s *Store) awsConfig(ctx context.Context, q url.Values) (aws.Config, error) {
 	cfg := aws.Config{Region: q.Get("region")}
 	switch k := s.cfg.Keys; {
 	case k != Keys{}:
 		cfg.Credentials = fixed(k)
 	default:
+		anonymous := isTrue(q, "anonymous")
 		var opts []func(*config.LoadOptions) error
 		if cfg.Region != "" {
 			opts = append(opts, config.WithRegion(cfg.Region))

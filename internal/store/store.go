@@ -225,7 +225,8 @@ func (s *Store) Upload(ctx context.Context, name, file string, progress func(int
 }
 
 // List yields the objects whose names begin with prefix, in the order of the names'
-// bytes. Names that CheckName refuses are left out. An error ends it.
+// bytes. Names that CheckName refuses are left out. An error ends it, and is all that a
+// folder yields which is not there.
 func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[Object, error] {
 	err := checkPrefix(prefix)
 	switch r := s.remote.(type) {

@@ -16,7 +16,7 @@ const (
 	// than that connect anew.
 	idleConnections = 64
 	maxHeader       = 64 << 10 // bytes of a response's header
-	maxAnswer       = 8 << 20  // bytes of a response that is not an object
+	maxAnswer       = 4 << 20  // bytes of a response that is not an object
 	maxError        = 64 << 10 // bytes of a response that says no
 	minProgress     = 64 << 10 // bytes that have to move in Config.Timeout
 	maxRedirects    = 5
