@@ -3,10 +3,11 @@ package dataset
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
+	"slices"
 
 	"avjepa/internal/manifest"
 )
@@ -29,65 +30,143 @@ func writeIndex(w io.Writer, clips []Info) error {
 	return buf.Flush()
 }
 
-// readIndex reads what writeIndex wrote. Every line must be a valid Info, keys
-// must differ, and no two clips may share bytes of a shard; all of it is bounded.
+// readIndex reads what writeIndex wrote and returns it in the order of keys. Every
+// line must be a valid Info and keys must differ; all of it is bounded.
 func readIndex(r io.Reader) ([]Info, error) {
-	var clips []Info
-	seen := make(map[string]bool)
-	interned := make(map[string]string)
-	intern := func(s string) string {
-		if t, ok := interned[s]; ok {
-			return t
+	blocks, tail, err := readBlocks(r, maxClips, readInfos)
+	lines := 0
+	for _, k := range blocks {
+		lines += len(k.items)
+		if k.err != nil {
+			return nil, fmt.Errorf("line %d: %w", lines+1, k.err)
 		}
-		interned[s] = s
-		return s
 	}
-	sets := labelSets{}
-	sc := bufio.NewScanner(r)
-	sc.Buffer(make([]byte, 0, 4096), maxLineBytes)
-	line := 0
-	for sc.Scan() {
-		line++
-		var f Info
-		dec := json.NewDecoder(bytes.NewReader(sc.Bytes()))
-		dec.DisallowUnknownFields()
-		if err := dec.Decode(&f); err != nil {
-			return nil, fmt.Errorf("line %d: %v", line, err)
-		}
-		if dec.More() {
-			return nil, fmt.Errorf("line %d: more than one value", line)
-		}
-		if err := f.validate(); err != nil {
-			return nil, fmt.Errorf("line %d: %w", line, err)
-		}
-		if seen[f.Key] {
-			return nil, fmt.Errorf("line %d: key %q for the second time", line, f.Key)
-		}
-		if len(clips) == maxClips {
-			return nil, fmt.Errorf("more than %d clips", maxClips)
-		}
-		seen[f.Key] = true
-		f.Labels, f.Split = sets.intern(f.Labels), intern(f.Split)
-		clips = append(clips, f)
+	if err != nil {
+		return nil, fmt.Errorf("line %d: %w", lines+1, err)
 	}
-	if err := sc.Err(); err != nil {
-		return nil, fmt.Errorf("line %d: %w", line+1, err)
+	if len(tail) > 0 { // a last line without its end
+		b := &blockReader{labels: map[string][]string{}, words: map[string]string{}, shared: newShared()}
+		k := &block[Info]{text: tail, items: make([]Info, 0, 1)}
+		if readInfos(b, k); k.err != nil {
+			return nil, fmt.Errorf("line %d: %w", lines+1, k.err)
+		}
+		blocks, lines = append(blocks, k), lines+1
 	}
-	return clips, nil
+	if lines > maxClips {
+		return nil, fmt.Errorf("more than %d clips", maxClips)
+	}
+	clips := make([]Info, 0, lines)
+	for i, k := range blocks {
+		clips = append(clips, k.items...)
+		blocks[i] = nil // for the garbage collector
+	}
+	return sortByKey(clips)
 }
 
-// labelSets holds every combination of labels once: a set of millions of clips has
-// few.
-type labelSets map[string][]string
+// readInfos reads a block of the index.
+func readInfos(b *blockReader, k *block[Info]) {
+	for rest := k.text; len(rest) > 0 && k.err == nil; {
+		line := rest
+		if end := bytes.IndexByte(rest, '\n'); end >= 0 {
+			line = rest[:end]
+		}
+		rest = rest[min(len(line)+1, len(rest)):]
+		n := len(k.items)
+		k.items = k.items[:n+1]
+		if len(line) >= maxLineBytes {
+			k.err = errTooLong
+		} else if !b.readInfo(&k.items[n], line) {
+			k.err = parseInfo(&k.items[n], line, b.shared)
+		}
+		if k.err != nil {
+			k.items = k.items[:n]
+		}
+	}
+	b.settle()
+	for i := range k.items {
+		if err := k.items[i].validate(); err != nil {
+			k.items, k.err = k.items[:i], err
+			return
+		}
+	}
+}
 
-func (m labelSets) intern(labels []string) []string {
-	if len(labels) == 0 {
-		return nil
+// readInfo sets f to a line that writeIndex wrote, or says that it did not.
+func (b *blockReader) readInfo(f *Info, line []byte) bool {
+	kept := len(b.kept)
+	c := cursor{rest: line, b: b}
+	c.clip(f)
+	if c.done() {
+		return true
 	}
-	name := strings.Join(labels, "\n")
-	if there, ok := m[name]; ok {
-		return there
+	b.undo(kept)
+	return false
+}
+
+// parseInfo sets f to any line of JSON that is an Info.
+func parseInfo(f *Info, line []byte, shared *sharedStrings) error {
+	*f = Info{}
+	dec := json.NewDecoder(bytes.NewReader(line))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(f); err != nil {
+		return fmt.Errorf("%v", err)
 	}
-	m[name] = labels
-	return labels
+	if dec.More() {
+		return fmt.Errorf("more than one value")
+	}
+	f.Labels, f.Split = shared.labelsOf(f.Labels), shared.word(f.Split)
+	return nil
+}
+
+// sortByKey returns clips, given in order of lines, in the order of their keys, which
+// must differ.
+func sortByKey(clips []Info) ([]Info, error) {
+	sorted := true
+	for i := 1; i < len(clips) && sorted; i++ {
+		sorted = clips[i-1].Key < clips[i].Key
+	}
+	if sorted {
+		return clips, nil
+	}
+	order := make([]int32, len(clips)) // an Info is long: move each once
+	for i := range order {
+		order[i] = int32(i)
+	}
+	slices.SortFunc(order, func(a, b int32) int {
+		return cmp.Or(cmp.Compare(clips[a].Key, clips[b].Key), cmp.Compare(a, b))
+	})
+	out, again := make([]Info, len(clips)), int32(-1)
+	for i, at := range order {
+		out[i] = clips[at]
+		if i > 0 && out[i].Key == out[i-1].Key && (again < 0 || at < again) {
+			again = at
+		}
+	}
+	if again >= 0 {
+		return nil, fmt.Errorf("line %d: key %q for the second time", again+1, clips[again].Key)
+	}
+	return out, nil
+}
+
+// checkOverlap returns an error when two clips share bytes of a shard.
+func checkOverlap(clips []Info) error {
+	type place struct {
+		shard, clip int32
+		offset      int64
+	}
+	places := make([]place, len(clips))
+	for i := range clips {
+		places[i] = place{int32(clips[i].Shard), int32(i), clips[i].Offset}
+	}
+	slices.SortFunc(places, func(a, b place) int {
+		return cmp.Or(cmp.Compare(a.shard, b.shard), cmp.Compare(a.offset, b.offset))
+	})
+	for i := 1; i < len(places); i++ {
+		a, b := &clips[places[i-1].clip], &clips[places[i].clip]
+		if a.Shard == b.Shard && a.Offset+a.Bytes > b.Offset {
+			return fmt.Errorf("clips %s and %s overlap at byte %d of %s",
+				a.Key, b.Key, b.Offset, shardName(a.Shard))
+		}
+	}
+	return nil
 }

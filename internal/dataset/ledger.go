@@ -140,9 +140,8 @@ func (l *ledger) apply(line *ledgerLine) error {
 	return nil
 }
 
-// append writes lines durably and applies them. The bytes of the clips they name
-// must have been synced before.
-func (l *ledger) append(lines []*ledgerLine, crash func(point string)) error {
+// encodeLines returns lines as the ledger holds them.
+func encodeLines(lines []*ledgerLine) []byte {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
 	for _, line := range lines {
@@ -150,7 +149,13 @@ func (l *ledger) append(lines []*ledgerLine, crash func(point string)) error {
 			panic("dataset: ledger: " + err.Error())
 		}
 	}
-	text := buf.Bytes()
+	return buf.Bytes()
+}
+
+// append writes lines durably and applies them. The bytes of the clips they name
+// must have been synced before.
+func (l *ledger) append(lines []*ledgerLine, crash func(point string)) error {
+	text := encodeLines(lines)
 	if crash != nil {
 		if _, err := l.file.Write(text[:len(text)/2]); err != nil {
 			return err

@@ -16,8 +16,9 @@ import (
 // Set is a finished dataset, or a selection of one, in the order of its keys.
 // It is immutable and safe for concurrent use; it holds no open files.
 type Set struct {
-	dir     string
-	clips   []Info
+	shards  shards
+	clips   []Info  // of the whole dataset
+	pick    []int32 // places in clips of those of the set, nil for all
 	classes []manifest.Class
 	class   map[string]int // ID → place in classes
 }
@@ -43,47 +44,73 @@ func Open(dir string) (*Set, error) {
 	if len(clips) == 0 {
 		return nil, fmt.Errorf("dataset: %s: %w", path, ErrNoClips)
 	}
-	sizes := make(map[int]int64)
-	for i := range clips {
-		c := &clips[i]
-		size, ok := sizes[c.Shard]
-		if !ok {
-			st, err := os.Stat(filepath.Join(dir, shardName(c.Shard)))
-			if err != nil {
-				return nil, fmt.Errorf("dataset: %w: %w", ErrCorrupt, err)
-			}
-			if !st.Mode().IsRegular() {
-				return nil, fmt.Errorf("dataset: %w: %s is not a regular file",
-					ErrCorrupt, shardName(c.Shard))
-			}
-			size = st.Size()
-			sizes[c.Shard] = size
-		}
-		if c.Offset+c.Bytes > size {
-			return nil, fmt.Errorf("dataset: %w: clip %s ends at byte %d of %s, which has %d",
-				ErrCorrupt, c.Key, c.Offset+c.Bytes, shardName(c.Shard), size)
-		}
+	at := folder(dir)
+	if err := checkSizes(at, clips); err != nil {
+		return nil, err
 	}
 	if err := checkOverlap(clips); err != nil {
 		return nil, fmt.Errorf("dataset: %s: %w: %w", path, ErrCorrupt, err)
 	}
-	slices.SortFunc(clips, byKey)
 	listed, err := readClasses(dir)
 	if err != nil {
 		return nil, err
 	}
-	s := &Set{dir: dir, clips: clips, classes: classesOf(listed, clips), class: map[string]int{}}
+	s := &Set{shards: at, clips: clips, classes: classesOf(listed, clips), class: map[string]int{}}
 	for i := range s.classes {
 		s.class[s.classes[i].ID] = i
 	}
 	return s, nil
 }
 
+// checkSizes returns an error when a clip lies behind the end of its shard.
+func checkSizes(at shards, clips []Info) error {
+	sizes := make(map[int]int64)
+	for i := range clips {
+		c := &clips[i]
+		size, ok := sizes[c.Shard]
+		if !ok {
+			var err error
+			if size, err = at.Size(context.Background(), c.Shard); err != nil {
+				return fmt.Errorf("dataset: %w: %w", ErrCorrupt, err)
+			}
+			sizes[c.Shard] = size
+		}
+		if c.Offset+c.Bytes > size {
+			return fmt.Errorf("dataset: %w: clip %s ends at byte %d of %s, which has %d",
+				ErrCorrupt, c.Key, c.Offset+c.Bytes, shardName(c.Shard), size)
+		}
+	}
+	return nil
+}
+
 // Len returns the number of clips.
-func (s *Set) Len() int { return len(s.clips) }
+func (s *Set) Len() int {
+	if s.pick != nil {
+		return len(s.pick)
+	}
+	return len(s.clips)
+}
+
+// at returns clip i, which is not to be changed.
+func (s *Set) at(i int) *Info {
+	if s.pick != nil {
+		i = int(s.pick[i])
+	}
+	return &s.clips[i]
+}
 
 // Info describes clip i.
-func (s *Set) Info(i int) Info { return s.clips[i] }
+func (s *Set) Info(i int) Info { return *s.at(i) }
+
+// Key returns the key of clip i.
+func (s *Set) Key(i int) string { return s.at(i).Key }
+
+// Place returns where the record of clip i lies: the number of its shard, and the
+// bytes there.
+func (s *Set) Place(i int) (shard int, offset, bytes int64) {
+	f := s.at(i)
+	return f.Shard, f.Offset, f.Bytes
+}
 
 // Classes returns the classes of the whole dataset in class order: that of the list
 // it was made from, else sorted. A selection has those of the set it was taken from,
@@ -114,8 +141,8 @@ func (s *Set) Titles(f *Info) string {
 func (s *Set) Splits() []string {
 	seen := make(map[string]bool)
 	var names []string
-	for i := range s.clips {
-		if n := s.clips[i].Split; !seen[n] {
+	for i := range s.Len() {
+		if n := s.at(i).Split; !seen[n] {
 			seen[n] = true
 			names = append(names, n)
 		}
@@ -129,15 +156,27 @@ func (s *Set) Select(split string) *Set {
 	return s.Where(func(f *Info) bool { return f.Split == split })
 }
 
-// Where returns the clips for which keep is true, in the same order.
+// Where returns the clips for which keep is true, in the same order. keep must not
+// change them. The result shares their memory with s.
 func (s *Set) Where(keep func(f *Info) bool) *Set {
-	t := &Set{dir: s.dir, classes: s.classes, class: s.class}
-	for i := range s.clips {
-		if keep(&s.clips[i]) {
-			t.clips = append(t.clips, s.clips[i])
+	t := *s
+	t.pick = make([]int32, 0, s.Len())
+	for i := range s.Len() {
+		if keep(s.at(i)) {
+			at := int32(i)
+			if s.pick != nil {
+				at = s.pick[i]
+			}
+			t.pick = append(t.pick, at)
 		}
 	}
-	return t
+	if len(t.pick) == s.Len() {
+		return s
+	}
+	if len(t.pick) < cap(t.pick)/2 {
+		t.pick = slices.Clone(t.pick)
+	}
+	return &t
 }
 
 // Read sets c to clip i with one read of its shard, reusing c's memory. It
@@ -146,68 +185,50 @@ func (s *Set) Read(ctx context.Context, i int, c *Clip) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	c.Info = s.clips[i]
-	c.Frames, c.Samples = c.Frames[:0], c.Samples[:0]
-	f, err := os.Open(filepath.Join(s.dir, shardName(c.Shard)))
-	if err != nil {
-		return fmt.Errorf("dataset: clip %s: %w", c.Key, err)
-	}
-	defer f.Close()
-	if int64(cap(c.record)) < c.Bytes {
-		// The index may lie about the size of a clip: believe the shard first.
-		st, err := f.Stat()
+	f := s.at(i)
+	if int64(cap(c.record)) < f.Bytes {
+		// The shard may have shrunk since: believe it before the index.
+		size, err := s.shards.Size(ctx, f.Shard)
 		if err != nil {
-			return fmt.Errorf("dataset: clip %s: %w", c.Key, err)
+			return fmt.Errorf("dataset: clip %s: %w", f.Key, err)
 		}
-		if c.Offset+c.Bytes > st.Size() {
+		if f.Offset+f.Bytes > size {
 			return fmt.Errorf("dataset: clip %s: %w: ends at byte %d of %s, which has %d",
-				c.Key, ErrCorrupt, c.Offset+c.Bytes, shardName(c.Shard), st.Size())
+				f.Key, ErrCorrupt, f.Offset+f.Bytes, shardName(f.Shard), size)
 		}
-		c.record = make([]byte, c.Bytes+c.Bytes/8)
+		c.record = make([]byte, f.Bytes+f.Bytes/8)
 	}
-	c.record = c.record[:c.Bytes]
-	if _, err := f.ReadAt(c.record, c.Offset); err != nil {
+	c.record = c.record[:f.Bytes]
+	if err := s.shards.ReadAt(ctx, f.Shard, c.record, f.Offset); err != nil {
+		if stop := ctx.Err(); stop != nil {
+			return stop
+		}
 		return fmt.Errorf("dataset: clip %s: %w: %s: %w",
-			c.Key, ErrCorrupt, shardName(c.Shard), err)
+			f.Key, ErrCorrupt, shardName(f.Shard), err)
 	}
-	if err := parseRecord(c, c.record); err != nil {
+	return s.Parse(i, c.record, c)
+}
+
+// ReadRun sets buf to the bytes of a shard from offset on, with one read: the records
+// of clips that lie there one after the other (Place). Each is for Parse to check.
+func (s *Set) ReadRun(ctx context.Context, shard int, offset int64, buf []byte) error {
+	if err := s.shards.ReadAt(ctx, shard, buf, offset); err != nil {
+		return fmt.Errorf("dataset: %d bytes at byte %d of %s: %w", len(buf), offset,
+			shardName(shard), err)
+	}
+	return nil
+}
+
+// Parse sets c to clip i from the bytes of its record, which c.Frames then point into,
+// reusing c's memory. It returns ErrCorrupt when they are not that clip.
+func (s *Set) Parse(i int, record []byte, c *Clip) error {
+	f := s.at(i)
+	c.Info = *f
+	if err := parseRecord(c, record); err != nil {
 		return fmt.Errorf("dataset: clip %s at byte %d of %s: %w: %w",
-			c.Key, c.Offset, shardName(c.Shard), ErrCorrupt, err)
+			f.Key, f.Offset, shardName(f.Shard), ErrCorrupt, err)
 	}
 	return nil
 }
 
-func byKey(a, b Info) int {
-	switch {
-	case a.Key < b.Key:
-		return -1
-	case a.Key > b.Key:
-		return 1
-	}
-	return 0
-}
-
-// checkOverlap returns an error when two clips share bytes of a shard. It sorts
-// clips by their place.
-func checkOverlap(clips []Info) error {
-	slices.SortFunc(clips, func(a, b Info) int {
-		if a.Shard != b.Shard {
-			return a.Shard - b.Shard
-		}
-		switch {
-		case a.Offset < b.Offset:
-			return -1
-		case a.Offset > b.Offset:
-			return 1
-		}
-		return 0
-	})
-	for i := 1; i < len(clips); i++ {
-		a, b := &clips[i-1], &clips[i]
-		if a.Shard == b.Shard && a.Offset+a.Bytes > b.Offset {
-			return fmt.Errorf("clips %s and %s overlap at byte %d of %s",
-				a.Key, b.Key, b.Offset, shardName(a.Shard))
-		}
-	}
-	return nil
-}
+func byKey(a, b Info) int { return strings.Compare(a.Key, b.Key) }
