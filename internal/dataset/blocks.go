@@ -18,7 +18,8 @@ var errTooLong = fmt.Errorf("longer than %d bytes", maxLineBytes)
 
 // block is a run of lines and what they say, up to the first that is wrong.
 type block[T any] struct {
-	text  []byte
+	text  []byte // until it has been read
+	bytes int    // of text
 	items []T
 	err   error // of the line behind the last item
 	long  bool  // of err: no such line can have been written
@@ -125,7 +126,8 @@ func readBlocks[T any](r io.Reader, mostLines int, read func(b *blockReader, k *
 			break
 		}
 		tail = append([]byte(nil), text[end:]...)
-		k := &block[T]{text: text[:end], items: make([]T, 0, bytes.Count(text[:end], []byte("\n")))}
+		k := &block[T]{text: text[:end], bytes: end,
+			items: make([]T, 0, bytes.Count(text[:end], []byte("\n")))}
 		lines += cap(k.items)
 		blocks = append(blocks, k)
 		jobs <- k

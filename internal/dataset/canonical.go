@@ -1,7 +1,6 @@
 package dataset
 
 import (
-	"bytes"
 	"math"
 	"strconv"
 	"unicode/utf8"
@@ -243,6 +242,9 @@ func (c *cursor) line(l *ledgerLine, clip *Info) {
 		c.keep(&l.Reason)
 	}
 	if field(`,"clip":`) {
+		if c.bad = c.bad || clip == nil; c.bad {
+			return
+		}
 		l.Clip = clip
 		c.clip(clip)
 	}
@@ -259,6 +261,3 @@ func (c *cursor) line(l *ledgerLine, clip *Info) {
 
 // done says whether the whole line was read and nothing else was met.
 func (c *cursor) done() bool { return !c.bad && len(c.rest) == 0 }
-
-// trimEnd cuts the end of a line off.
-func trimEnd(line []byte) []byte { return bytes.TrimSuffix(line, []byte("\n")) }

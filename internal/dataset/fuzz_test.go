@@ -16,11 +16,19 @@ func FuzzIndex(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(b.Bytes())
+	f.Add(encodeLines([]*ledgerLine{{Source: "/a/b.mp4", Key: "a/b", End: 2, Outcome: "usable", Clip: &good},
+		{Source: "/a/b.mp4", Whole: true, Hash: "00", Split: "train"}, {Retry: true}}))
 	f.Add([]byte("{}\n"))
 	f.Add([]byte("[1]\n{\"key\":\"a\"}"))
 	f.Add(bytes.Replace(b.Bytes(), []byte("4096"), []byte("1e99"), 1))
 	f.Add(bytes.Repeat(b.Bytes(), 2))
 	f.Fuzz(func(t *testing.T, text []byte) {
+		b := newBlockReader()
+		for line := range bytes.Lines(text) {
+			line = bytes.TrimSuffix(line, []byte("\n"))
+			compareInfo(t, b, line)
+			compareLine(t, b, line)
+		}
 		clips, err := readIndex(bytes.NewReader(text))
 		if err != nil {
 			return

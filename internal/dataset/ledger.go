@@ -1,11 +1,12 @@
 package dataset
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 
 	"avjepa/internal/manifest"
@@ -75,36 +76,100 @@ func openLedger(path string) (*ledger, error) {
 
 // read applies every complete line of r and returns the bytes they take.
 func (l *ledger) read(r io.Reader) (good int64, err error) {
-	buf := bufio.NewReaderSize(r, maxLineBytes)
-	for n := 1; ; n++ {
-		text, err := buf.ReadSlice('\n')
-		long := err == bufio.ErrBufferFull
-		for err == bufio.ErrBufferFull {
-			_, err = buf.ReadSlice('\n') // a torn line may be long, a written one not
+	blocks, tail, err := readBlocks(r, math.MaxInt, readLines)
+	if err != nil {
+		return 0, err
+	}
+	if n := len(blocks); n > 0 && blocks[n-1].long && len(tail) > 0 {
+		blocks = blocks[:n-1] // a torn line may be long, a written one not
+	}
+	n := 0
+	for _, k := range blocks {
+		good += int64(k.bytes)
+		for i := range k.items {
+			n++
+			if err := l.apply(&k.items[i]); err != nil {
+				return 0, fmt.Errorf("line %d: %w", n, err)
+			}
 		}
-		if err == io.EOF {
-			return good, nil
+		if k.err != nil {
+			return 0, fmt.Errorf("line %d: %w", n+1, k.err)
 		}
-		if err == nil && long {
-			err = fmt.Errorf("longer than %d bytes", maxLineBytes)
+	}
+	return good, nil
+}
+
+// readLines reads a block of the ledger.
+func readLines(b *blockReader, k *block[ledgerLine]) {
+	clips := make([]Info, 0, bytes.Count(k.text, []byte(`"clip":{`)))
+	for rest := k.text; len(rest) > 0 && k.err == nil; {
+		end := bytes.IndexByte(rest, '\n')
+		line := rest[:end]
+		rest = rest[end+1:]
+		n := len(k.items)
+		k.items = k.items[:n+1]
+		switch to := &k.items[n]; {
+		case len(line)+1 > maxLineBytes:
+			k.err = errTooLong
+		case b.readLine(to, line, &clips):
+		default:
+			*to = ledgerLine{}
+			dec := json.NewDecoder(bytes.NewReader(line))
+			dec.DisallowUnknownFields()
+			k.err = dec.Decode(to)
 		}
-		if err != nil {
-			return good, fmt.Errorf("line %d: %w", n, err)
+		if k.err != nil {
+			k.items = k.items[:n]
 		}
-		line := new(ledgerLine)
-		dec := json.NewDecoder(bytes.NewReader(text))
-		dec.DisallowUnknownFields()
-		if err := dec.Decode(line); err != nil {
-			return good, fmt.Errorf("line %d: %w", n, err)
+	}
+	b.settle()
+	for i := range k.items {
+		if err := k.items[i].check(); err != nil {
+			k.items, k.err = k.items[:i], err
+			return
 		}
-		if err := l.apply(line); err != nil {
-			return good, fmt.Errorf("line %d: %w", n, err)
-		}
-		good += int64(len(text))
 	}
 }
 
-// apply takes a line into the books. A later line replaces an earlier one of the
+// readLine sets l to a line that append wrote, its clip to the next of clips, or says
+// that it did not.
+func (b *blockReader) readLine(l *ledgerLine, line []byte, clips *[]Info) bool {
+	n, kept := len(*clips), len(b.kept)
+	c := cursor{rest: line, b: b}
+	var clip *Info
+	if n < cap(*clips) {
+		*clips = (*clips)[:n+1]
+		clip = &(*clips)[n]
+	}
+	c.line(l, clip)
+	if l.Clip == nil && n < cap(*clips) || !c.done() {
+		*clips = (*clips)[:n]
+	}
+	if c.done() {
+		return true
+	}
+	if clip != nil {
+		*clip = Info{}
+	}
+	b.undo(kept)
+	return false
+}
+
+// check reports what no append can have written.
+func (l *ledgerLine) check() error {
+	switch c := l.Clip; {
+	case l.Retry || l.Key == "":
+		return nil
+	case c == nil:
+		return manifest.CheckKey(l.Key)
+	case c.Key != l.Key:
+		return fmt.Errorf("clip %q in the line of %q", c.Key, l.Key)
+	default:
+		return c.validate()
+	}
+}
+
+// apply takes a line that check accepts into the books. A later line replaces an earlier one of the
 // same key, unless that was kept: a clip is kept once.
 func (l *ledger) apply(line *ledgerLine) error {
 	if line.Retry {
@@ -120,18 +185,10 @@ func (l *ledger) apply(line *ledgerLine) error {
 		return fmt.Errorf("clip %q for the second time", line.Key)
 	}
 	if c := line.Clip; c != nil {
-		if err := c.validate(); err != nil {
-			return err
-		}
-		if c.Key != line.Key {
-			return fmt.Errorf("clip %q in the line of %q", c.Key, line.Key)
-		}
 		if c.Offset < l.ends[c.Shard] {
 			return fmt.Errorf("clip %q overlaps the one before it in %s", c.Key, shardName(c.Shard))
 		}
 		l.ends[c.Shard] = c.Offset + c.Bytes
-	} else if err := manifest.CheckKey(line.Key); err != nil {
-		return err
 	}
 	if !known {
 		l.order = append(l.order, line.Key)
@@ -170,7 +227,7 @@ func (l *ledger) append(lines []*ledgerLine, crash func(point string)) error {
 		return err
 	}
 	for _, line := range lines {
-		if err := l.apply(line); err != nil {
+		if err := errors.Join(line.check(), l.apply(line)); err != nil {
 			panic("dataset: ledger: " + err.Error())
 		}
 	}
