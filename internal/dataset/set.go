@@ -105,6 +105,9 @@ func (s *Set) Info(i int) Info { return *s.at(i) }
 // Key returns the key of clip i.
 func (s *Set) Key(i int) string { return s.at(i).Key }
 
+// Labels returns the labels of clip i, which are not to be changed.
+func (s *Set) Labels(i int) []string { return s.at(i).Labels }
+
 // Place returns where the record of clip i lies: the number of its shard, and the
 // bytes there.
 func (s *Set) Place(i int) (shard int, offset, bytes int64) {

@@ -3,6 +3,7 @@ package dataset
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 )
 
 const wavHeader = 44
@@ -39,6 +40,7 @@ func readWAV(dst []int16, b []byte) (samples []int16, sampleRateHz int, err erro
 		return nil, 0, fmt.Errorf("%d bytes are not a mono 16-bit PCM wav file", len(b))
 	}
 	pcm := b[wavHeader:]
+	dst = slices.Grow(dst, len(pcm)/2)
 	for i := 0; i+1 < len(pcm); i += 2 {
 		dst = append(dst, int16(le.Uint16(pcm[i:])))
 	}

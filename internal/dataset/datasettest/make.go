@@ -29,6 +29,7 @@ type Config struct {
 	Seconds, FPS  float64
 	Width, Height int
 	Split         string
+	ShardBytes    int64 // a shard is closed when it has so many; 1 GiB
 
 	// Alter changes what is stored of a clip, to break it for instance.
 	Alter func(clip int, c *media.Clip)
@@ -47,6 +48,9 @@ func Make(t testing.TB, c Config) *dataset.Set {
 	c = c.withDefaults()
 	in := dataset.DefaultIngestConfig()
 	in.Dir, in.Decoder, in.Workers = c.Dir, drawer{c}, 1
+	if c.ShardBytes > 0 {
+		in.Settings.ShardBytes = c.ShardBytes
+	}
 	for i := range c.Clips {
 		in.Entries = append(in.Entries, manifest.Entry{Path: filepath.Join(c.Dir, fmt.Sprint(i)),
 			Key: Key(i), Labels: []string{fmt.Sprintf("class%d", i%3)}, Split: c.Split})
