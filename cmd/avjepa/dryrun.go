@@ -25,6 +25,7 @@ type runPlan struct {
 	ActiveBytes  int64   `json:"activation_bytes"`
 	BatchBytes   int64   `json:"batch_bytes"`   // on the device and ahead of it
 	CacheBytes   int64   `json:"cache_bytes"`   // decoded clips
+	ShuffleBytes int64   `json:"shuffle_bytes"` // records of clips to come, in order shards
 	WorkBytes    int64   `json:"working_bytes"` // program, kernels' scratch, garbage
 	TotalBytes   int64   `json:"total_bytes"`
 	StepFLOPs    int64   `json:"step_flops"`
@@ -75,9 +76,10 @@ func planProcess(ctx context.Context, c *config.Config, e engine.Engine, set *da
 		StepFLOPs:  plan.StepFLOPs, AgainFLOPs: plan.AgainFLOPs, FLOPS: rate,
 	}
 	p.CacheBytes = cachedBytes(ctx, c, set, p.Steps, c.Train.BatchSize/procs)
-	p.WorkBytes = workingBytes(batchesAhead*inputs, p.CacheBytes)
+	p.ShuffleBytes = shuffleBytes(c, set, procs)
+	p.WorkBytes = workingBytes(batchesAhead*inputs, p.CacheBytes+p.ShuffleBytes, orderBytes(c, set, procs))
 	model := plan.Total() - plan.Inputs
-	p.TotalBytes = model + p.BatchBytes + p.CacheBytes + p.WorkBytes
+	p.TotalBytes = model + p.BatchBytes + p.CacheBytes + p.ShuffleBytes + p.WorkBytes
 	if onDevice {
 		p.Device = &devicePlan{Name: e.Info().Device, TotalBytes: model + onDevices(e)*inputs, FreeBytes: free,
 			AllBytes: all}
@@ -111,8 +113,11 @@ func showPlan(out io.Writer, p *runPlan, asJSON bool) error {
 		{"activations", mb(p.ActiveBytes)},
 		{"batches", mb(p.BatchBytes)},
 		{"decoded clips kept", mb(p.CacheBytes)},
-		{"program, scratch, garbage", mb(p.WorkBytes)},
 	}...)
+	if p.ShuffleBytes > 0 {
+		rows = append(rows, []string{"clips to come", mb(p.ShuffleBytes)})
+	}
+	rows = append(rows, []string{"program, scratch, garbage", mb(p.WorkBytes)})
 	if d := p.Device; d == nil {
 		rows = append(rows, []string{"memory in all", mb(p.TotalBytes)})
 	} else {

@@ -69,13 +69,42 @@ func cachedBytes(ctx context.Context, c *config.Config, set *dataset.Set,
 	return min(int64(c.Data.CacheMB)<<20, int64(touched)*sum/read)
 }
 
-// workingBytes returns what a run takes on the host beside its batches and decoded
-// clips, both of which are given: the kernels' scratch, of which this process has
-// as much once it has taken a step, the program, and garbage.
-func workingBytes(batches, cached int64) int64 {
+// shuffleBytes returns the records that a process of several holds in the order
+// shards: its share of data.shuffle_mb, or less where the rest of an epoch and the next
+// one have less. Memory is given out in sizes that are a sixteenth too large on average.
+func shuffleBytes(c *config.Config, set *dataset.Set, procs int) int64 {
+	if c.Data.Order != config.OrderShards {
+		return 0
+	}
+	all := int64(0)
+	for i := range set.Len() {
+		_, _, n := set.Place(i)
+		all += n
+	}
+	return min(int64(c.Data.ShuffleMB)<<20, 2*all) / int64(procs) * 17 / 16
+}
+
+// orderBytes returns what the loader notes about every clip: its place in the cache,
+// and in the order of an epoch; in the order shards in two epochs of a process's lanes.
+func orderBytes(c *config.Config, set *dataset.Set, procs int) int64 {
+	each := 32 + 8
+	switch {
+	case c.Data.Order == config.OrderShards:
+		each = 32 + 8 + 32/procs
+	case c.Data.Sampling == config.SamplingBalanced:
+		each = 32 + 8 + 20
+	}
+	return int64(set.Len()) * int64(each)
+}
+
+// workingBytes returns what a run takes on the host beside its batches and the clips
+// it holds, both of which are given, as is what it notes about clips: that, the kernels'
+// scratch, of which this process has as much once it has taken a step, the program, and
+// garbage.
+func workingBytes(batches, clips, notes int64) int64 {
 	var m runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&m)
-	live := int64(m.HeapAlloc)
-	return live + programBytes + (live+batches+cached)*gcPercent/100
+	live := int64(m.HeapAlloc) + notes
+	return live + programBytes + (live+batches+clips)*gcPercent/100
 }

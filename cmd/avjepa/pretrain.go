@@ -165,6 +165,9 @@ func runDryRun(ctx context.Context, c *config.Config) (*runPlan, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.ResolveOrder(place.Size); err != nil {
+		return nil, configError(err)
+	}
 	return planProcess(ctx, c, e, set, place.Size)
 }
 
@@ -226,6 +229,13 @@ func prepare(ctx context.Context, c *config.Config, p *progress) error {
 // alone has the folder and gets a summary.
 func trainIn(ctx context.Context, run *train.Folder, c *config.Config, resume bool,
 	e engine.Engine, group engine.Group, set *dataset.Set, p *progress) (*pretrainSummary, error) {
+	processes := 1
+	if group != nil {
+		processes = group.Size()
+	}
+	if err := c.ResolveOrder(processes); err != nil {
+		return nil, configError(err)
+	}
 	jc, err := c.JEPAConfig()
 	if err != nil {
 		return nil, configError(err)

@@ -97,14 +97,18 @@ func (c *Config) TrainConfig(clips int) train.Config {
 	if every == 0 {
 		every = perEpoch
 	}
-	return train.Config{
-		Seed: uint64(c.Seed), BatchSize: t.BatchSize,
+	out := train.Config{
+		Seed: uint64(c.Seed), BatchSize: t.BatchSize, Balanced: c.Data.Sampling == SamplingBalanced,
 		Schedule: optim.Schedule{Base: t.LR, Start: t.WarmupStart, Min: t.MinLR,
 			Warmup: int(math.Round(t.Warmup * float64(steps))), Steps: steps},
 		Optim: optim.Config{Beta1: t.Beta1, Beta2: t.Beta2, Eps: t.Eps,
 			WeightDecay: t.WeightDecay, Decay: optim.Decay(t.Decay), Clip: t.Clip},
 		Workers: c.Data.Workers, CheckpointEvery: every, Keep: t.Keep, TOML: c.TOML(),
 	}
+	if c.Data.order() == OrderShards {
+		out.Lanes, out.ShuffleBytes = c.lanes(1), int64(c.Data.ShuffleMB)<<20
+	}
+	return out
 }
 
 // compute returns the type of the operands of the encoder's products.
@@ -161,6 +165,7 @@ func (c *Config) Validate() error {
 	within("engine.group_timeout", c.Engine.GroupTimeout, 1, 7*24*3600)
 	within("data.cache_mb", c.Data.CacheMB, 0, 1<<30)
 	within("data.workers", c.Data.Workers, 0, 1024)
+	errs = append(errs, c.checkOrder()...)
 	if k := c.Mask; !k.Enabled { // else the views say so
 		share("mask.drop_p", k.DropP)
 		share("mask.tube_area", k.TubeArea)

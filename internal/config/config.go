@@ -52,7 +52,20 @@ type Data struct {
 	Split   string `toml:"split" doc:"split to train on; empty for all clips"`
 	CacheMB int    `toml:"cache_mb" doc:"memory for decoded clips, 0 to decode each time"`
 	Workers int    `toml:"workers" doc:"goroutines that make views, 0 for one per core"`
+
+	Order     string `toml:"order" doc:"clips: each at random; shards: long reads, for slow disks and stores; empty chooses"`
+	Lanes     int    `toml:"lanes" doc:"shards read side by side, dividing the batch, 0 to choose; order shards"`
+	ShuffleMB int    `toml:"shuffle_mb" doc:"memory of all lanes, of which clips are drawn; order shards"`
+	Sampling  string `toml:"sampling" doc:"uniform: every clip once an epoch; balanced: all labels alike; order clips"`
 }
+
+// Orders of the clips of an epoch, and how they are sampled.
+const (
+	OrderClips       = "clips"
+	OrderShards      = "shards"
+	SamplingUniform  = "uniform"
+	SamplingBalanced = "balanced"
+)
 
 // View says how views are cut from a clip.
 type View struct {
@@ -171,7 +184,7 @@ type Eval struct {
 func New() *Config {
 	return &Config{
 		Engine: Engine{Name: EngineCPU, Precision: PrecisionF32, GroupTimeout: 600},
-		Data:   Data{Split: "train", CacheMB: 4096},
+		Data:   Data{Split: "train", CacheMB: 4096, ShuffleMB: 1024, Sampling: SamplingUniform},
 		View: View{
 			Globals: 2, Locals: 2, Seconds: 8, Frames: 16, Side: 224, Resize: 256,
 			Windows: "per-view", LocalCrop: true, CropMin: 0.4, CropMax: 1,

@@ -139,6 +139,7 @@ func TestValidate(t *testing.T) {
 	bad := map[string]string{
 		"seed": "-1", "engine.name": "gpu", "engine.threads": "-1", "engine.group_timeout": "0", "data.cache_mb": "-1",
 		"engine.device": "cuda:-1", "engine.precision": "f16",
+		"data.order": "random", "data.lanes": "-1", "data.shuffle_mb": "0", "data.sampling": "even",
 		"data.workers": "5000", "view.side": "225", "view.windows": "some", "view.flip": "2",
 		"view.seconds": "0", "view.crop_min": "0.9", "view.crop_max": "0.5", "view.mel_std": "0",
 		"view.box_left": "0.7", "view.box_right": "0.3", "mask.drop_p": "7",
@@ -162,6 +163,7 @@ func TestValidate(t *testing.T) {
 	for _, w := range []string{
 		"seed = -1", `engine.name = "gpu"`, "engine.threads = -1", "engine.group_timeout = 0", "data.cache_mb = -1",
 		`engine.device = "cuda:-1"`, `engine.precision = "f16"`,
+		`data.order = "random"`, "data.lanes = -1", "data.shuffle_mb = 0", `data.sampling = "even"`,
 		"data.workers = 5000", "225", `"some"`, "flip probability 2", "seconds 0", "crop scale",
 		"mel std 0", "box", "mask.drop_p = 7", "jitter 2", "gain -1 dB", `"huge"`, "model.width = -4", "model.depth = -1",
 		"dropout 1", "initial deviation 0", `model.absent = "keep"`, "model.mlp_ratio = 0",

@@ -28,6 +28,11 @@ type Config struct {
 	Resume          bool
 	TOML            string // the resolved configuration: config.toml, and in checkpoints
 	StopAfter       int    // steps of this process, 0 for no bound; for tests of resuming
+
+	// The order of clips: see loader.Config. Balanced draws them by loader.Balanced.
+	Lanes        int
+	ShuffleBytes int64
+	Balanced     bool
 }
 
 // Result is how a run ended.
@@ -101,7 +106,7 @@ func begin(ctx context.Context, run *Folder, e engine.Engine, model *jepa.Model,
 	}
 	t := &trainer{cfg: cfg, run: run, engine: e, model: model, saved: -1,
 		together: together{group: model.Group(), stopper: -1},
-		data:     fingerprint(clips.Set, cfg.BatchSize), flops: float64(plan.StepFLOPs),
+		data:     fingerprint(clips.Set, &cfg), flops: float64(plan.StepFLOPs),
 		epoch: max(1, loader.StepsPerEpoch(clips.Set.Len(), cfg.BatchSize))}
 	if run != nil {
 		t.dir = run.Dir
@@ -158,8 +163,12 @@ func (t *trainer) open(clips *loader.Clips) error {
 		return err
 	}
 	first, n := t.model.Clips()
-	t.loader, err = loader.New(clips, loader.Config{BatchSize: t.cfg.BatchSize, First: first,
-		Slots: n, Seed: t.cfg.Seed, Workers: t.cfg.Workers}, t.step)
+	c := loader.Config{BatchSize: t.cfg.BatchSize, First: first, Slots: n, Seed: t.cfg.Seed,
+		Workers: t.cfg.Workers, Lanes: t.cfg.Lanes, ShuffleBytes: t.cfg.ShuffleBytes}
+	if t.cfg.Balanced {
+		c.Weights = loader.Balanced(clips.Set)
+	}
+	t.loader, err = loader.New(clips, c, t.step)
 	return err
 }
 
@@ -199,8 +208,8 @@ func (t *trainer) resume() error {
 		return err
 	}
 	if state.Data != t.data || state.Seed != t.cfg.Seed {
-		return fmt.Errorf("train: %w: %s was made with other clips, batches or seed "+
-			"(%s, seed %d; now %s, seed %d): resume with those, or choose another --name",
+		return fmt.Errorf("train: %w: %s was made with other clips, batches, order or "+
+			"seed (%s, seed %d; now %s, seed %d): resume with those, or choose another --name",
 			ErrMismatch, path, state.Data, state.Seed, t.data, t.cfg.Seed)
 	}
 	if err := Load(file, t.model, t.opt, state.Step); err != nil {
@@ -355,12 +364,26 @@ func (t *trainer) write() error {
 }
 
 // fingerprint names the clips of a set and how they are dealt into batches: what
-// a run must find unchanged to continue where it was.
-func fingerprint(set *dataset.Set, batch int) string {
+// a run must find unchanged to continue where it was. That is, in lanes, also where
+// the clips lie; and for balanced epochs their labels.
+func fingerprint(set *dataset.Set, c *Config) string {
 	h := fnv.New64a()
 	for i := 0; i < set.Len(); i++ {
 		info := set.Info(i)
 		fmt.Fprintf(h, "%s\x00%d\x00%d\x00", info.Key, info.FrameCount, info.SampleCount)
+		if c.Lanes > 0 {
+			fmt.Fprintf(h, "%d\x00%d\x00%d\x00", info.Shard, info.Offset, info.Bytes)
+		}
+		if c.Balanced {
+			fmt.Fprintf(h, "%q\x00", info.Labels)
+		}
 	}
-	return fmt.Sprintf("%d clips %016x in batches of %d", set.Len(), h.Sum64(), batch)
+	text := fmt.Sprintf("%d clips %016x in batches of %d", set.Len(), h.Sum64(), c.BatchSize)
+	if c.Lanes > 0 {
+		text += fmt.Sprintf(", order shards in %d lanes of %d bytes in all", c.Lanes, c.ShuffleBytes)
+	}
+	if c.Balanced {
+		text += ", balanced"
+	}
+	return text
 }
