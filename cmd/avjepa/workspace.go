@@ -131,7 +131,7 @@ func (r *runState) embed(ctx context.Context, e engine.Engine, set *dataset.Set,
 	if err != nil {
 		return nil, nil, err
 	}
-	cfg.Views = embedViews
+	cfg.Views, cfg.Workers = embedViews, workers(r.cfg)
 	f, err := embed.Clips(ctx, e, model, clips, cfg, done)
 	return f, clips, err
 }

@@ -14,7 +14,6 @@ import (
 	"avjepa/internal/jepa"
 	"avjepa/internal/loader"
 	"avjepa/internal/tensor"
-	"avjepa/internal/view"
 	"avjepa/internal/vit"
 )
 
@@ -23,6 +22,7 @@ type Config struct {
 	Views   int  // at once; the model must have been made for as many
 	Windows int  // of a clip, on an even grid; their embeddings are averaged
 	Both    bool // also with both modalities
+	Workers int  // goroutines that read and decode clips ahead; 0 means 1
 
 	// Shift starts the picture's window this much later in the clip than the
 	// sound's, as far as the clip allows: does an encoder use moments at all? It
@@ -93,14 +93,17 @@ func Clips(ctx context.Context, e engine.Engine, model *jepa.Model, clips *loade
 func (r *runner) run(ctx context.Context, done func(n int)) error {
 	all := r.clips.Set.Len()
 	lo, hi := share(all, r.cfg.Group)
+	ahead := r.readAhead(ctx, lo, hi)
+	defer ahead.close()
 	for i := lo; i < hi; i++ {
-		err := r.add(ctx, i)
+		m := ahead.next()
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if err != nil {
-			r.out.Skipped[r.clips.Set.Info(i).Key] = err
+		if err := r.add(m); err != nil {
+			r.out.Skipped[r.clips.Set.Key(i)] = err
 		}
+		ahead.reuse(m)
 		if done != nil {
 			done((i + 1 - lo) * all / (hi - lo))
 		}
@@ -178,38 +181,24 @@ func (r *runner) vectors() []*Vectors {
 	return all
 }
 
-// add makes the windows of clip i, all in one device batch, so a clip that
-// fails half-way leaves no trace.
-func (r *runner) add(ctx context.Context, i int) error {
-	d, err := r.clips.Get(ctx, i)
-	if err != nil {
-		return err
+// add takes the windows of a clip, all in one device batch.
+func (r *runner) add(m *made) error {
+	if !m.opened {
+		return m.err
 	}
 	if len(r.rows)+r.cfg.Windows > r.cfg.Views {
 		r.flush()
 	}
-	row, held := len(r.out.Index), len(r.rows)
-	for w := 0; w < r.cfg.Windows; w++ {
-		at := len(r.rows)
-		err := r.view(r.video[at*r.videoN:(at+1)*r.videoN],
-			r.audio[at*r.melN:(at+1)*r.melN], d, w)
-		if err != nil {
-			r.rows = r.rows[:held]
-			return err
-		}
-		r.rows = append(r.rows, row)
+	if m.err != nil {
+		return m.err
 	}
-	r.out.Index = append(r.out.Index, i)
+	copy(r.video[len(r.rows)*r.videoN:], m.video)
+	copy(r.audio[len(r.rows)*r.melN:], m.audio)
+	for range r.cfg.Windows {
+		r.rows = append(r.rows, len(r.out.Index))
+	}
+	r.out.Index = append(r.out.Index, m.clip)
 	return nil
-}
-
-// view makes window w of a clip.
-func (r *runner) view(video []byte, audio []float32, d *view.Decoded, w int) error {
-	m := r.clips.Maker
-	if r.cfg.Shift > 0 {
-		return m.EvalAt(video, audio, d, min(r.cfg.Shift, m.LastStart(d)), 0)
-	}
-	return m.Eval(video, audio, d, w, r.cfg.Windows)
 }
 
 // flush embeds the views that wait.
