@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -203,11 +204,10 @@ func (s *Set) Read(ctx context.Context, i int, c *Clip) error {
 	}
 	c.record = c.record[:f.Bytes]
 	if err := s.shards.ReadAt(ctx, f.Shard, c.record, f.Offset); err != nil {
-		if stop := ctx.Err(); stop != nil {
-			return stop
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			err = fmt.Errorf("%w: %w", ErrCorrupt, err)
 		}
-		return fmt.Errorf("dataset: clip %s: %w: %s: %w",
-			f.Key, ErrCorrupt, shardName(f.Shard), err)
+		return fmt.Errorf("dataset: clip %s: %s: %w", f.Key, shardName(f.Shard), err)
 	}
 	return s.Parse(i, c.record, c)
 }

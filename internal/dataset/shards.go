@@ -11,7 +11,8 @@ import (
 // shards are the numbered shards of a dataset as a Set reads them. It is safe for
 // concurrent use.
 type shards interface {
-	// ReadAt sets p to the bytes of a shard from off on. Fewer than len(p) are an error.
+	// ReadAt sets p to the bytes of a shard from off on. A shard that ends before has
+	// the error io.ErrUnexpectedEOF.
 	ReadAt(ctx context.Context, shard int, p []byte, off int64) error
 	// Size returns the bytes of a shard.
 	Size(ctx context.Context, shard int) (int64, error)
@@ -31,8 +32,7 @@ func (d folder) ReadAt(ctx context.Context, shard int, p []byte, off int64) erro
 	}
 	defer f.Close()
 	if n, err := f.ReadAt(p, off); err == io.EOF && n < len(p) {
-		return fmt.Errorf("%s ends %d bytes before byte %d: %w", shardName(shard), len(p)-n,
-			off+int64(len(p)), ErrCorrupt)
+		return fmt.Errorf("it ends at byte %d: %w", off+int64(n), io.ErrUnexpectedEOF)
 	} else if err != nil && err != io.EOF {
 		return err
 	}

@@ -127,14 +127,15 @@ func (c *Config) checkLanes() error {
 	if c.Lanes == 0 {
 		return nil
 	}
-	if c.Lanes < 0 || c.BatchSize%c.Lanes != 0 || c.Weights != nil || c.ShuffleBytes < int64(c.Lanes) {
-		return fmt.Errorf("loader: %d lanes of %d bytes in all (data.lanes, data.shuffle_mb) for batches "+
-			"of %d: lanes must divide the batch and have memory, and clips have no weights",
+	if c.Lanes < 0 || c.BatchSize%c.Lanes != 0 || c.Weights != nil ||
+		c.ShuffleBytes < int64(c.Lanes) {
+		return fmt.Errorf("loader: %d lanes of %d bytes in all (data.lanes, data.shuffle_mb) for "+
+			"batches of %d: lanes must divide the batch and have memory, and clips have no weights",
 			c.Lanes, c.ShuffleBytes, c.BatchSize)
 	}
 	if per := c.BatchSize / c.Lanes; c.First%per != 0 || c.Slots%per != 0 {
-		return fmt.Errorf("loader: %d lanes (data.lanes) cannot be dealt to processes that make %d of %d "+
-			"clips: their number must divide that of lanes", c.Lanes, c.Slots, c.BatchSize)
+		return fmt.Errorf("loader: %d lanes (data.lanes) cannot be dealt to processes that make %d "+
+			"of %d clips: their number must divide that of lanes", c.Lanes, c.Slots, c.BatchSize)
 	}
 	return nil
 }

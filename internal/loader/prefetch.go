@@ -170,16 +170,21 @@ func (p *prefetch) read(ctx context.Context) {
 	}
 }
 
-// begin returns the next run of the lane that holds least of those that have room for
-// theirs, none if no lane has.
+// begin returns the next run of a lane that is waited for, or else of the one that
+// holds least of those that have room for theirs; none if no lane has.
 func (p *prefetch) begin(run []*record) []*record {
 	var best *lane
 	for _, l := range p.lanes {
 		p.skipKept(l)
-		if best != nil && l.held >= best.held {
+		p.findRun(l)
+		if l.end <= l.next {
 			continue
 		}
-		if p.findRun(l); l.end > l.next && (l.held+l.run <= p.share || p.starved(l)) {
+		if p.starved(l) {
+			best = l
+			break
+		}
+		if l.held+l.run <= p.share && (best == nil || l.held < best.held) {
 			best = l
 		}
 	}
