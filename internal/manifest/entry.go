@@ -10,6 +10,24 @@ import (
 type List struct {
 	Entries []Entry // sorted by key
 	Classes []Class // in class order: class i of a head is Classes[i]
+
+	// Bad are rows of published lists that could not be used. In our own form the
+	// first wrong row is an error.
+	Bad Tally
+	// Leaks are groups, such as videos, with clips in several of the splits that
+	// published lists give.
+	Leaks Tally
+}
+
+// Missing returns the number of entries without a file.
+func (l *List) Missing() int {
+	n := 0
+	for i := range l.Entries {
+		if l.Entries[i].Missing != "" {
+			n++
+		}
+	}
+	return n
 }
 
 // Entry is one clip to ingest, or one source to cut into clips.
@@ -19,9 +37,13 @@ type Entry struct {
 	Labels []string // IDs of classes; none = unlabelled
 	Split  string   // "" = to be drawn by ingest
 	Group  string   // entries of one group, a source video, belong in one split; "" = the path
-	Row    int      // place in the list that it comes from
+	Row    int      // place in the list that it comes from; unique in a List
 	Start  float64  // seconds; Start = End = 0: the whole file, cut where it is long
 	End    float64  // seconds; 0 = to the end
+
+	// Missing says why there is no file, as far as reading the list has shown; Path
+	// is then where it would be. "" = there is one, or nobody has looked.
+	Missing string
 }
 
 // Whole says whether the entry names a file and no part of it.

@@ -1,7 +1,7 @@
 package manifest
 
 import (
-	"cmp"
+	"bufio"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,149 +11,206 @@ import (
 	"strings"
 )
 
-// Options say what Read accepts.
+// Options say what Read accepts and where it looks. The zero value reads what it
+// finds and follows no path out of a list's folder.
 type Options struct {
-	// AllowOutside accepts paths of a CSV, and links in a folder, that lead out
-	// of that folder. Only for manifests that you wrote yourself.
+	// AllowOutside accepts paths of a list, and links in a folder, that lead out
+	// of that folder. Only for lists that you wrote yourself.
 	AllowOutside bool
+	// Format is the form of all lists; Auto = as the content of each shows.
+	Format Format
+	// Unlabelled takes the names of folders for no labels.
+	Unlabelled bool
+	// Split is that of clips for which neither row nor list's name gives one.
+	Split string
+
+	// Media are the folders with the files of published lists; nil = the folder of
+	// each list. Our own lists name their files themselves.
+	Media []string
+	// WholeVideos takes files that have the name of the video alone for whole videos,
+	// to be cut at the listed times; else they are clips that have been cut.
+	WholeVideos bool
+
+	// Classes, Ontology and Families are files: class_labels_indices.csv, ontology.json
+	// (AudioSet) and vggsound_stat.csv. "" = looked for beside the list under these
+	// names, with a label's own text as its class where there is none.
+	Classes, Ontology, Families string
 }
 
-// Read lists the clips of files, folders and CSV manifests, sorted by
-// key. Nothing is decoded.
+// Read lists the clips of files, folders and lists, sorted by key. Nothing is
+// decoded.
 //
 // A folder gives every file below it that is not known to be something else than
 // media; the first folder below it is the label, and files directly in it are
 // unlabelled. Names that begin with a dot are passed over. A name that ends in
-// ".csv" is a manifest: see readCSV. Any other file is one unlabelled source.
+// ".csv", ".json" or ".jsonl" is a list, in one of Formats. Any other file is one
+// unlabelled source.
 //
-// A key is the path below the folder (or below the manifest's folder, or the
-// file's base name) without its extension, and the start in milliseconds for
-// parts. A source that is named twice with the same part is taken once.
+// The key of a clip of a published list is the one published with it. Others have
+// the path below the folder (or below the list's folder, or the file's base name)
+// without its extension, and the start in milliseconds for parts. A source that is
+// named twice with the same part is taken once.
+//
+// In a list of our own form the first wrong row is an error. Of published lists, a
+// few of whose rows are always broken, wrong rows are passed over and counted, unless
+// they are more than the good ones; and clips without a file keep their entry.
 //
 // Errors: ErrNoSource, ErrEmpty, ErrManifest.
 func Read(args []string, opt Options) (List, error) {
-	var all []candidate
+	r := &reader{opt: opt, indexes: make(map[string]*mediaIndex)}
+	err := errors.Join(CheckFormat(opt.Format), CheckSplit(opt.Split))
+	if err != nil {
+		return List{}, fmt.Errorf("manifest: %w: %w", ErrManifest, err)
+	}
+	if err := r.readClasses(); err != nil {
+		return List{}, err
+	}
 	for _, arg := range args {
-		st, err := os.Stat(arg)
-		if errors.Is(err, fs.ErrNotExist) {
-			return List{}, fmt.Errorf("manifest: %q: %w: no file or folder of that name", arg, ErrNoSource)
-		}
-		if err != nil {
-			return List{}, fmt.Errorf("manifest: %w: %w", ErrNoSource, err)
-		}
-		abs, err := filepath.Abs(arg)
-		if err != nil {
-			return List{}, fmt.Errorf("manifest: %w", err)
-		}
-		var found []candidate
-		switch {
-		case st.IsDir():
-			found, err = readTree(abs, opt)
-		case strings.EqualFold(filepath.Ext(arg), ".csv"):
-			found, err = readCSVFile(abs, opt)
-		default:
-			found = []candidate{{rel: filepath.Base(abs), Entry: Entry{Path: abs}}}
-		}
-		if err != nil {
+		if err := r.read(arg); err != nil {
 			return List{}, err
 		}
-		if len(found) == 0 {
-			return List{}, fmt.Errorf("manifest: %q: %w: no media files in it", arg, ErrEmpty)
-		}
-		all = append(all, found...)
 	}
-	if len(all) == 0 {
+	if len(args) == 0 {
 		return List{}, fmt.Errorf("manifest: no sources given: %w", ErrEmpty)
 	}
-	entries, err := assignKeys(all)
+	return r.list()
+}
+
+// reader is one call of Read.
+type reader struct {
+	opt      Options
+	all      chunks
+	lists    []*listFile
+	indexes  map[string]*mediaIndex // by media folders
+	known    []Class                // of class lists, in their order
+	ontology map[string]Class
+	families map[string]string // by label
+	leaks    Tally
+}
+
+func (r *reader) read(arg string) error {
+	st, err := os.Stat(arg)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("manifest: %q: %w: no file or folder of that name", arg, ErrNoSource)
+	}
+	if err != nil {
+		return fmt.Errorf("manifest: %w: %w", ErrNoSource, err)
+	}
+	abs, err := filepath.Abs(arg)
+	if err != nil {
+		return fmt.Errorf("manifest: %w", err)
+	}
+	ext := lowerExt(arg)
+	switch {
+	case st.IsDir():
+		return r.readTree(abs)
+	case slices.Contains(listExts, ext) || r.opt.Format != Auto && notMedia[ext]:
+		before := r.all.len()
+		if err := r.readList(abs); err != nil {
+			return err
+		}
+		if r.all.len() == before {
+			return fmt.Errorf("manifest: %q: %w: no clips in it", arg, ErrEmpty)
+		}
+		return nil
+	}
+	return r.add(candidate{rel: filepath.Base(abs), Entry: Entry{Path: abs, Split: r.opt.Split}})
+}
+
+// readList reads one list, whose form its content shows.
+func (r *reader) readList(path string) error {
+	f, err := openList(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	in := bufio.NewReaderSize(f, detectBytes)
+	format := r.opt.Format
+	if format == Auto {
+		format = detect(in)
+	}
+	l := &listFile{path: path, lenient: true}
+	r.lists = append(r.lists, l)
+	switch format {
+	case CSV:
+		l.lenient = false
+		return r.readOwn(l, in, readCSV)
+	case JSONL:
+		l.lenient = false
+		return r.readOwn(l, in, readJSONL)
+	}
+	if l.split = splitOfName(path); l.split == "" {
+		l.split = r.opt.Split
+	}
+	if err := r.classesBeside(format, filepath.Dir(path)); err != nil {
+		return err
+	}
+	if format != VGGSound || r.opt.Classes != "" {
+		l.known = classSet(r.known)
+	}
+	if l.media, err = r.mediaOf(filepath.Dir(path)); err != nil {
+		return err
+	}
+	switch format {
+	case VGGSound:
+		return r.readVGGSound(l, in)
+	case AudioSet:
+		return r.readAudioSet(l, in)
+	}
+	return r.readCAVMAE(l, in)
+}
+
+// mediaOf returns the index of the media of a list in dir.
+func (r *reader) mediaOf(dir string) (*mediaIndex, error) {
+	folders := []string{dir}
+	if len(r.opt.Media) > 0 {
+		folders = nil
+		for _, m := range r.opt.Media {
+			st, err := os.Stat(m)
+			if err == nil && !st.IsDir() {
+				err = fmt.Errorf("%q is not a folder", m)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("manifest: media: %w: %w", ErrNoSource, err)
+			}
+			abs, err := filepath.Abs(m)
+			if err != nil {
+				return nil, fmt.Errorf("manifest: %w", err)
+			}
+			folders = append(folders, abs)
+		}
+	}
+	name := strings.Join(folders, "\x00")
+	if m, ok := r.indexes[name]; ok {
+		return m, nil
+	}
+	m, err := indexMedia(folders, r.opt.AllowOutside)
+	r.indexes[name] = m
+	return m, err
+}
+
+// add takes up candidates.
+func (r *reader) add(found ...candidate) error {
+	if r.all.len()+len(found) > MaxClips {
+		return fmt.Errorf("manifest: %w: %w", ErrManifest, errTooMany)
+	}
+	r.all.add(found)
+	return nil
+}
+
+func (r *reader) list() (List, error) {
+	entries, err := r.assign()
 	if err != nil {
 		return List{}, err
 	}
-	return List{Entries: entries, Classes: sortedClasses(entries)}, nil
-}
-
-// candidate is an entry that has no key yet, unless the manifest gave one.
-type candidate struct {
-	Entry
-	rel   string // slash-separated path that the key is made from
-	where string // "file.csv:12" for errors, "" outside manifests
-}
-
-func (c *candidate) from() string {
-	if c.where != "" {
-		return c.where
+	l := List{Entries: entries, Classes: r.classes(entries), Leaks: r.leaks}
+	for _, f := range r.lists {
+		l.Bad.Count += f.bad.Count
+		more := min(len(f.bad.Examples), maxExamples-len(l.Bad.Examples))
+		l.Bad.Examples = append(l.Bad.Examples, f.bad.Examples[:more]...)
 	}
-	return c.Path
-}
-
-// assignKeys gives every candidate its key, drops repetitions, and refuses
-// contradictions: two clips with one key, one source in two splits.
-func assignKeys(all []candidate) ([]Entry, error) {
-	type part struct {
-		path       string
-		start, end float64
+	if len(entries) == 0 {
+		return List{}, fmt.Errorf("manifest: %w: every clip contradicts another", ErrEmpty)
 	}
-	taken := make(map[part]*candidate, len(all))
-	splits := make(map[string]*candidate)
-	kept := all[:0:0]
-	for i := range all {
-		c := &all[i]
-		p := part{c.Path, c.Start, c.End}
-		if before, ok := taken[p]; ok {
-			if !slices.Equal(before.Labels, c.Labels) || before.Split != c.Split ||
-				before.Key != c.Key {
-				return nil, fmt.Errorf("manifest: %s: %w: the same clip as %s with another label, "+
-					"split or key", c.from(), ErrManifest, before.from())
-			}
-			continue
-		}
-		taken[p] = c
-		if first, ok := splits[c.Path]; !ok {
-			splits[c.Path] = c
-		} else if first.Split != c.Split {
-			return nil, fmt.Errorf("manifest: %s: %w: %s is in split %q here and in %q at %s: "+
-				"all clips of one source belong in one split",
-				c.from(), ErrManifest, c.Path, c.Split, first.Split, first.from())
-		}
-		kept = append(kept, *c)
-	}
-	// Names that differ only in case are one file on some systems.
-	count := make(map[string]int)
-	for i := range kept {
-		c := &kept[i]
-		if c.Key == "" {
-			count[strings.ToLower(autoKey(c, false))]++
-		}
-	}
-	owner := make(map[string]*candidate, len(kept))
-	entries := make([]Entry, len(kept))
-	for i := range kept {
-		c := &kept[i]
-		if c.Key == "" {
-			c.Key = autoKey(c, count[strings.ToLower(autoKey(c, false))] > 1)
-		}
-		low := strings.ToLower(c.Key)
-		if other, ok := owner[low]; ok {
-			return nil, fmt.Errorf("manifest: %s: %w: key %q is also that of %s",
-				c.from(), ErrManifest, c.Key, other.from())
-		}
-		owner[low] = c
-		entries[i] = c.Entry
-		entries[i].Row = i
-	}
-	slices.SortFunc(entries, func(a, b Entry) int { return cmp.Compare(a.Key, b.Key) })
-	return entries, nil
-}
-
-// autoKey derives the key of a candidate from its path; hashed tells apart
-// sources that would otherwise share it.
-func autoKey(c *candidate, hashed bool) string {
-	key := keyFor(strings.TrimSuffix(c.rel, filepath.Ext(c.rel)))
-	if hashed {
-		key = withHash(key, c.Path)
-	}
-	if !c.Whole() {
-		key = SegmentKey(key, c.Start)
-	}
-	return key
+	return l, nil
 }

@@ -1,0 +1,203 @@
+package manifest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// part is what a clip is of a file.
+type part struct {
+	path       string
+	start, end float64
+}
+
+// assigner gives candidates their keys and finds those that contradict each other.
+type assigner struct {
+	all    *chunks
+	strict bool // some candidates are not of published lists
+	splits bool // more than one split is given
+
+	taken   map[part]int32   // what is cut from where, by the first that says so
+	sources map[string]int32 // path → first row of a strict list
+	groups  map[string]int32 // group → first clip with a split
+	leaky   map[string]bool  // groups in several splits
+	known   map[string]bool  // IDs of classes
+	kept    []int32
+}
+
+// assign gives every candidate its key, drops repetitions, and refuses
+// contradictions: two clips with one key, one source in two splits. Of published
+// lists the contradicting row is passed over instead, and a video in two splits is
+// counted.
+func (r *reader) assign() ([]Entry, error) {
+	a := &assigner{all: &r.all, taken: make(map[part]int32, r.all.len()),
+		sources: make(map[string]int32), groups: make(map[string]int32), leaky: make(map[string]bool),
+		known: classSet(r.known)}
+	a.look()
+	a.disown()
+	for i := range r.all.len() {
+		if err := r.check(a, i); err != nil {
+			return nil, err
+		}
+	}
+	return a.keys()
+}
+
+// look sees what kinds of candidates there are.
+func (a *assigner) look() {
+	split := ""
+	for i := range a.all.len() {
+		c := a.all.at(i)
+		a.strict = a.strict || !c.lenient()
+		if c.Split != "" {
+			a.splits = a.splits || split != "" && split != c.Split
+			split = c.Split
+		}
+	}
+}
+
+// disown takes files that are named by their video alone from clips when several
+// claim the same one: it is not known to be either.
+func (a *assigner) disown() {
+	claims := make(map[string]int32)
+	for i := range a.all.len() {
+		if c := a.all.at(i); c.byID && c.Whole() {
+			claims[c.Path]++
+		}
+	}
+	for i := range a.all.len() {
+		c := a.all.at(i)
+		if c.byID && c.Whole() && claims[c.Path] > 1 {
+			c.Missing = "several clips are of that video, and the only file has the name of the " +
+				"video alone: if it is the whole video, say so (whole videos)"
+			c.list.media.miss(c, c.Key)
+		}
+	}
+}
+
+// check takes up candidate i unless it repeats or contradicts an earlier one.
+func (r *reader) check(a *assigner, i int) error {
+	c := a.all.at(i)
+	err := a.conflict(i)
+	if err == nil && !c.lenient() && r.opt.Classes != "" {
+		for _, l := range c.Labels {
+			if !a.known[l] {
+				err = fmt.Errorf("label %.80q is not among the classes of %s", l, r.opt.Classes)
+			}
+		}
+	}
+	switch {
+	case errors.Is(err, errSame):
+		return nil
+	case err == nil:
+		a.kept = append(a.kept, int32(i))
+	case c.lenient():
+		c.list.pass(&rowError{int(c.line), "", err})
+		return nil
+	default:
+		return fmt.Errorf("manifest: %s: %w: %w", c.from(), ErrManifest, err)
+	}
+	if !a.splits || c.Split == "" || c.Group == "" {
+		return nil
+	}
+	at, ok := a.groups[c.Group]
+	if !ok {
+		a.groups[c.Group] = int32(i)
+		return nil
+	}
+	first := a.all.at(int(at))
+	if first.Split == c.Split || a.leaky[c.Group] {
+		return nil
+	}
+	text := fmt.Sprintf("%s is in split %s at %s and in %s at %s",
+		c.Group, first.Split, first.from(), c.Split, c.from())
+	if !c.lenient() {
+		return fmt.Errorf("manifest: %w: group %s: all clips of one group belong in one split",
+			ErrManifest, text)
+	}
+	a.leaky[c.Group] = true
+	r.leaks.add(text)
+	return nil
+}
+
+// errSame is of a candidate that is there already.
+var errSame = errors.New("the same clip")
+
+// conflict compares candidate i with those before it.
+func (a *assigner) conflict(i int) error {
+	c := a.all.at(i)
+	p := part{c.Path, c.Start, c.End}
+	if at, ok := a.taken[p]; ok {
+		before := a.all.at(int(at))
+		if slices.Equal(before.Labels, c.Labels) && before.Split == c.Split && before.Key == c.Key &&
+			before.Group == c.Group {
+			return errSame
+		}
+		return fmt.Errorf("the same clip as %s with another label, split or key", before.from())
+	}
+	a.taken[p] = int32(i)
+	if c.lenient() {
+		return nil
+	}
+	at, ok := a.sources[c.Path]
+	if !ok {
+		a.sources[c.Path] = int32(i)
+		return nil
+	}
+	if first := a.all.at(int(at)); first.Split != c.Split || first.Group != c.Group {
+		return fmt.Errorf("%s is in split %q, group %q here and in %q, %q at %s: "+
+			"all clips of one source belong in one split",
+			c.Path, c.Split, c.Group, first.Split, first.Group, first.from())
+	}
+	return nil
+}
+
+// fold is the key as keys are compared: names that differ only in case are one file
+// on some systems. YouTube's names may differ in nothing else.
+func (a *assigner) fold(key string) string {
+	if a.strict {
+		return strings.ToLower(key)
+	}
+	return key
+}
+
+// keys makes entries of the kept candidates, sorted by key.
+func (a *assigner) keys() ([]Entry, error) {
+	count := make(map[string]int)
+	for _, i := range a.kept {
+		if c := a.all.at(int(i)); c.Key == "" {
+			count[strings.ToLower(autoKey(c, false))]++
+		}
+	}
+	a.taken, a.sources, a.groups = nil, nil, nil // a list of millions needs the room
+	owner := make(map[string]int32, len(a.kept))
+	sorted := a.kept[:0]
+	for _, i := range a.kept {
+		c := a.all.at(int(i))
+		if c.Key == "" {
+			c.Key = autoKey(c, count[strings.ToLower(autoKey(c, false))] > 1)
+		}
+		key := a.fold(c.Key)
+		if at, ok := owner[key]; ok {
+			err := fmt.Errorf("key %q is also that of %s", c.Key, a.all.at(int(at)).from())
+			if !c.lenient() {
+				return nil, fmt.Errorf("manifest: %s: %w: %w", c.from(), ErrManifest, err)
+			}
+			c.list.pass(&rowError{int(c.line), "", err})
+			continue
+		}
+		owner[key] = i
+		c.Row = len(sorted)
+		sorted = append(sorted, i)
+	}
+	slices.SortFunc(sorted, func(i, j int32) int {
+		return strings.Compare(a.all.at(int(i)).Key, a.all.at(int(j)).Key)
+	})
+	entries := make([]Entry, len(sorted))
+	for i, at := range sorted {
+		entries[i] = a.all.at(int(at)).Entry
+	}
+	return entries, nil
+}
