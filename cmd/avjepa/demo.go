@@ -191,7 +191,7 @@ func (d *demo) ingest(ctx context.Context) error {
 		o.sources = []string{filepath.Join(d.folder("scenes"), scenes.ManifestName)}
 		o.fps = scenes.Default().FPS
 	}
-	sum, err := runIngest(ctx, o, d.p)
+	sum, _, err := runIngest(ctx, o, d.p)
 	if err != nil {
 		return err
 	}

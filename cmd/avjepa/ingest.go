@@ -19,15 +19,16 @@ import (
 
 // ingestOptions are the flags of ingest.
 type ingestOptions struct {
-	sources      []string
-	out          string
-	shortSide    int
-	fps          float64
-	clipSeconds  float64
-	valFraction  float64
-	workers      int
-	retry        bool
-	allowOutside bool
+	sources     []string
+	lists       listOptions
+	out         string
+	shortSide   int
+	fps         float64
+	clipSeconds float64
+	valFraction float64
+	workers     int
+	retry       bool
+	dryRun      bool
 }
 
 func newIngestCommand(g *globals) *cobra.Command {
@@ -36,12 +37,19 @@ func newIngestCommand(g *globals) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "ingest SOURCE...",
 		Short: "Turn videos into shards to train on",
-		Long: `Reads files, folders (label/clip.mp4) and CSV files (path,label[,split,start,end])
-and writes WebDataset shards: per clip a JSON, 16 kHz mono sound and JPEG frames.
-A broken file is listed with its reason and skipped. Run again after an interrupt,
-a crash or a full disk, it goes on where it was.`,
+		Long: `Reads files, folders (label/clip.mp4) and lists, and writes WebDataset shards: per
+clip a JSON, 16 kHz mono sound and JPEG frames. Lists are CSV or JSON lines of our own
+(path,label[,split,start,end]) and those of VGGSound, AudioSet and CAV-MAE as published,
+whose files are found below --media by name. A broken or missing file is listed with
+its reason and skipped. Run again after an interrupt, a crash or a full disk, it goes
+on where it was.`,
 		Example: `  avjepa ingest videos/ --out data/mine
-  avjepa ingest clips.csv --out data/vgg --short-side 256 --fps 8`,
+  avjepa ingest clips.csv --out data/clips --short-side 256 --fps 8
+  avjepa ingest vggsound.csv --media /data/vggsound --out data/vgg --dry-run
+  avjepa ingest vggsound.csv --media /data/vggsound --split test --per-class 5 --out data/vgg5
+  avjepa ingest eval_segments.csv --media /data/audioset --out data/as-eval \
+    --classes class_labels_indices.csv --ontology ontology.json
+  avjepa ingest balanced_train_segments.csv --media youtube/ --whole-videos --out data/as20k`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usageError(errors.New("ingest needs a file, a folder or a CSV: " +
@@ -51,13 +59,16 @@ a crash or a full disk, it goes on where it was.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.sources = args
+			if o.dryRun {
+				return runIngestPlan(cmd.Context(), o, cmd.OutOrStdout(), g.json)
+			}
 			if o.out == "" {
 				return usageError(errors.New("--out is missing: the folder to write shards to"))
 			}
 			p := g.progress()
-			sum, err := runIngest(cmd.Context(), o, p)
+			sum, list, err := runIngest(cmd.Context(), o, p)
 			p.wait()
-			return showIngest(cmd.OutOrStdout(), o.out, sum, err, g.json)
+			return showIngest(cmd.OutOrStdout(), o.out, sum, list, err, g.json)
 		},
 	}
 	f := c.Flags()
@@ -70,27 +81,36 @@ a crash or a full disk, it goes on where it was.`,
 	f.Float64Var(&o.valFraction, "held-out", def.ValFraction,
 		"share of the sources held out where no split is given")
 	f.IntVar(&o.workers, "workers", 0, "files at a time, 0 for one per core")
-	f.BoolVar(&o.retry, "retry", false, "try clips again that an earlier run left out")
-	f.BoolVar(&o.allowOutside, "allow-outside", false,
-		"accept CSV paths that lead out of the CSV's folder")
+	f.BoolVar(&o.retry, "retry", false, "try clips again that an earlier run left out, also as missing")
+	f.BoolVar(&o.dryRun, "dry-run", false,
+		"only read the lists and say what is there and what it would take")
+	o.lists.flags(f)
 	return c
 }
 
-func runIngest(ctx context.Context, o *ingestOptions, p *progress) (dataset.Summary, error) {
-	tools, err := media.Find()
-	if err != nil {
-		return dataset.Summary{}, err
-	}
-	list, err := manifest.Read(o.sources, manifest.Options{AllowOutside: o.allowOutside})
-	if err != nil {
-		return dataset.Summary{}, err
-	}
+// config is the ingest of a list with the settings of the flags, without a decoder.
+func (o *ingestOptions) config(list *manifest.List) dataset.IngestConfig {
 	cfg := dataset.DefaultIngestConfig()
 	cfg.Dir, cfg.Entries, cfg.Classes = o.out, list.Entries, list.Classes
-	cfg.Decoder, cfg.Workers = tools, o.workers
-	cfg.RetryLeftOut = o.retry
+	cfg.Workers, cfg.RetryLeftOut = o.workers, o.retry
 	cfg.Settings.ShortSide, cfg.Settings.FPS = o.shortSide, o.fps
 	cfg.Settings.ClipSeconds, cfg.Settings.ValFraction = o.clipSeconds, o.valFraction
+	return cfg
+}
+
+func runIngest(ctx context.Context, o *ingestOptions, p *progress) (
+	dataset.Summary, manifest.List, error) {
+
+	tools, err := media.Find()
+	if err != nil {
+		return dataset.Summary{}, manifest.List{}, err
+	}
+	list, err := o.lists.read(o.sources)
+	if err != nil {
+		return dataset.Summary{}, list, err
+	}
+	cfg := o.config(&list)
+	cfg.Decoder = tools
 	st := p.stageThat(ctx, "ingest", int64(len(list.Entries)), "clips", func(n int64) string {
 		return fmt.Sprintf("keeping %d clips", n)
 	})
@@ -116,7 +136,7 @@ func runIngest(ctx context.Context, o *ingestOptions, p *progress) (dataset.Summ
 	if errors.Is(err, context.Canceled) { // a child that was ended may speak first
 		err = errInterrupted
 	}
-	return sum, err
+	return sum, list, err
 }
 
 // ingestJSON is what ingest --json prints.
@@ -130,10 +150,14 @@ type ingestJSON struct {
 	Shards   int            `json:"shards"`
 	Splits   map[string]int `json:"splits"`
 	Outcomes map[string]int `json:"outcomes"`
+	BadRows  int            `json:"bad_rows"` // of published lists
+	Leaks    int            `json:"leaks"`    // videos in several given splits
 }
 
 // showIngest prints the closing table, also of an ingest that kept nothing.
-func showIngest(out io.Writer, dir string, sum dataset.Summary, err error, asJSON bool) error {
+func showIngest(out io.Writer, dir string, sum dataset.Summary, list manifest.List, err error,
+	asJSON bool) error {
+
 	if errors.Is(err, errInterrupted) {
 		return sameAgain(err)
 	}
@@ -146,7 +170,8 @@ func showIngest(out io.Writer, dir string, sum dataset.Summary, err error, asJSO
 	}
 	if asJSON {
 		return errors.Join(err, writeJSON(out, ingestJSON{dir, sum.Files, sum.Clips, len(sum.LeftOut),
-			sum.Seconds / 3600, sum.Bytes, sum.Shards, sum.Splits, outcomes}))
+			sum.Seconds / 3600, sum.Bytes, sum.Shards, sum.Splits, outcomes, list.Bad.Count,
+			list.Leaks.Count}))
 	}
 	fmt.Fprintf(out, "%d clips kept from %d files: %s, %.1f MB in %d shards, %s\n",
 		sum.Clips, sum.Files, spanOf(sum.Seconds), float64(sum.Bytes)/1e6, sum.Shards,
@@ -154,8 +179,13 @@ func showIngest(out io.Writer, dir string, sum dataset.Summary, err error, asJSO
 	if len(sum.LeftOut) > 0 {
 		fmt.Fprintf(out, "\n%d left out:\n", len(sum.LeftOut))
 		table(out, "lrl", leftOutRows(sum))
+		if outcomes[string(media.Missing)] > 0 {
+			fmt.Fprintln(out, "When more of the files are there: the same command with --retry")
+		}
 		fmt.Fprintf(out, "\nAll of them, with reasons: %s\n", filepath.Join(dir, "left-out.csv"))
 	}
+	showTally(out, "warning: bad row", list.Bad)
+	showTally(out, "warning: in several splits", list.Leaks)
 	for i, l := range sum.Leaks {
 		if i == 3 {
 			fmt.Fprintf(out, "… and %d more\n", len(sum.Leaks)-i)

@@ -23,7 +23,7 @@ type ledgerLine struct {
 	Key     string        `json:"key,omitempty"`
 	Start   float64       `json:"start,omitempty"`
 	End     float64       `json:"end,omitempty"`
-	Outcome media.Outcome `json:"outcome,omitempty"`
+	Outcome media.Outcome `json:"outcome,omitempty"` // of a source: Missing or none
 	Reason  string        `json:"reason,omitempty"`
 	Clip    *Info         `json:"clip,omitempty"` // where it lies, when it was kept
 

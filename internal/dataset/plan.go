@@ -10,12 +10,13 @@ import (
 
 // job is one source file with everything that is wanted of it.
 type job struct {
-	path  string
-	whole *manifest.Entry  // nil: only parts
-	parts []manifest.Entry // sorted by start
-	split string           // as given; "" = to be drawn
-	group string           // that the split is drawn for; "" = the content
-	bytes int64            // of the file
+	path    string
+	whole   *manifest.Entry  // nil: only parts
+	parts   []manifest.Entry // sorted by start
+	split   string           // as given; "" = to be drawn
+	group   string           // that the split is drawn for; "" = the content
+	missing string           // why there is no file, where the list knows that
+	bytes   int64            // of the file
 }
 
 // plan groups entries by source.
@@ -26,7 +27,7 @@ func plan(entries []manifest.Entry) []*job {
 		e := &entries[i]
 		j, ok := byPath[e.Path]
 		if !ok {
-			j = &job{path: e.Path, split: e.Split, group: e.Group}
+			j = &job{path: e.Path, split: e.Split, group: e.Group, missing: e.Missing}
 			byPath[e.Path] = j
 			jobs = append(jobs, j)
 		}
@@ -64,7 +65,7 @@ func checkEntries(entries []manifest.Entry, led *ledger) error {
 			err = fmt.Errorf("key %s is also that of %s", e.Key, other.Path)
 		}
 		line, ok := led.clips[e.Key]
-		if ok && err == nil && line.Source != plainText(e.Path) {
+		if ok && err == nil && line.Clip != nil && line.Source != plainText(e.Path) {
 			err = fmt.Errorf("key %s was ingested from %s: give one of them a key of its own, "+
 				"or ingest into another folder", e.Key, line.Source)
 		}

@@ -15,7 +15,7 @@ const leftOutFile = "left-out.csv"
 
 // Summary is what a dataset consists of after an ingest, resumed parts included.
 type Summary struct {
-	Files    int                   // sources dealt with
+	Files    int                   // sources dealt with, without those that are missing
 	Clips    int                   // kept
 	Seconds  float64               // of kept clips
 	Bytes    int64                 // of kept clips in the shards
@@ -41,7 +41,6 @@ type Leak struct{ A, B string }
 
 func (l *ledger) summary() Summary {
 	s := Summary{
-		Files:    len(l.sources),
 		Shards:   len(l.ends),
 		Splits:   make(map[string]int),
 		Outcomes: make(map[media.Outcome]int),
@@ -75,6 +74,10 @@ func (l *ledger) summary() Summary {
 	first := make(map[string]string) // hash → path
 	for _, p := range paths {
 		src := l.sources[p]
+		if src.Outcome == media.Missing {
+			continue
+		}
+		s.Files++
 		if q, ok := first[src.Hash]; !ok {
 			first[src.Hash] = p
 		} else if l.sources[q].Split != src.Split {

@@ -3,7 +3,10 @@ package dataset
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -41,6 +44,14 @@ type worker struct {
 // run decodes all of a source that the ledger does not have and ends with the
 // line that says so.
 func (w *worker) run(ctx context.Context, j *job) error {
+	if j.missing == "" {
+		if _, err := os.Stat(j.path); errors.Is(err, fs.ErrNotExist) {
+			j.missing = "no such file"
+		}
+	}
+	if j.missing != "" {
+		return w.runMissing(ctx, j)
+	}
 	hash := fingerprint(j.path)
 	split := j.split
 	if split == "" {
@@ -48,7 +59,7 @@ func (w *worker) run(ctx context.Context, j *job) error {
 	}
 	var parts []manifest.Entry
 	for _, e := range j.parts {
-		if e.Split = split; !w.known[e.Key] {
+		if e.Split = cmp.Or(e.Split, split); !w.known[e.Key] {
 			parts = append(parts, e)
 		}
 	}
@@ -62,13 +73,31 @@ func (w *worker) run(ctx context.Context, j *job) error {
 	}
 	if j.whole != nil && !w.known[j.whole.Key] {
 		e := *j.whole
-		e.Split = split
+		e.Split = cmp.Or(e.Split, split)
 		if err := w.runWhole(ctx, e); err != nil {
 			return err
 		}
 	}
 	return w.send(ctx, result{bytes: j.bytes, line: &ledgerLine{
 		Source: plainText(j.path), Whole: j.whole != nil, Hash: hash, Split: split}})
+}
+
+// runMissing leaves out all clips of a source that is not there.
+func (w *worker) runMissing(ctx context.Context, j *job) error {
+	wanted := slices.Clone(j.parts)
+	if j.whole != nil {
+		wanted = append(wanted, *j.whole)
+	}
+	for i := range wanted {
+		if w.known[wanted[i].Key] {
+			continue
+		}
+		if err := w.send(ctx, leftOut(&wanted[i], media.Missing, j.missing)); err != nil {
+			return err
+		}
+	}
+	return w.send(ctx, result{line: &ledgerLine{Source: plainText(j.path), Whole: j.whole != nil,
+		Outcome: media.Missing, Hash: fingerprint(j.path)}})
 }
 
 // runWhole decodes a source as one clip, or cuts it when it is longer than one

@@ -53,7 +53,11 @@ const detectBytes = 64 << 10
 // expected.
 func detect(r *bufio.Reader) Format {
 	head, err := r.Peek(detectBytes)
-	all := err == io.EOF // then the last line is whole
+	return detectHead(head, err == io.EOF)
+}
+
+// detectHead is detect for the first bytes of a list; all says that there are no more.
+func detectHead(head []byte, all bool) Format {
 	head = bytes.TrimPrefix(head, []byte("\xEF\xBB\xBF"))
 	head = bytes.TrimLeft(head, " \t\r\n")
 	if len(head) == 0 {

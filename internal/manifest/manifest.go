@@ -100,21 +100,20 @@ func (r *reader) read(arg string) error {
 	if err != nil {
 		return fmt.Errorf("manifest: %w", err)
 	}
-	ext := lowerExt(arg)
-	switch {
+	before, what := r.all.len(), "clips"
+	switch ext := lowerExt(arg); {
 	case st.IsDir():
-		return r.readTree(abs)
+		what = "media files"
+		err = r.readTree(abs)
 	case slices.Contains(listExts, ext) || r.opt.Format != Auto && notMedia[ext]:
-		before := r.all.len()
-		if err := r.readList(abs); err != nil {
-			return err
-		}
-		if r.all.len() == before {
-			return fmt.Errorf("manifest: %q: %w: no clips in it", arg, ErrEmpty)
-		}
-		return nil
+		err = r.readList(abs)
+	default:
+		err = r.add(candidate{rel: filepath.Base(abs), Entry: Entry{Path: abs, Split: r.opt.Split}})
 	}
-	return r.add(candidate{rel: filepath.Base(abs), Entry: Entry{Path: abs, Split: r.opt.Split}})
+	if err == nil && r.all.len() == before {
+		err = fmt.Errorf("manifest: %q: %w: no %s in it", arg, ErrEmpty, what)
+	}
+	return err
 }
 
 // readList reads one list, whose form its content shows.

@@ -41,9 +41,6 @@ func (r *reader) readTree(root string) error {
 	if err := w.run(); err != nil {
 		return err
 	}
-	if len(found) == 0 {
-		return fmt.Errorf("manifest: %q: %w: no media files in it", root, ErrEmpty)
-	}
 	slices.SortFunc(found, func(a, b candidate) int { return cmp.Compare(a.rel, b.rel) })
 	return r.add(found...)
 }

@@ -8,6 +8,7 @@ type Outcome string
 // The outcomes, in order of precedence: a clip that is too short and silent is
 // TooShort. From NoVideo on a clip carries what was decoded; TooShort may.
 const (
+	Missing     Outcome = "missing"     // known to have no file, without a try: ingest says so
 	Unreadable  Outcome = "unreadable"  // no such file, no permission, not a regular file
 	Empty       Outcome = "empty"       // zero bytes, or a container without a single packet
 	Unsupported Outcome = "unsupported" // a playlist, a text, or a codec that ffmpeg lacks
