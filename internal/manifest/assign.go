@@ -1,8 +1,11 @@
 package manifest
 
 import (
+	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"slices"
 	"strings"
 )
@@ -19,7 +22,9 @@ type assigner struct {
 	strict bool // some candidates are not of published lists
 	splits bool // more than one split is given
 
-	taken   map[part]int32   // what is cut from where, by the first that says so
+	taken   map[uint64]int32 // hash of a part → the first clip that is it
+	rare    map[part]int32   // parts that have the hash of another
+	seed    maphash.Seed
 	sources map[string]int32 // path → first row of a strict list
 	groups  map[string]int32 // group → first clip with a split
 	leaky   map[string]bool  // groups in several splits
@@ -32,7 +37,8 @@ type assigner struct {
 // lists the contradicting row is passed over instead, and a video in two splits is
 // counted.
 func (r *reader) assign() ([]Entry, error) {
-	a := &assigner{all: &r.all, taken: make(map[part]int32, r.all.len()),
+	a := &assigner{all: &r.all, taken: make(map[uint64]int32, r.all.len()),
+		rare: make(map[part]int32), seed: maphash.MakeSeed(),
 		sources: make(map[string]int32), groups: make(map[string]int32), leaky: make(map[string]bool),
 		known: classSet(r.known)}
 	a.look()
@@ -122,22 +128,39 @@ func (r *reader) check(a *assigner, i int) error {
 	return nil
 }
 
+// take notes that candidate i is that part, unless another is: then it returns it.
+// A map by parts themselves would be twice as large, and full of pointers.
+func (a *assigner) take(p part, i int) *candidate {
+	h := maphash.Comparable(a.seed, p)
+	at, ok := a.taken[h]
+	if !ok {
+		a.taken[h] = int32(i)
+		return nil
+	}
+	c := a.all.at(int(at))
+	if (part{c.Path, c.Start, c.End}) == p {
+		return c
+	}
+	if at, ok := a.rare[p]; ok {
+		return a.all.at(int(at))
+	}
+	a.rare[p] = int32(i)
+	return nil
+}
+
 // errSame is of a candidate that is there already.
 var errSame = errors.New("the same clip")
 
 // conflict compares candidate i with those before it.
 func (a *assigner) conflict(i int) error {
 	c := a.all.at(i)
-	p := part{c.Path, c.Start, c.End}
-	if at, ok := a.taken[p]; ok {
-		before := a.all.at(int(at))
+	if before := a.take(part{c.Path, c.Start, c.End}, i); before != nil {
 		if slices.Equal(before.Labels, c.Labels) && before.Split == c.Split && before.Key == c.Key &&
 			before.Group == c.Group {
 			return errSame
 		}
 		return fmt.Errorf("the same clip as %s with another label, split or key", before.from())
 	}
-	a.taken[p] = int32(i)
 	if c.lenient() {
 		return nil
 	}
@@ -154,50 +177,87 @@ func (a *assigner) conflict(i int) error {
 	return nil
 }
 
-// fold is the key as keys are compared: names that differ only in case are one file
-// on some systems. YouTube's names may differ in nothing else.
-func (a *assigner) fold(key string) string {
-	if a.strict {
-		return strings.ToLower(key)
-	}
-	return key
-}
-
-// keys makes entries of the kept candidates, sorted by key.
+// keys gives the kept candidates their keys and makes entries of them, sorted by key.
 func (a *assigner) keys() ([]Entry, error) {
+	a.taken, a.rare, a.sources, a.groups = nil, nil, nil, nil // millions of clips need the room
 	count := make(map[string]int)
 	for _, i := range a.kept {
 		if c := a.all.at(int(i)); c.Key == "" {
 			count[strings.ToLower(autoKey(c, false))]++
 		}
 	}
-	a.taken, a.sources, a.groups = nil, nil, nil // a list of millions needs the room
-	owner := make(map[string]int32, len(a.kept))
-	sorted := a.kept[:0]
 	for _, i := range a.kept {
 		c := a.all.at(int(i))
+		c.Row = int(i)
 		if c.Key == "" {
 			c.Key = autoKey(c, count[strings.ToLower(autoKey(c, false))] > 1)
 		}
-		key := a.fold(c.Key)
-		if at, ok := owner[key]; ok {
-			err := fmt.Errorf("key %q is also that of %s", c.Key, a.all.at(int(at)).from())
-			if !c.lenient() {
-				return nil, fmt.Errorf("manifest: %s: %w: %w", c.from(), ErrManifest, err)
-			}
-			c.list.pass(&rowError{int(c.line), "", err})
-			continue
-		}
-		owner[key] = i
-		c.Row = len(sorted)
-		sorted = append(sorted, i)
 	}
-	slices.SortFunc(sorted, func(i, j int32) int {
-		return strings.Compare(a.all.at(int(i)).Key, a.all.at(int(j)).Key)
-	})
-	entries := make([]Entry, len(sorted))
-	for i, at := range sorted {
+	// Names that differ only in case are one file on some systems. YouTube's may
+	// differ in nothing else.
+	fold := func(key string) string { return key }
+	if a.strict {
+		fold = strings.ToLower
+	}
+	kept, err := a.dropEqualKeys(a.sorted(fold))
+	if err != nil {
+		return nil, err
+	}
+	if a.strict {
+		a.kept = kept
+		kept = a.sorted(func(key string) string { return key })
+	}
+	entries := make([]Entry, len(kept))
+	for i, at := range kept {
 		entries[i] = a.all.at(int(at)).Entry
 	}
 	return entries, nil
+}
+
+// sorted returns the kept candidates in the order of what fold makes of their keys,
+// equal ones in the order of the list.
+func (a *assigner) sorted(fold func(key string) string) []int32 {
+	type place struct {
+		head uint64 // the key's first bytes: most comparisons need no more
+		at   int32
+	}
+	order := make([]place, len(a.kept))
+	for i, at := range a.kept {
+		var head [8]byte
+		copy(head[:], fold(a.all.at(int(at)).Key))
+		order[i] = place{binary.BigEndian.Uint64(head[:]), at}
+	}
+	slices.SortFunc(order, func(x, y place) int {
+		if x.head != y.head {
+			return cmp.Compare(x.head, y.head)
+		}
+		k, l := fold(a.all.at(int(x.at)).Key), fold(a.all.at(int(y.at)).Key)
+		return cmp.Or(strings.Compare(k, l), cmp.Compare(x.at, y.at))
+	})
+	kept := make([]int32, len(order))
+	for i, p := range order {
+		kept[i] = p.at
+	}
+	return kept
+}
+
+// dropEqualKeys takes out candidates that have the key of the one before them.
+func (a *assigner) dropEqualKeys(sorted []int32) ([]int32, error) {
+	kept := sorted[:0]
+	for _, i := range sorted {
+		c := a.all.at(int(i))
+		if n := len(kept); n > 0 {
+			before := a.all.at(int(kept[n-1]))
+			if before.Key == c.Key || a.strict && strings.EqualFold(before.Key, c.Key) {
+				err := fmt.Errorf("key %q is also that of %s", c.Key, before.from())
+				if !c.lenient() {
+					return nil, fmt.Errorf("manifest: %s: %w: %w", c.from(), ErrManifest, err)
+				}
+				c.list.pass(&rowError{int(c.line), "", err})
+				continue
+			}
+		}
+		kept = append(kept, i)
+	}
+	return kept, nil
 }

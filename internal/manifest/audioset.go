@@ -42,7 +42,9 @@ func (r *reader) readAudioSet(l *listFile, f io.Reader) error {
 		if c.Labels, err = l.parseLabels(fields[3]); err != nil {
 			return &rowError{line, "positive_labels", err}
 		}
-		key := fmt.Sprintf("%s_%d_%d", id, milliseconds(c.Start), milliseconds(c.End))
+		var room [2 * MaxKeyBytes]byte
+		key := string(appendNumber(appendNumber(append(room[:0], id...),
+			milliseconds(c.Start)), milliseconds(c.End)))
 		c.Key, c.Group = key, key[:len(id)]
 		l.rows++
 		l.media.place(&c, r.opt.WholeVideos)

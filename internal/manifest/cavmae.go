@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -52,8 +53,14 @@ func (r *reader) readCAVMAE(l *listFile, f io.Reader) error {
 	if _, err := dec.Token(); err != nil {
 		return l.fatal(fmt.Errorf("row %d: %w", l.rows+l.bad.Count+1, jsonError(err)))
 	}
+	if err := seekData(dec, in); err != errNoData {
+		return l.fatal(cmp.Or(err, errors.New(`"data" for the second time`)))
+	}
 	return l.judge()
 }
+
+// errNoData ends seekData before the end of an object.
+var errNoData = errors.New(`no field "data"`)
 
 // openData reads up to the first row. Other fields before it are passed over if
 // they are small.
@@ -62,7 +69,16 @@ func openData(dec *json.Decoder, in *bounded) error {
 	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
 		return errors.New(`not an object such as {"data": [{"video_id": …}, …]}`)
 	}
-	for dec.More() {
+	return seekData(dec, in)
+}
+
+// seekData reads up to the array "data" in an object, errNoData when it ends first.
+func seekData(dec *json.Decoder, in *bounded) error {
+	for {
+		in.limit = dec.InputOffset() + maxJSONValue
+		if !dec.More() {
+			break
+		}
 		t, err := dec.Token()
 		if err != nil {
 			return jsonError(err)
@@ -73,13 +89,15 @@ func openData(dec *json.Decoder, in *bounded) error {
 			}
 			return nil
 		}
-		in.limit = dec.InputOffset() + maxJSONValue
 		var skipped json.RawMessage
 		if err := dec.Decode(&skipped); err != nil {
 			return jsonError(err)
 		}
 	}
-	return errors.New(`no field "data"`)
+	if _, err := dec.Token(); err != nil {
+		return jsonError(err)
+	}
+	return errNoData
 }
 
 func (r *reader) addCAVMAE(l *listFile, n int, row *cavmaeRow) error {

@@ -66,8 +66,11 @@ func detectHead(head []byte, all bool) Format {
 	if head[0] == '{' {
 		return detectJSON(head)
 	}
-	if head[0] == '#' {
+	switch head[0] {
+	case '#':
 		return AudioSet
+	case '[':
+		return JSONL // whose error says what is expected
 	}
 	for n := range 10 { // the first rows may be broken
 		line, rest, more := bytes.Cut(head, []byte("\n"))

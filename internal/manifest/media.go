@@ -14,10 +14,12 @@ type mediaIndex struct {
 	real    []string // with links resolved
 	outside bool     // links may lead out of the folders
 
-	dirs  []mediaDir
-	exts  []string
-	files []mediaFile
-	first map[string]int32 // name without extension → its last file, then next
+	dirs    []mediaDir
+	lastDir string // of dirs, relative to its root
+	exts    []string
+	extAt   map[string]int32
+	files   []mediaFile
+	first   map[string]int32 // name without extension → its last file, then next
 }
 
 type mediaDir struct {
@@ -44,48 +46,56 @@ var (
 
 // indexMedia walks the folders. Links that leave them are passed over.
 func indexMedia(folders []string, outside bool) (*mediaIndex, error) {
-	m := &mediaIndex{outside: outside, first: make(map[string]int32)}
-	extAt := make(map[string]int32)
-	for i, root := range folders {
+	m := newMediaIndex(outside)
+	for _, root := range folders {
 		w := &walker{root: root, outside: outside}
 		w.leaves = func(string, error) error { return nil }
-		dir := int32(-1)
-		last := "\x00"
-		w.visit = func(rel, name string, link bool) error {
-			if rel != last {
-				last, dir = rel, int32(len(m.dirs))
-				depth := int32(0)
-				if rel != "" {
-					depth = int32(1 + strings.Count(rel, "/"))
-				}
-				m.dirs = append(m.dirs, mediaDir{filepath.Join(root, rel), int32(i), depth})
-			}
-			if len(m.files) == 2*MaxClips {
-				return fmt.Errorf("manifest: %s: %w: more than %d files in the media folders",
-					root, ErrManifest, 2*MaxClips)
-			}
-			ext := filepath.Ext(name)
-			stem := name[:len(name)-len(ext)]
-			at, ok := extAt[ext]
-			if !ok {
-				at = int32(len(m.exts))
-				ext = strings.Clone(ext)
-				extAt[ext], m.exts = at, append(m.exts, ext)
-			}
-			next, ok := m.first[stem]
-			if !ok {
-				next = -1
-			}
-			m.first[stem] = int32(len(m.files))
-			m.files = append(m.files, mediaFile{dir, at, next, link})
-			return nil
-		}
+		w.visit = func(rel, name string, link bool) error { return m.add(root, rel, name, link) }
+		m.roots = append(m.roots, root)
 		if err := w.run(); err != nil {
 			return nil, err
 		}
-		m.roots, m.real = append(m.roots, root), append(m.real, w.real)
+		m.real = append(m.real, w.real)
 	}
 	return m, nil
+}
+
+func newMediaIndex(outside bool) *mediaIndex {
+	return &mediaIndex{outside: outside, first: make(map[string]int32), extAt: make(map[string]int32)}
+}
+
+// add takes up a file of the folder rel below the root that came last. Files of a
+// folder come together.
+func (m *mediaIndex) add(root, rel, name string, link bool) error {
+	last := len(m.dirs) - 1
+	if last < 0 || rel != m.lastDir || int(m.dirs[last].root) != len(m.roots)-1 {
+		depth := 0
+		if rel != "" {
+			depth = 1 + strings.Count(rel, "/")
+		}
+		m.lastDir = rel
+		m.dirs = append(m.dirs, mediaDir{filepath.Join(root, rel),
+			int32(len(m.roots) - 1), int32(depth)})
+	}
+	if len(m.files) == 2*MaxClips {
+		return fmt.Errorf("manifest: %s: %w: more than %d files in the media folders",
+			root, ErrManifest, 2*MaxClips)
+	}
+	ext := filepath.Ext(name)
+	stem := name[:len(name)-len(ext)]
+	at, ok := m.extAt[ext]
+	if !ok {
+		ext = strings.Clone(ext)
+		at = int32(len(m.exts))
+		m.extAt[ext], m.exts = at, append(m.exts, ext)
+	}
+	next, ok := m.first[stem]
+	if !ok {
+		next = -1
+	}
+	m.first[stem] = int32(len(m.files))
+	m.files = append(m.files, mediaFile{int32(len(m.dirs) - 1), at, next, link})
+	return nil
 }
 
 // path returns the absolute path of file i, whose name begins with stem.

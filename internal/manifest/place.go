@@ -59,6 +59,8 @@ func (m *mediaIndex) takeEither(c *candidate, stem []byte) bool {
 	return m.take(c, append(append(room[:0], 'Y'), stem...), "")
 }
 
+func appendNumber(b []byte, n int64) []byte { return strconv.AppendInt(append(b, '_'), n, 10) }
+
 // place sets the path of a clip that is named by its video, which is c.Group, and by
 // its times: the first of these names that is there, each also with a Y before it,
 //
@@ -71,13 +73,12 @@ func (m *mediaIndex) place(c *candidate, whole bool) {
 	start, end := int64(c.Start), int64(c.End)
 	startMS, endMS := milliseconds(c.Start), milliseconds(c.End)
 	var room [2 * MaxKeyBytes]byte
-	number := func(b []byte, n int64) []byte { return strconv.AppendInt(append(b, '_'), n, 10) }
 	base := append(room[:0], id...)
 	cut := m.takeEither(c, append(room[:0], c.Key...)) ||
 		m.takeEither(c, fmt.Appendf(room[:0], "%s_%06d", id, start)) ||
-		m.takeEither(c, number(base, start)) ||
-		m.takeEither(c, number(number(base, startMS), endMS)) ||
-		m.takeEither(c, number(number(base, start), end))
+		m.takeEither(c, appendNumber(base, start)) ||
+		m.takeEither(c, appendNumber(appendNumber(base, startMS), endMS)) ||
+		m.takeEither(c, appendNumber(appendNumber(base, start), end))
 	found := cut
 	if !cut && m.takeEither(c, base) {
 		found, c.byID = true, true

@@ -228,7 +228,7 @@ func TestOneFileOneClip(t *testing.T) {
 func TestFormatsAreSeen(t *testing.T) {
 	for want, texts := range map[Format][]string{
 		CSV:      {"path,label\na.mp4,x\n", "", "\xEF\xBB\xBFlabel, Path\n", "a,b,c\n"},
-		JSONL:    {`{"path": "data"}` + "\n" + `{"data": []}`, `{"data": 1}`, "{"},
+		JSONL:    {`{"path": "data"}` + "\n" + `{"data": []}`, `{"data": 1}`, "{", `[{"path": "a"}]`},
 		VGGSound: {vggExcerpt, vggTestExcerpt, "broken \" row\n,\n" + vggTestExcerpt},
 		AudioSet: {audioSetExcerpt, "-0BIyqJj9ZU, 30.000, 40.000, \"/m/07rgt08\"\n"},
 		CAVMAE:   {cavmaeExcerpt, `{"version": {"data": 1}, "data":[`},
