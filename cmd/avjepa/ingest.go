@@ -52,7 +52,7 @@ on where it was.`,
   avjepa ingest balanced_train_segments.csv --media youtube/ --whole-videos --out data/as20k`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usageError(errors.New("ingest needs a file, a folder or a CSV: " +
+				return usageError(errors.New("ingest needs a file, a folder or a list: " +
 					"avjepa ingest videos/ --out data/mine"))
 			}
 			return nil
@@ -179,10 +179,10 @@ func showIngest(out io.Writer, dir string, sum dataset.Summary, list manifest.Li
 	if len(sum.LeftOut) > 0 {
 		fmt.Fprintf(out, "\n%d left out:\n", len(sum.LeftOut))
 		table(out, "lrl", leftOutRows(sum))
-		if outcomes[string(media.Missing)] > 0 {
-			fmt.Fprintln(out, "When more of the files are there: the same command with --retry")
-		}
 		fmt.Fprintf(out, "\nAll of them, with reasons: %s\n", filepath.Join(dir, "left-out.csv"))
+		if outcomes[string(media.Missing)] > 0 {
+			fmt.Fprintln(out, "When more of the missing files are there: the same command with --retry")
+		}
 	}
 	showTally(out, "warning: bad row", list.Bad)
 	showTally(out, "warning: in several splits", list.Leaks)

@@ -152,7 +152,7 @@ func showIngestPlan(out io.Writer, p *ingestPlan, list *manifest.List, asJSON bo
 		{"classes", fmt.Sprint(p.Classes)},
 		{"labels", fmt.Sprintf("%.2f a clip, %d clips without", p.LabelsPerClip, p.Clips-p.Labelled)},
 		{"splits", splits(named)},
-		{"in several splits", fmt.Sprintf("%d videos", p.Leaks)},
+		{"in several splits", fmt.Sprint(p.Leaks)},
 		{"bad rows", fmt.Sprint(p.BadRows)},
 		{"disk", disk},
 		{"time", took},

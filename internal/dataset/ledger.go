@@ -246,8 +246,18 @@ func (l *ledger) kept() []Info {
 }
 
 // forgetLeftOut drops what is known about clips that were not kept, and about
-// their sources, so that they are tried again.
+// their sources, so that they are tried again: also about sources that gave no clip,
+// because theirs had been left out when they were still missing.
 func (l *ledger) forgetLeftOut() {
+	gave := make(map[string]bool)
+	for _, line := range l.clips {
+		gave[line.Source] = gave[line.Source] || line.Clip != nil
+	}
+	for path := range l.sources {
+		if !gave[path] {
+			delete(l.sources, path)
+		}
+	}
 	order := l.order[:0]
 	for _, key := range l.order {
 		if line := l.clips[key]; line.Clip == nil {

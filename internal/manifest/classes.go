@@ -7,7 +7,7 @@ import (
 
 // readClasses reads the files about classes that the options name.
 func (r *reader) readClasses() error {
-	if err := r.loadClasses(r.opt.Classes); err != nil {
+	if _, err := r.loadClasses(r.opt.Classes); err != nil {
 		return err
 	}
 	if err := r.loadOntology(r.opt.Ontology); err != nil {
@@ -17,34 +17,42 @@ func (r *reader) readClasses() error {
 }
 
 // classesBeside reads the files about classes that lie where a list of that form is,
-// where the options name none.
-func (r *reader) classesBeside(f Format, dir string) error {
+// where the options name none. It returns the classes that labels of the list must be
+// of, nil for any.
+func (r *reader) classesBeside(f Format, dir string) (known map[string]bool, err error) {
+	if r.opt.Classes != "" {
+		known = classSet(r.known)
+	}
 	if f == VGGSound {
-		if r.opt.Families != "" {
-			return nil
+		if r.opt.Families == "" {
+			err = r.loadFamilies(beside(dir, familyNames))
 		}
-		return r.loadFamilies(beside(dir, familyNames))
+		return known, err
 	}
-	if r.opt.Classes == "" {
-		if err := r.loadClasses(beside(dir, classNames)); err != nil {
-			return err
+	if known == nil {
+		classes, err := r.loadClasses(beside(dir, classNames))
+		if err != nil {
+			return nil, err
 		}
+		known = classSet(classes)
 	}
-	if r.opt.Ontology != "" {
-		return nil
+	if r.opt.Ontology == "" {
+		err = r.loadOntology(beside(dir, ontologyNames))
 	}
-	return r.loadOntology(beside(dir, ontologyNames))
+	return known, err
 }
 
-func (r *reader) loadClasses(path string) error {
+// loadClasses adds the classes of a file to those that are known, and returns them.
+func (r *reader) loadClasses(path string) (classes []Class, err error) {
 	if path == "" {
-		return nil
+		return nil, nil
 	}
-	return readFile(path, func(f io.Reader) error {
-		classes, err := readClassFile(f)
-		r.known = MergeClasses(r.known, classes)
+	err = readFile(path, func(f io.Reader) (err error) {
+		classes, err = readClassFile(f)
 		return err
 	})
+	r.known = MergeClasses(r.known, classes)
+	return classes, err
 }
 
 func (r *reader) loadOntology(path string) error {

@@ -141,11 +141,8 @@ func (r *reader) readList(path string) error {
 	if l.split = splitOfName(path); l.split == "" {
 		l.split = r.opt.Split
 	}
-	if err := r.classesBeside(format, filepath.Dir(path)); err != nil {
+	if l.known, err = r.classesBeside(format, filepath.Dir(path)); err != nil {
 		return err
-	}
-	if format != VGGSound || r.opt.Classes != "" {
-		l.known = classSet(r.known)
 	}
 	if l.media, err = r.mediaOf(filepath.Dir(path)); err != nil {
 		return err
