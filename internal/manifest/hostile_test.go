@@ -144,6 +144,16 @@ func TestExamplesAreFew(t *testing.T) {
 	}
 }
 
+func TestTallyShowsFew(t *testing.T) {
+	var y Tally
+	for range 100 {
+		y.add("text")
+	}
+	if y.Count != 100 || len(y.Examples) != maxExamples {
+		t.Errorf("%d counted, %d kept", y.Count, len(y.Examples))
+	}
+}
+
 func TestOwnListsRefused(t *testing.T) {
 	for name, c := range map[string]struct{ file, text, want string }{
 		"address":       {"l.csv", "path\nhttp://host/a.mp4\n", "line 2, column path: \"http://host/a.mp4\" is an address"},

@@ -251,7 +251,7 @@ func TestFormatsAreSeen(t *testing.T) {
 
 // A folder of files is taken deterministically, whatever the order of its names.
 func TestWhichFileIsTaken(t *testing.T) {
-	a := makeFiles(t, map[string]string{"deep/er/x.mp4": "", "x.txt": "", "x.mp4.part": "", ".x.mp4": ""})
+	a := makeFiles(t, map[string]string{"deep/er/x.mp4": "", "deep/er/and/y.mp4": "", "zz/y.mp4": "", "x.txt": "", "x.mp4.part": "", ".x.mp4": ""})
 	b := makeFiles(t, map[string]string{"z/x.mp4": "", "y/x.mp4": "", "x.ogg": "", "x.xyz": "", "q/x.WEBM": ""})
 	for _, c := range []struct {
 		folders []string
@@ -267,6 +267,10 @@ func TestWhichFileIsTaken(t *testing.T) {
 		if got := m.path(m.find([]byte("x"), ""), []byte("x")); got != c.want {
 			t.Errorf("took %s, want %s", got, c.want)
 		}
+	}
+	if m, err := indexMedia([]string{a}, false); err != nil ||
+		m.path(m.find([]byte("y"), ""), []byte("y")) != a+"/zz/y.mp4" {
+		t.Errorf("took the deeper file (%v)", err)
 	}
 	if err := os.Remove(filepath.Join(b, "q", "x.WEBM")); err != nil {
 		t.Fatal(err)

@@ -61,6 +61,19 @@ func TestBalancedGolden(t *testing.T) {
 	}
 }
 
+// Of equally rare labels the first of the row counts: a has clips 0 and 1, b has 2.
+func TestBalancedTies(t *testing.T) {
+	clips := [][]string{{"a", "b"}, {"a", "c"}, {"b", "c"}, nil}
+	clip := func(i int) (int, []string) { return i, clips[i] }
+	// Python: r = random.Random(1); x = [0, 1]; r.shuffle(x) gives [1, 0].
+	if got := Balanced(1, 1, len(clips), clip); !slices.Equal(got, []int{1, 2}) {
+		t.Errorf("took %v", got)
+	}
+	if got := Balanced(9, 0, len(clips), clip); !slices.Equal(got, []int{0, 1, 2}) {
+		t.Errorf("took %v of all", got)
+	}
+}
+
 func TestSamplingWeights(t *testing.T) {
 	clips := [][]string{{"a", "b"}, {"a"}, nil, {"a", "c", "b"}}
 	got := SamplingWeights(len(clips), func(i int) []string { return clips[i] })
