@@ -81,7 +81,8 @@ on where it was.`,
 	f.Float64Var(&o.valFraction, "held-out", def.ValFraction,
 		"share of the sources held out where no split is given")
 	f.IntVar(&o.workers, "workers", 0, "files at a time, 0 for one per core")
-	f.BoolVar(&o.retry, "retry", false, "try clips again that an earlier run left out, also as missing")
+	f.BoolVar(&o.retry, "retry", false,
+		"try clips again that an earlier run left out, also as missing")
 	f.BoolVar(&o.dryRun, "dry-run", false,
 		"only read the lists and say what is there and what it would take")
 	o.lists.flags(f)

@@ -39,7 +39,9 @@ const (
 )
 
 // planIngest looks at the files of a list and tries a few.
-func planIngest(ctx context.Context, cfg dataset.IngestConfig, list *manifest.List) (*ingestPlan, error) {
+func planIngest(ctx context.Context, cfg dataset.IngestConfig, list *manifest.List) (
+	*ingestPlan, error) {
+
 	p := &ingestPlan{Clips: len(list.Entries), Classes: len(list.Classes), Splits: map[string]int{},
 		Leaks: list.Leaks.Count, BadRows: list.Bad.Count}
 	labels := 0

@@ -49,7 +49,8 @@ func (o *listOptions) flags(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.splits, "split", nil, "only clips of this split; may be repeated")
 	f.IntVar(&o.perClass, "per-class", 0,
 		"only so many clips of every class, drawn as the published subsets are; 0 for all")
-	f.IntVar(&o.limit, "limit", 0, "only so many of the clips that have a file, drawn at random; 0 for all")
+	f.IntVar(&o.limit, "limit", 0,
+		"only so many of the clips that have a file, drawn at random; 0 for all")
 	f.Uint64Var(&o.seed, "seed", 0, "seed of --per-class and --limit")
 }
 

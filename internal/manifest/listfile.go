@@ -38,6 +38,7 @@ type listFile struct {
 	rows   int                 // good ones
 	bad    Tally               // of lists that others publish; in our own they are errors
 	labels map[string][]string // by the field that they stand in
+	ids    map[string]string   // every label once
 
 	lastSplit string
 	lenient   bool // a wrong row is passed over
@@ -115,9 +116,13 @@ func (l *listFile) parseLabels(field []byte) ([]string, error) {
 	}
 	var labels []string
 	for part := range bytes.SplitSeq(field, []byte(",")) {
-		s := string(bytes.TrimSpace(part))
-		if s == "" {
+		part = bytes.TrimSpace(part)
+		if len(part) == 0 {
 			return nil, errors.New("an empty label")
+		}
+		s, ok := l.ids[string(part)]
+		if !ok {
+			s = string(part)
 		}
 		if !slices.Contains(labels, s) {
 			labels = append(labels, s)
@@ -157,7 +162,10 @@ func (l *listFile) keepLabels(field []byte, labels []string) ([]string, error) {
 		return nil, err
 	}
 	if l.labels == nil {
-		l.labels = make(map[string][]string)
+		l.labels, l.ids = make(map[string][]string), make(map[string]string)
+	}
+	for _, s := range labels {
+		l.ids[s] = s
 	}
 	l.labels[string(field)] = labels
 	return labels, nil
