@@ -28,6 +28,7 @@ type ingestOptions struct {
 	valFraction float64
 	workers     int
 	retry       bool
+	keep        []string
 	dryRun      bool
 }
 
@@ -81,6 +82,8 @@ on where it was.`,
 	f.Float64Var(&o.valFraction, "held-out", def.ValFraction,
 		"share of the sources held out where no split is given")
 	f.IntVar(&o.workers, "workers", 0, "files at a time, 0 for one per core")
+	f.StringSliceVar(&o.keep, "keep", nil,
+		"also keep clips that are silent, still, no-audio or no-video")
 	f.BoolVar(&o.retry, "retry", false,
 		"try clips again that an earlier run left out, also as missing")
 	f.BoolVar(&o.dryRun, "dry-run", false,
@@ -112,6 +115,9 @@ func runIngest(ctx context.Context, o *ingestOptions, p *progress) (
 	}
 	cfg := o.config(&list)
 	cfg.Decoder = tools
+	if cfg.Settings.Keep, err = keptOutcomes(o.keep); err != nil {
+		return dataset.Summary{}, list, err
+	}
 	st := p.stageThat(ctx, "ingest", int64(len(list.Entries)), "clips", func(n int64) string {
 		return fmt.Sprintf("keeping %d clips", n)
 	})
@@ -153,6 +159,10 @@ type ingestJSON struct {
 	Outcomes map[string]int `json:"outcomes"`
 	BadRows  int            `json:"bad_rows"` // of published lists
 	Leaks    int            `json:"leaks"`    // videos in several given splits
+	Flags    map[string]int `json:"flags"`
+
+	Duplicates int `json:"duplicates"` // pairs
+	Across     int `json:"duplicates_across_splits"`
 }
 
 // showIngest prints the closing table, also of an ingest that kept nothing.
@@ -170,13 +180,19 @@ func showIngest(out io.Writer, dir string, sum dataset.Summary, list manifest.Li
 		outcomes[string(k)] = n
 	}
 	if asJSON {
+		across := 0
+		for _, d := range sum.Duplicates {
+			if d.Across {
+				across++
+			}
+		}
 		return errors.Join(err, writeJSON(out, ingestJSON{dir, sum.Files, sum.Clips, len(sum.LeftOut),
 			sum.Seconds / 3600, sum.Bytes, sum.Shards, sum.Splits, outcomes, list.Bad.Count,
-			list.Leaks.Count}))
+			list.Leaks.Count, sum.Flags, len(sum.Duplicates), across}))
 	}
 	fmt.Fprintf(out, "%d clips kept from %d files: %s, %.1f MB in %d shards, %s\n",
 		sum.Clips, sum.Files, spanOf(sum.Seconds), float64(sum.Bytes)/1e6, sum.Shards,
-		splits(sum.Splits))
+		counts(sum.Splits))
 	if len(sum.LeftOut) > 0 {
 		fmt.Fprintf(out, "\n%d left out:\n", len(sum.LeftOut))
 		table(out, "lrl", leftOutRows(sum))
@@ -194,6 +210,7 @@ func showIngest(out io.Writer, dir string, sum dataset.Summary, list manifest.Li
 		}
 		fmt.Fprintf(out, "warning: in different splits, but the same file: %s and %s\n", l.A, l.B)
 	}
+	showDull(out, dir, sum)
 	if err != nil {
 		return err
 	}
@@ -227,7 +244,8 @@ func clip(s string, n int) string {
 	return string(r[:n-1]) + "…"
 }
 
-func splits(m map[string]int) string {
+// counts writes "train 90, val 10".
+func counts(m map[string]int) string {
 	var names []string
 	for s := range m {
 		names = append(names, s)

@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"avjepa/internal/manifest"
+	"avjepa/internal/neardup"
 )
 
 // Limits that every clip of a set obeys, however it was made.
@@ -29,9 +30,13 @@ type Info struct {
 	Width        int      `json:"width"`
 	Height       int      `json:"height"`
 	SampleRateHz int      `json:"sample_rate"`
-	SampleCount  int      `json:"samples"` // mono; 0 = no audio
-	Silent       bool     `json:"silent,omitempty"`
-	Row          int      `json:"row"` // place in the list that the clip comes from
+	SampleCount  int      `json:"samples"`              // mono; 0 = no audio
+	Silent       bool     `json:"silent,omitempty"`     // the sound's peak is nothing
+	Quiet        bool     `json:"quiet,omitempty"`      // nearly all of the sound is nothing
+	Still        bool     `json:"still,omitempty"`      // all frames are the same picture
+	LowMotion    bool     `json:"low_motion,omitempty"` // hardly anything moves
+	Signature    string   `json:"signature,omitempty"`  // of package neardup; Open drops it
+	Row          int      `json:"row"`                  // place in the list that the clip comes from
 
 	Shard  int    `json:"shard"`  // number in the shard's name
 	Offset int64  `json:"offset"` // of the clip's first tar header in the shard
@@ -85,6 +90,9 @@ func (f *Info) validate() error {
 	}
 	if f.FrameCount == 0 && f.SampleCount == 0 {
 		bad("neither frames nor samples")
+	}
+	if _, err := neardup.Parse(f.Signature); err != nil {
+		errs = append(errs, err)
 	}
 	if f.Row < 0 || f.Row > math.MaxInt32 {
 		bad("row %d is outside [0, 2³¹)", f.Row)

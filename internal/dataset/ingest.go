@@ -13,6 +13,7 @@ import (
 	"avjepa/internal/durable"
 	"avjepa/internal/manifest"
 	"avjepa/internal/media"
+	"avjepa/internal/neardup"
 )
 
 // IngestConfig says what to ingest, and where to.
@@ -100,7 +101,7 @@ func Ingest(ctx context.Context, cfg IngestConfig) (Summary, error) {
 		return led.summary(), err
 	}
 	sum := led.summary()
-	if err := w.close(sum.LeftOut); err != nil {
+	if err := w.close(ctx, &sum); err != nil {
 		return sum, diskError("dataset: "+cfg.Dir, err)
 	}
 	if sum.Clips == 0 {
@@ -191,6 +192,7 @@ func (w *writer) newWorker(results chan<- result) *worker {
 		},
 		decoder: w.cfg.Decoder, known: known, results: results,
 		buffers: &sync.Pool{New: func() any { return new([]byte) }},
+		makers:  &sync.Pool{New: func() any { return neardup.NewMaker(s.SampleRateHz) }},
 	}
 }
 

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -22,12 +24,7 @@ type Clip struct {
 // appendRecord appends the members of a clip to b: key.json, key.wav when there
 // are samples, and one key.NNNN.jpg per frame. It sets info's Bytes and CRC.
 func appendRecord(b []byte, info *Info, frames [][]byte, samples []int16) ([]byte, error) {
-	meta, err := json.Marshal(memberInfo{
-		Key: info.Key, Labels: info.Labels, Split: info.Split, Source: info.Source,
-		Start: info.Start, Seconds: info.Seconds, FPS: info.FPS, FrameCount: info.FrameCount,
-		Width: info.Width, Height: info.Height, SampleRateHz: info.SampleRateHz,
-		SampleCount: info.SampleCount, Silent: info.Silent,
-	})
+	meta, err := json.Marshal(memberOf(info))
 	if err != nil {
 		return b, fmt.Errorf("dataset: clip %s: %w", info.Key, err)
 	}
@@ -68,6 +65,38 @@ type memberInfo struct {
 	SampleRateHz int      `json:"sample_rate"`
 	SampleCount  int      `json:"samples"`
 	Silent       bool     `json:"silent,omitempty"`
+	Quiet        bool     `json:"quiet,omitempty"`
+	Still        bool     `json:"still,omitempty"`
+	LowMotion    bool     `json:"low_motion,omitempty"`
+	Signature    string   `json:"signature,omitempty"`
+	Row          *int     `json:"row,omitempty"` // nil before there were rows, or by others
+}
+
+// memberOf returns what key.json holds of a clip.
+func memberOf(f *Info) *memberInfo {
+	row := f.Row
+	return &memberInfo{
+		Key: f.Key, Labels: f.Labels, Split: f.Split, Source: f.Source, Start: f.Start,
+		Seconds: f.Seconds, FPS: f.FPS, FrameCount: f.FrameCount, Width: f.Width,
+		Height: f.Height, SampleRateHz: f.SampleRateHz, SampleCount: f.SampleCount,
+		Silent: f.Silent, Quiet: f.Quiet, Still: f.Still, LowMotion: f.LowMotion,
+		Signature: f.Signature, Row: &row,
+	}
+}
+
+// info returns the clip that m describes, without its place.
+func (m *memberInfo) info() Info {
+	f := Info{
+		Key: m.Key, Labels: m.Labels, Split: m.Split, Source: m.Source, Start: m.Start,
+		Seconds: m.Seconds, FPS: m.FPS, FrameCount: m.FrameCount, Width: m.Width,
+		Height: m.Height, SampleRateHz: m.SampleRateHz, SampleCount: m.SampleCount,
+		Silent: m.Silent, Quiet: m.Quiet, Still: m.Still, LowMotion: m.LowMotion,
+		Signature: m.Signature,
+	}
+	if m.Row != nil {
+		f.Row = *m.Row
+	}
+	return f
 }
 
 func frameName(key string, i int) string {
@@ -76,46 +105,95 @@ func frameName(key string, i int) string {
 }
 
 // parseRecord sets c's Frames and Samples from the bytes of its record, which
-// Frames keeps pointing into. Every member must be the one that info promises.
+// Frames keeps pointing into. Every member must be one that info promises.
 func parseRecord(c *Clip, record []byte) error {
 	if got := crc32.Checksum(record, castagnoli); got != c.CRC {
 		return fmt.Errorf("checksum %08x, the index says %08x", got, c.CRC)
 	}
 	c.Frames, c.Samples = c.Frames[:0], c.Samples[:0]
-	want := func(name string, rest []byte) (data, tail []byte, err error) {
-		got, data, tail, err := nextMember(rest)
-		if err == nil && got != name {
-			err = fmt.Errorf("member %.120q where %q should be", got, name)
-		}
-		return data, tail, err
-	}
-	_, rest, err := want(c.Key+".json", record)
+	m, err := splitRecord(&c.Info, record, c.Frames)
 	if err != nil {
 		return err
 	}
-	if c.SampleCount > 0 {
-		var data []byte
-		if data, rest, err = want(c.Key+".wav", rest); err != nil {
-			return err
-		}
-		var rate int
-		if c.Samples, rate, err = readWAV(c.Samples, data); err != nil {
-			return err
-		}
-		if len(c.Samples) != c.SampleCount || rate != c.SampleRateHz {
-			return fmt.Errorf("%d samples at %d Hz, the index says %d at %d",
-				len(c.Samples), rate, c.SampleCount, c.SampleRateHz)
-		}
+	c.Frames = m.frames
+	if m.wav == nil {
+		return nil
 	}
-	for i := range c.FrameCount {
-		var data []byte
-		if data, rest, err = want(frameName(c.Key, i), rest); err != nil {
-			return err
-		}
-		c.Frames = append(c.Frames, data)
+	var rate int
+	if c.Samples, rate, err = readWAV(c.Samples, m.wav); err != nil {
+		return err
 	}
-	if len(rest) != 0 {
-		return fmt.Errorf("%d bytes behind the last member", len(rest))
+	return checkSamples(&c.Info, len(c.Samples), rate)
+}
+
+func checkSamples(f *Info, samples, rate int) error {
+	if samples != f.SampleCount || rate != f.SampleRateHz {
+		return fmt.Errorf("%d samples at %d Hz, the index says %d at %d",
+			samples, rate, f.SampleCount, f.SampleRateHz)
 	}
 	return nil
+}
+
+// members are the files of a record; they point into it.
+type members struct {
+	json, wav []byte
+	frames    [][]byte
+}
+
+// splitRecord finds the members of a clip, frames into the memory of the given slice.
+// They are all there and in order, as ingest writes them, or in any order that others
+// do, who sort names for instance.
+func splitRecord(f *Info, record []byte, frames [][]byte) (members, error) {
+	m := members{frames: slices.Grow(frames[:0], f.FrameCount)[:f.FrameCount]}
+	clear(m.frames)
+	left := 1 + f.FrameCount
+	if f.SampleCount > 0 {
+		left++
+	}
+	for rest := record; len(rest) > 0; left-- {
+		name, data, tail, err := nextMember(rest)
+		if err != nil {
+			return m, err
+		}
+		place := m.place(f, name)
+		if place == nil || *place != nil {
+			return m, fmt.Errorf("member %.120q does not belong there", name)
+		}
+		*place, rest = data, tail
+	}
+	if left != 0 {
+		return m, fmt.Errorf("members missing: %d", left)
+	}
+	return m, nil
+}
+
+// place returns where a member of this name is kept, nil when the clip has none such.
+func (m *members) place(f *Info, name string) *[]byte {
+	ext, ok := strings.CutPrefix(name, f.Key)
+	switch {
+	case !ok:
+		return nil
+	case ext == ".json":
+		return &m.json
+	case ext == ".wav" && f.SampleCount > 0:
+		return &m.wav
+	}
+	if n, ok := frameNumber(ext); ok && n < f.FrameCount {
+		return &m.frames[n]
+	}
+	return nil
+}
+
+// frameNumber reads ".0000.jpg".
+func frameNumber(ext string) (n int, ok bool) {
+	if len(ext) != len(".0000.jpg") || ext[0] != '.' || ext[5:] != ".jpg" {
+		return 0, false
+	}
+	for _, c := range []byte(ext[1:5]) {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = 10*n + int(c-'0')
+	}
+	return n, true
 }

@@ -24,6 +24,9 @@ type Summary struct {
 	Outcomes map[media.Outcome]int // of all clips, kept or not
 	LeftOut  []LeftOut             // by key; also written to left-out.csv
 	Leaks    []Leak                // equal files in different splits
+	Flags    map[string]int        // kept clips by flag: see Info.Flags
+
+	Duplicates []Duplicate // pairs by key; also written to duplicates.csv
 }
 
 // LeftOut is a clip that is not in the set, and why.
@@ -44,6 +47,7 @@ func (l *ledger) summary() Summary {
 		Shards:   len(l.ends),
 		Splits:   make(map[string]int),
 		Outcomes: make(map[media.Outcome]int),
+		Flags:    make(map[string]int),
 	}
 	for _, key := range l.order {
 		line := l.clips[key]
@@ -53,6 +57,9 @@ func (l *ledger) summary() Summary {
 			s.Seconds += c.Seconds
 			s.Bytes += c.Bytes
 			s.Splits[c.Split]++
+			for _, flag := range c.Flags() {
+				s.Flags[flag]++
+			}
 			continue
 		}
 		s.LeftOut = append(s.LeftOut, LeftOut{

@@ -39,6 +39,7 @@ type worker struct {
 	known    map[string]bool // keys of clips that the ledger had at the start
 	results  chan<- result
 	buffers  *sync.Pool // of *[]byte, for records
+	makers   *sync.Pool // of *neardup.Maker
 }
 
 // run decodes all of a source that the ledger does not have and ends with the
@@ -208,7 +209,7 @@ func (w *worker) judge(e *manifest.Entry, c *media.Clip) result {
 	info := Info{
 		Key: e.Key, Labels: e.Labels, Split: e.Split,
 		Row: e.Row, Source: plainText(filepath.Base(e.Path)), Start: e.Start, Seconds: c.Seconds,
-		FrameCount: len(c.Frames), SampleCount: len(c.Samples), Silent: c.Silent,
+		FrameCount: len(c.Frames), SampleCount: len(c.Samples), Silent: c.Silent, Still: c.Still,
 	}
 	if len(c.Frames) > 0 {
 		info.FPS, info.Width, info.Height = c.FPS, c.Width, c.Height
@@ -220,6 +221,7 @@ func (w *worker) judge(e *manifest.Entry, c *media.Clip) result {
 		return leftOut(e, media.TooLarge, fmt.Sprintf("%d frames, at most %d: lower the frame "+
 			"rate or the clip's length", len(c.Frames), MaxFrames))
 	}
+	w.describe(&info, c)
 	buf := w.buffers.Get().(*[]byte)
 	record, err := appendRecord((*buf)[:0], &info, c.Frames, c.Samples)
 	if err != nil {

@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"context"
 	"io"
 	"path/filepath"
 	"slices"
@@ -101,18 +102,27 @@ func (w *writer) flush() error {
 	return nil
 }
 
-// close ends the last shard and writes index and list of what was left out.
-func (w *writer) close(rows []LeftOut) error {
+// close ends the last shard, writes what was left out and the near duplicates, and, as
+// the last of all, the index. It completes the summary.
+func (w *writer) close(ctx context.Context, sum *Summary) error {
 	if err := w.shards.finish(); err != nil {
 		return err
 	}
 	w.at("last shard finished")
-	if err := writeLeftOut(w.cfg.Dir, rows); err != nil {
+	if err := writeLeftOut(w.cfg.Dir, sum.LeftOut); err != nil {
 		return err
 	}
 	clips := w.ledger.kept()
 	slices.SortFunc(clips, byKey)
-	err := durable.WriteFile(filepath.Join(w.cfg.Dir, indexFile), func(f io.Writer) error {
+	var err error
+	if sum.Duplicates, err = findDuplicates(ctx, clips); err != nil {
+		return err
+	}
+	if err := writeDuplicates(w.cfg.Dir, sum.Duplicates); err != nil {
+		return err
+	}
+	w.at("duplicates written")
+	err = durable.WriteFile(filepath.Join(w.cfg.Dir, indexFile), func(f io.Writer) error {
 		return writeIndex(f, clips)
 	})
 	w.at("index written")
