@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -238,3 +239,7 @@ func (s *Set) Parse(i int, record []byte, c *Clip) error {
 }
 
 func byKey(a, b Info) int { return strings.Compare(a.Key, b.Key) }
+
+func byPlace(a, b Info) int {
+	return cmp.Or(cmp.Compare(a.Shard, b.Shard), cmp.Compare(a.Offset, b.Offset))
+}

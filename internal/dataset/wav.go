@@ -30,19 +30,27 @@ func appendWAV(b []byte, samples []int16, sampleRateHz int) []byte {
 	return b
 }
 
-// readWAV appends the samples of a file that appendWAV wrote to dst.
-func readWAV(dst []int16, b []byte) (samples []int16, sampleRateHz int, err error) {
+// wavSize returns what the header of a file says that appendWAV wrote, if it is one.
+func wavSize(b []byte) (samples, sampleRateHz int, err error) {
 	le := binary.LittleEndian
 	if len(b) < wavHeader || string(b[:4]) != "RIFF" || string(b[8:16]) != "WAVEfmt " ||
 		le.Uint16(b[20:]) != 1 || le.Uint16(b[22:]) != 1 || le.Uint16(b[34:]) != 16 ||
 		string(b[36:40]) != "data" || int64(le.Uint32(b[40:])) != int64(len(b)-wavHeader) ||
 		len(b)%2 != 0 {
-		return nil, 0, fmt.Errorf("%d bytes are not a mono 16-bit PCM wav file", len(b))
+		return 0, 0, fmt.Errorf("%d bytes are not a mono 16-bit PCM wav file", len(b))
 	}
-	pcm := b[wavHeader:]
-	dst = slices.Grow(dst, len(pcm)/2)
-	for i := 0; i+1 < len(pcm); i += 2 {
-		dst = append(dst, int16(le.Uint16(pcm[i:])))
+	return (len(b) - wavHeader) / 2, int(le.Uint32(b[24:])), nil
+}
+
+// readWAV appends the samples of such a file to dst.
+func readWAV(dst []int16, b []byte) (samples []int16, sampleRateHz int, err error) {
+	n, rate, err := wavSize(b)
+	if err != nil {
+		return nil, 0, err
 	}
-	return dst, int(le.Uint32(b[24:])), nil
+	dst = slices.Grow(dst, n)
+	for pcm := b[wavHeader:]; len(pcm) > 1; pcm = pcm[2:] {
+		dst = append(dst, int16(binary.LittleEndian.Uint16(pcm)))
+	}
+	return dst, rate, nil
 }

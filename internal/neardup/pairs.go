@@ -11,10 +11,11 @@ import (
 
 // When two signatures are of one recording.
 const (
-	leastShared   = 5   // landmarks in common,
-	leastShare    = .15 // and of those that the one with fewer has
-	mostBits      = 16  // of 64 by which the middle one of the frames may differ
-	mostBitsAlone = 3   // and the worst one of clips that both have no landmarks
+	leastShared  = 5 // landmarks in common,
+	leastMoments = 4 // in as many moments: a word or beat alone makes a few; if there are
+	//               fewer, half of them
+	mostBits      = 16 // of 64 by which the middle one of the frames may differ
+	mostBitsAlone = 3  // and the worst one of clips that both have no landmarks
 )
 
 // Bounds of the search.
@@ -106,7 +107,7 @@ func (s *search) add(i int, p uint32) {
 	}
 	c := &s.all[i]
 	for _, m := range c.Marks {
-		enter(m)
+		enter(m >> 8)
 	}
 	if len(c.Marks) > 0 {
 		return
@@ -145,8 +146,11 @@ func (s *search) agree(i, j int) (Pair, bool) {
 		return p, false
 	}
 	if n := min(len(a.Marks), len(b.Marks)); n > 0 {
-		same := shared(a.Marks, b.Marks)
-		if same < leastShared || float64(same) < leastShare*float64(n) {
+		same, moments := shared(a.Marks, b.Marks)
+		if same < leastShared {
+			return p, false
+		}
+		if least := min(momentsOf(a.Marks), momentsOf(b.Marks)); moments < min(leastMoments, (least+1)/2) {
 			return p, false
 		}
 		p.Sound = 1 - float64(same)/float64(n)
@@ -172,18 +176,44 @@ func pictureDistance(a, b []uint64) (middle, worst int) {
 	return d[n/2], d[n-1]
 }
 
-// shared counts the landmarks that two signatures have in common.
-func shared(a, b []uint32) int {
+// shared counts the landmarks that two signatures have in common, shifted by one time,
+// and the moments of the first that these lie in.
+func shared(a, b []uint32) (most, moments int) {
+	var at, shift [mostMarks]uint8
 	n := 0
 	for len(a) > 0 && len(b) > 0 {
-		switch {
-		case a[0] < b[0]:
+		switch x, y := a[0]>>8, b[0]>>8; {
+		case x < y:
 			a = a[1:]
-		case a[0] > b[0]:
+		case x > y:
 			b = b[1:]
 		default:
+			at[n], shift[n] = uint8(a[0]), uint8(a[0]-b[0])
 			n, a, b = n+1, a[1:], b[1:]
 		}
 	}
-	return n
+	for _, x := range shift[:n] {
+		same, when := 0, uint64(0)
+		for i, y := range shift[:n] {
+			if y-x <= 1 { // of one unit more, around 256
+				same, when = same+1, when|moment(at[i])
+			}
+		}
+		if same > most {
+			most, moments = same, bits.OnesCount64(when)
+		}
+	}
+	return most, moments
+}
+
+// moment has the bit of a landmark's quarter of a second, of 64 that go round.
+func moment(at uint8) uint64 { return 1 << (at >> 2) }
+
+// momentsOf counts the moments of a signature's landmarks.
+func momentsOf(marks []uint32) int {
+	when := uint64(0)
+	for _, m := range marks {
+		when |= moment(uint8(m))
+	}
+	return bits.OnesCount64(when)
 }

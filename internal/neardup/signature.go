@@ -1,7 +1,6 @@
 package neardup
 
 import (
-	"cmp"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -24,7 +23,8 @@ const (
 // which nothing is known.
 type Signature struct {
 	Pictures []uint64 // hashes of frames evenly over the clip; none without a picture
-	Marks    []uint32 // landmarks of the sound, ascending; none when nothing stands out
+	Marks    []uint32 // landmarks of the sound, ascending; none when nothing stands out.
+	// A landmark's high 24 bits say what it is, the low 8 when it is.
 }
 
 // String returns the signature in hex, "" for the zero Signature.
@@ -73,7 +73,7 @@ func Parse(text string) (Signature, error) {
 	}
 	for range marks {
 		m := binary.BigEndian.Uint32(raw)
-		if k := len(s.Marks); k > 0 && m <= s.Marks[k-1] {
+		if k := len(s.Marks); k > 0 && m>>8 <= s.Marks[k-1]>>8 {
 			return Signature{}, errors.New("neardup: signature with landmarks out of order")
 		}
 		s.Marks, raw = append(s.Marks, m), raw[4:]
@@ -109,15 +109,11 @@ func (m *Maker) Make(frames [][]byte, samples []int16) (s Signature, change floa
 	return s, change, len(grids) > 0
 }
 
-// smallest keeps the landmarks whose mixed values are least, ascending: two sounds
-// that share a part of their landmarks share about that part of these.
+// smallest keeps the landmarks with the least values, ascending. As values are mixed,
+// two sounds that share a part of their landmarks share about that part of these.
 func smallest(marks []uint32) []uint32 {
-	if len(marks) > mostMarks {
-		slices.SortFunc(marks, func(a, b uint32) int { return cmp.Compare(mix(a), mix(b)) })
-		marks = marks[:mostMarks]
-		slices.Sort(marks)
-	}
-	return slices.Clone(marks)
+	slices.Sort(marks)
+	return slices.Clone(marks[:min(len(marks), mostMarks)])
 }
 
 // mix is a permutation of 32-bit numbers without visible order (Wellons' lowbias32).

@@ -25,11 +25,15 @@ const (
 	fan       = 4  // later peaks that a peak is joined with
 	dtUnit    = 6  // frames, 48 ms at 8 kHz
 	dtLargest = 31 // units: a landmark spans 1.5 s from peak to peak at most
+
+	timeUnit = 8   // frames, 64 ms at 8 kHz
+	timeMask = 255 // the low bits of a landmark are its time, round after 16 s
 )
 
 // A landmark is three peaks of a spectrogram: their bands and the times between them.
 // It is the same wherever in a clip they lie and however loud they are, and survives an
-// encoder that changes everything around it.
+// encoder that changes everything around it. With it goes the time of the first peak:
+// what two clips of one recording share is shifted by one and the same time.
 //
 // Source: Wang 2003, "An industrial-strength audio search algorithm". Differs: three
 // peaks, as pairs are too many alike among millions of clips.
@@ -144,23 +148,28 @@ func (e *ear) tops(frame, band, frames int) bool {
 	return true
 }
 
-// landmarks returns the distinct landmarks of a sound, ascending.
+// landmarks returns the landmarks of a sound, each value once, in order of their times.
 func (e *ear) landmarks(samples []int16) []uint32 {
 	peaks := e.peaks(e.spectrogram(samples))
 	between := func(a, b peak) int { return (b.frame - a.frame + dtUnit/2) / dtUnit }
+	seen := make(map[uint32]bool)
 	var marks []uint32
 	for i, a := range peaks {
 		later := peaks[i+1 : min(len(peaks), i+1+fan)]
 		for j, b := range later {
 			for _, c := range later[j+1:] {
 				d1, d2 := between(a, b), between(b, c)
-				if d1 <= dtLargest && d2 <= dtLargest {
-					marks = append(marks, uint32(a.band)<<22|uint32(b.band)<<16|
-						uint32(c.band)<<10|uint32(d1)<<5|uint32(d2))
+				if d1 > dtLargest || d2 > dtLargest {
+					continue
+				}
+				value := mix(uint32(a.band)<<22|uint32(b.band)<<16|uint32(c.band)<<10|
+					uint32(d1)<<5|uint32(d2)) &^ timeMask
+				if !seen[value] {
+					seen[value] = true
+					marks = append(marks, value|uint32(a.frame/timeUnit)&timeMask)
 				}
 			}
 		}
 	}
-	slices.Sort(marks)
-	return slices.Compact(marks)
+	return marks
 }
