@@ -144,7 +144,7 @@ func TestRetrieveReportAndStats(t *testing.T) {
 	if report["report"] != "runs/demo/report.html" {
 		t.Errorf("report at %v", report["report"])
 	}
-	stats := run(t, dir, "stats", toyClips, "--mel-bands", "64", "--json").wants(t, 0, "statistics").object(t)
+	stats := run(t, dir, "data", "stats", toyClips, "--mel-bands", "64", "--json").wants(t, 0, "statistics").object(t)
 	if n := number(t, stats, "clips"); n != 96 {
 		t.Errorf("statistics of %v clips, want 96", n)
 	}

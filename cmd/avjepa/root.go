@@ -44,7 +44,7 @@ First steps:
 	root.AddCommand(
 		newDemoCommand(g),
 		newIngestCommand(g),
-		newStatsCommand(g),
+		newDataCommand(g),
 		newPretrainCommand(g),
 		newLaunchCommand(),
 		newRetrieveCommand(g),

@@ -35,7 +35,7 @@ func TestUsageErrors(t *testing.T) {
 		{"ingest x", []string{"--out"}},
 		{"retrieve", []string{"takes RUN", "avjepa retrieve --help"}},
 		{"retrieve a b", []string{"takes RUN", "2 arguments"}},
-		{"stats", []string{"takes DATA"}},
+		{"data stats", []string{"takes DATA"}},
 		{"report " + os.Args[0], []string{"is a file"}},
 	} {
 		o := run(t, t.TempDir(), strings.Fields(c.args)...)
@@ -162,8 +162,8 @@ func TestWrongInputs(t *testing.T) {
 		{1, "retrieve empty", []string{"empty", "not a run folder"}},
 		{13, "retrieve text.safetensors", []string{"text.safetensors"}},
 		{1, "report nowhere", []string{"nowhere"}},
-		{1, "stats nowhere", []string{"nowhere", "ingest"}},
-		{1, "stats empty", []string{"empty", "ingest"}},
+		{1, "data stats nowhere", []string{"nowhere", "ingest"}},
+		{1, "data stats empty", []string{"empty", "ingest"}},
 		{1, "pretrain --data empty", []string{"empty", "ingest"}},
 	} {
 		if o := run(t, dir, strings.Fields(c.args)...).wants(t, c.code, c.want...); o.stdout != "" {

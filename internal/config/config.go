@@ -87,7 +87,7 @@ type View struct {
 	BoxRight  float64 `toml:"box_right" doc:"share of width"`
 	BoxBottom float64 `toml:"box_bottom" doc:"share of height"`
 	MelBands  int     `toml:"mel_bands" doc:"F: mel filters over 0 to 8000 Hz"`
-	MelMean   float64 `toml:"mel_mean" doc:"dB, subtracted; from avjepa stats"`
+	MelMean   float64 `toml:"mel_mean" doc:"dB, subtracted; from avjepa data stats"`
 	MelStd    float64 `toml:"mel_std" doc:"dB, divided by"`
 }
 

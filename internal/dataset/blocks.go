@@ -32,6 +32,8 @@ type blockReader struct {
 	labels  map[string][]string // by the JSON text of the list
 	words   map[string]string
 	shared  *sharedStrings
+
+	unsigned bool // signatures of clips are passed over
 }
 
 // keptString says that dst is to be set to a part of the block's strings. These are

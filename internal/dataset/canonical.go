@@ -197,6 +197,16 @@ func (c *cursor) clip(f *Info) {
 	c.want(`,"samples":`)
 	f.SampleCount = c.int()
 	f.Silent = c.has(`,"silent":true`)
+	f.Quiet = c.has(`,"quiet":true`)
+	f.Still = c.has(`,"still":true`)
+	f.LowMotion = c.has(`,"low_motion":true`)
+	if c.has(`,"signature":`) {
+		if c.b.unsigned {
+			c.text()
+		} else {
+			c.keep(&f.Signature)
+		}
+	}
 	c.want(`,"row":`)
 	f.Row = c.int()
 	c.want(`,"shard":`)

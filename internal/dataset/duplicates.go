@@ -32,11 +32,8 @@ type Duplicate struct {
 func findDuplicates(ctx context.Context, clips []Info) ([]Duplicate, error) {
 	signatures := make([]neardup.Signature, len(clips))
 	for i := range clips {
-		s, err := neardup.Parse(clips[i].Signature)
-		if err != nil {
-			return nil, fmt.Errorf("dataset: clip %s: %w: %w", clips[i].Key, ErrCorrupt, err)
-		}
-		signatures[i] = s
+		// One of another version says nothing.
+		signatures[i], _ = neardup.Parse(clips[i].Signature)
 	}
 	pairs, err := neardup.Find(ctx, signatures)
 	if err != nil {

@@ -30,7 +30,8 @@ func writeIndex(w io.Writer, clips []Info) error {
 	return buf.Flush()
 }
 
-// readIndex reads what writeIndex wrote and returns it in the order of keys. Every
+// readIndex reads what writeIndex wrote, but for the signatures, which are long and
+// which nobody compares once a set is made, and returns it in the order of keys. Every
 // line must be a valid Info and keys must differ; all of it is bounded.
 func readIndex(r io.Reader) ([]Info, error) {
 	blocks, tail, err := readBlocks(r, maxClips, readInfos)
@@ -65,6 +66,7 @@ func readIndex(r io.Reader) ([]Info, error) {
 
 // readInfos reads a block of the index.
 func readInfos(b *blockReader, k *block[Info]) {
+	b.unsigned = true
 	for rest := k.text; len(rest) > 0 && k.err == nil; {
 		line := rest
 		if end := bytes.IndexByte(rest, '\n'); end >= 0 {
@@ -114,7 +116,7 @@ func parseInfo(f *Info, line []byte, shared *sharedStrings) error {
 	if dec.More() {
 		return fmt.Errorf("more than one value")
 	}
-	f.Labels, f.Split = shared.labelsOf(f.Labels), shared.word(f.Split)
+	f.Labels, f.Split, f.Signature = shared.labelsOf(f.Labels), shared.word(f.Split), ""
 	return nil
 }
 

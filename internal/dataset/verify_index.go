@@ -54,7 +54,7 @@ var errTorn = errors.New("the last line has no end")
 func (v *verifier) readIndex(ctx context.Context) ([]Info, error) {
 	var clips []Info
 	seen := make(map[string]bool)
-	sets, last := labelSets{}, ""
+	shared, last := newShared(), ""
 	err := eachLine(ctx, v.cfg.Dir, indexFile, func(n int, line []byte) {
 		f, err := parseExactly(line)
 		switch {
@@ -68,7 +68,7 @@ func (v *verifier) readIndex(ctx context.Context) ([]Info, error) {
 			return
 		}
 		seen[f.Key], last = true, f.Key
-		f.Labels = sets.intern(f.Labels)
+		f.Labels = shared.labelsOf(f.Labels)
 		clips = append(clips, f)
 	})
 	if errors.Is(err, fs.ErrNotExist) {

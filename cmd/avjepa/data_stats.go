@@ -24,14 +24,14 @@ type statsOptions struct {
 	limit int
 }
 
-func newStatsCommand(g *globals) *cobra.Command {
+func newDataStatsCommand(g *globals) *cobra.Command {
 	o := &statsOptions{}
 	c := &cobra.Command{
 		Use:   "stats DATA",
 		Short: "Mean and standard deviation of the log-mel of a data set",
 		Long: `Computes view.mel_mean and view.mel_std in dB and keeps them in the data set's
 stats.json, where pretrain finds them.`,
-		Example: "  avjepa stats data/mine\n  avjepa stats data/mine --mel-bands 64 --json",
+		Example: "  avjepa data stats data/mine\n  avjepa data stats data/mine --mel-bands 64 --json",
 		Args:    takes("DATA"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p := g.progress()
