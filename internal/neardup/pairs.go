@@ -11,9 +11,8 @@ import (
 
 // When two signatures are of one recording.
 const (
-	leastShared  = 5 // landmarks in common,
-	leastMoments = 4 // in as many moments: a word or beat alone makes a few; if there are
-	//               fewer, half of them
+	leastShared   = 5  // landmarks in common,
+	leastMoments  = 4  // in as many moments, or half of those there are: a word makes several
 	mostBits      = 16 // of 64 by which the middle one of the frames may differ
 	mostBitsAlone = 3  // and the worst one of clips that both have no landmarks
 )
@@ -150,7 +149,8 @@ func (s *search) agree(i, j int) (Pair, bool) {
 		if same < leastShared {
 			return p, false
 		}
-		if least := min(momentsOf(a.Marks), momentsOf(b.Marks)); moments < min(leastMoments, (least+1)/2) {
+		all := min(momentsOf(a.Marks), momentsOf(b.Marks))
+		if moments < min(leastMoments, (all+1)/2) {
 			return p, false
 		}
 		p.Sound = 1 - float64(same)/float64(n)
@@ -177,7 +177,7 @@ func pictureDistance(a, b []uint64) (middle, worst int) {
 }
 
 // shared counts the landmarks that two signatures have in common, shifted by one time,
-// and the moments of the first that these lie in.
+// and the moments of the first that these lie in; when there are leastShared at all.
 func shared(a, b []uint32) (most, moments int) {
 	var at, shift [mostMarks]uint8
 	n := 0
@@ -192,18 +192,26 @@ func shared(a, b []uint32) (most, moments int) {
 			n, a, b = n+1, a[1:], b[1:]
 		}
 	}
+	if n < leastShared {
+		return n, 0
+	}
+	var count [256]uint8
 	for _, x := range shift[:n] {
-		same, when := 0, uint64(0)
-		for i, y := range shift[:n] {
-			if y-x <= 1 { // of one unit more, around 256
-				same, when = same+1, when|moment(at[i])
-			}
-		}
-		if same > most {
-			most, moments = same, bits.OnesCount64(when)
+		count[x]++
+	}
+	var best uint8
+	for _, x := range shift[:n] { // the next unit counts too, round after 255
+		if same := int(count[x]) + int(count[x+1]); same > most {
+			most, best = same, x
 		}
 	}
-	return most, moments
+	when := uint64(0)
+	for i, x := range shift[:n] {
+		if x-best <= 1 {
+			when |= moment(at[i])
+		}
+	}
+	return most, bits.OnesCount64(when)
 }
 
 // moment has the bit of a landmark's quarter of a second, of 64 that go round.

@@ -73,11 +73,7 @@ func average(pix []byte, stride, w, h int) *grid {
 	}
 	g := new(grid)
 	for j := range gridHeight {
-		// The rows y with y·gridHeight÷h = j.
-		rows := (j+1)*h/gridHeight - j*h/gridHeight
-		if lo, hi := ceilDiv(j*h, gridHeight), ceilDiv((j+1)*h, gridHeight); hi > lo {
-			rows = hi - lo
-		}
+		rows := ceilDiv((j+1)*h, gridHeight) - ceilDiv(j*h, gridHeight) // y·gridHeight÷h = j
 		for i := range gridWidth {
 			columns := (i+1)*w/gridWidth - i*w/gridWidth
 			g[j*gridWidth+i] = float32(sums[j*gridWidth+i]) / float32(rows*columns)

@@ -50,10 +50,12 @@ type ear struct {
 	thin   int // samples that are averaged to one
 	fft    *fourier.FFT
 	window []float64
-	frame  []float64
-	coeff  []complex128
-	bandOf []int // of every frequency bin, −1 for none
-	levels []float32
+
+	thinned []float64
+	frame   []float64
+	coeff   []complex128
+	bandOf  []int // of every frequency bin, −1 for none
+	levels  []float32
 }
 
 func newEar(rate int) *ear {
@@ -82,17 +84,21 @@ func (e *ear) spectrogram(samples []int16) int {
 	if n < windowSize {
 		return 0
 	}
+	e.thinned = slices.Grow(e.thinned[:0], n)[:n]
+	scale := 1 / float64(32768*e.thin)
+	for i := range e.thinned {
+		sum := 0
+		for _, s := range samples[i*e.thin : (i+1)*e.thin] {
+			sum += int(s)
+		}
+		e.thinned[i] = float64(sum) * scale
+	}
 	frames := (n-windowSize)/hopSize + 1
 	e.levels = slices.Grow(e.levels[:0], frames*bands)[:frames*bands]
-	scale := 1 / float64(32768*e.thin)
 	for f := range frames {
-		for i := range e.frame {
-			at := (f*hopSize + i) * e.thin
-			sum := 0
-			for _, s := range samples[at : at+e.thin] {
-				sum += int(s)
-			}
-			e.frame[i] = float64(sum) * scale * e.window[i]
+		part := e.thinned[f*hopSize:][:windowSize]
+		for i, w := range e.window {
+			e.frame[i] = part[i] * w
 		}
 		e.fft.Coefficients(e.coeff, e.frame)
 		var power [bands]float64
@@ -134,13 +140,20 @@ func (e *ear) peaks(frames int) []peak {
 	return all
 }
 
-// tops says whether no neighbour is as loud.
+// tops says whether no neighbour is as loud. Nearly all cells have a louder one right
+// beside them, which is looked at first.
 func (e *ear) tops(frame, band, frames int) bool {
 	v := e.levels[frame*bands+band]
+	below := func(f, b int) bool {
+		return f < 0 || f >= frames || b < 0 || b >= bands || e.levels[f*bands+b] < v
+	}
+	if !below(frame-1, band) || !below(frame+1, band) || !below(frame, band-1) || !below(frame, band+1) {
+		return false
+	}
+	low, high := max(0, band-reachBands), min(bands-1, band+reachBands)
 	for f := max(0, frame-reachFrames); f <= min(frames-1, frame+reachFrames); f++ {
-		row := e.levels[f*bands:][:bands]
-		for b := max(0, band-reachBands); b <= min(bands-1, band+reachBands); b++ {
-			if row[b] >= v && (f != frame || b != band) {
+		for b, x := range e.levels[f*bands+low : f*bands+high+1] {
+			if x >= v && (f != frame || low+b != band) {
 				return false
 			}
 		}
