@@ -84,6 +84,9 @@ func runDataList(ctx context.Context, dir string, o *dataListOptions, out io.Wri
 		return err
 	}
 	if o.summary || !asJSON {
+		if chosen.Len() < set.Len() {
+			pairs = nil // they are those of the whole set
+		}
 		sum := summariseData(dir, chosen, flagging, pairs, o.classes)
 		if err := showData(out, &sum, asJSON); err != nil || o.summary {
 			return err
@@ -105,6 +108,9 @@ func runDataList(ctx context.Context, dir string, o *dataListOptions, out io.Wri
 	}
 	if asJSON {
 		return listJSON(out, chosen, shown, flagging)
+	}
+	if len(shown) == 0 {
+		return nil
 	}
 	listTable(out, chosen, shown, flagging)
 	if n := len(places) - len(shown); n > 0 {
@@ -253,8 +259,11 @@ func showData(out io.Writer, s *dataSummary, asJSON bool) error {
 	if asJSON {
 		return writeJSON(out, s)
 	}
-	fmt.Fprintf(out, "%d clips, %s, %.1f MB: %s\n", s.Clips, spanOf(s.Hours*3600),
-		float64(s.Bytes)/1e6, counts(s.Splits))
+	fmt.Fprintf(out, "%d clips, %s, %.1f MB", s.Clips, spanOf(s.Hours*3600), float64(s.Bytes)/1e6)
+	if s.Clips > 0 {
+		fmt.Fprintf(out, ": %s", counts(s.Splits))
+	}
+	fmt.Fprintln(out)
 	var more []string
 	if s.Classes > 0 {
 		more = append(more, fmt.Sprintf("%d classes", s.Classes))

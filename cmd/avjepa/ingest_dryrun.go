@@ -153,7 +153,7 @@ func showIngestPlan(out io.Writer, p *ingestPlan, list *manifest.List, asJSON bo
 		{"missing", fmt.Sprint(p.Missing)},
 		{"classes", fmt.Sprint(p.Classes)},
 		{"labels", fmt.Sprintf("%.2f a clip, %d clips without", p.LabelsPerClip, p.Clips-p.Labelled)},
-		{"splits", splits(named)},
+		{"splits", counts(named)},
 		{"in several splits", fmt.Sprint(p.Leaks)},
 		{"bad rows", fmt.Sprint(p.BadRows)},
 		{"disk", disk},

@@ -80,11 +80,7 @@ func (s *shardScan) membersOf(key string, b []byte) (members, error) {
 		}
 		rest = tail
 	}
-	m, err := splitRecord(&f, b, nil)
-	if err == nil && m.json == nil {
-		err = fmt.Errorf("no %s.json", key)
-	}
-	return m, err
+	return splitRecord(&f, b, nil)
 }
 
 // agrees compares what the JSON says with what is there.

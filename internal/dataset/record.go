@@ -146,11 +146,7 @@ type members struct {
 func splitRecord(f *Info, record []byte, frames [][]byte) (members, error) {
 	m := members{frames: slices.Grow(frames[:0], f.FrameCount)[:f.FrameCount]}
 	clear(m.frames)
-	left := 1 + f.FrameCount
-	if f.SampleCount > 0 {
-		left++
-	}
-	for rest := record; len(rest) > 0; left-- {
+	for rest := record; len(rest) > 0; {
 		name, data, tail, err := nextMember(rest)
 		if err != nil {
 			return m, err
@@ -161,8 +157,14 @@ func splitRecord(f *Info, record []byte, frames [][]byte) (members, error) {
 		}
 		*place, rest = data, tail
 	}
-	if left != 0 {
-		return m, fmt.Errorf("members missing: %d", left)
+	lacking := slices.IndexFunc(m.frames, func(b []byte) bool { return b == nil })
+	switch {
+	case m.json == nil:
+		return m, fmt.Errorf("no %s.json", f.Key)
+	case m.wav == nil && f.SampleCount > 0:
+		return m, fmt.Errorf("no %s.wav", f.Key)
+	case lacking >= 0:
+		return m, fmt.Errorf("no %s", frameName(f.Key, lacking))
 	}
 	return m, nil
 }

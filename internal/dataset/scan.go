@@ -71,8 +71,11 @@ func (s *shardScan) run(ctx context.Context) error {
 }
 
 func (s *shardScan) skip(at int64, key, reason string) {
-	s.out.skip(Skipped{shardName(s.number), at, key, reason})
+	s.out.skip(Skipped{shardName(s.number), at, key, oneLine(reason)})
 }
+
+// oneLine joins the lines of errors that were joined.
+func oneLine(text string) string { return strings.ReplaceAll(text, "\n", "; ") }
 
 // keyOf returns a member's name up to its first dot, as WebDataset has it; "" when
 // that is no key.

@@ -95,6 +95,7 @@ type verifier struct {
 }
 
 func (v *verifier) fault(f Fault) {
+	f.Problem = oneLine(f.Problem)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if f.Key != "" {

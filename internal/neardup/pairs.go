@@ -177,7 +177,7 @@ func pictureDistance(a, b []uint64) (middle, worst int) {
 }
 
 // shared counts the landmarks that two signatures have in common, shifted by one time,
-// and the moments of the first that these lie in; when there are leastShared at all.
+// and the moments that these lie in; when there are leastShared at all.
 func shared(a, b []uint32) (most, moments int) {
 	var at, shift [mostMarks]uint8
 	n := 0
@@ -205,13 +205,13 @@ func shared(a, b []uint32) (most, moments int) {
 			most, best = same, x
 		}
 	}
-	when := uint64(0)
+	var here, there uint64
 	for i, x := range shift[:n] {
 		if x-best <= 1 {
-			when |= moment(at[i])
+			here, there = here|moment(at[i]), there|moment(at[i]-x)
 		}
 	}
-	return most, bits.OnesCount64(when)
+	return most, min(bits.OnesCount64(here), bits.OnesCount64(there))
 }
 
 // moment has the bit of a landmark's quarter of a second, of 64 that go round.

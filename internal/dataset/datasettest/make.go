@@ -29,7 +29,8 @@ type Config struct {
 	Seconds, FPS  float64
 	Width, Height int
 	Split         string
-	ShardBytes    int64 // a shard is closed when it has so many; 1 GiB
+	Keep          []media.Outcome // beside usable clips
+	ShardBytes    int64           // 1 GiB when 0
 
 	// Alter changes what is stored of a clip, to break it for instance.
 	Alter func(clip int, c *media.Clip)
@@ -48,6 +49,7 @@ func Make(t testing.TB, c Config) *dataset.Set {
 	c = c.withDefaults()
 	in := dataset.DefaultIngestConfig()
 	in.Dir, in.Decoder, in.Workers = c.Dir, drawer{c}, 1
+	in.Settings.Keep = append(in.Settings.Keep, c.Keep...)
 	if c.ShardBytes > 0 {
 		in.Settings.ShardBytes = c.ShardBytes
 	}
