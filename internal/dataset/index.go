@@ -152,23 +152,37 @@ func sortByKey(clips []Info) ([]Info, error) {
 
 // checkOverlap returns an error when two clips share bytes of a shard.
 func checkOverlap(clips []Info) error {
-	type place struct {
-		shard, clip int32
-		offset      int64
-	}
-	places := make([]place, len(clips))
+	last := 0
 	for i := range clips {
-		places[i] = place{int32(clips[i].Shard), int32(i), clips[i].Offset}
+		last = max(last, clips[i].Shard)
 	}
-	slices.SortFunc(places, func(a, b place) int {
-		return cmp.Or(cmp.Compare(a.shard, b.shard), cmp.Compare(a.offset, b.offset))
-	})
-	for i := 1; i < len(places); i++ {
-		a, b := &clips[places[i-1].clip], &clips[places[i].clip]
-		if a.Shard == b.Shard && a.Offset+a.Bytes > b.Offset {
-			return fmt.Errorf("clips %s and %s overlap at byte %d of %s",
-				a.Key, b.Key, b.Offset, shardName(a.Shard))
+	ends := make([]int32, last+2) // in byShard, of the clips of each shard
+	for i := range clips {
+		ends[clips[i].Shard+1]++
+	}
+	for i := 1; i < len(ends); i++ {
+		ends[i] += ends[i-1]
+	}
+	byShard := make([]int32, len(clips))
+	for i := range clips { // moves each start to its end, which is the next one's start
+		at := &ends[clips[i].Shard]
+		byShard[*at] = int32(i)
+		*at++
+	}
+	start := int32(0)
+	for _, end := range ends[:last+1] {
+		own := byShard[start:end]
+		slices.SortFunc(own, func(a, b int32) int {
+			return cmp.Compare(clips[a].Offset, clips[b].Offset)
+		})
+		for i := 1; i < len(own); i++ {
+			a, b := &clips[own[i-1]], &clips[own[i]]
+			if a.Offset+a.Bytes > b.Offset {
+				return fmt.Errorf("clips %s and %s overlap at byte %d of %s",
+					a.Key, b.Key, b.Offset, shardName(a.Shard))
+			}
 		}
+		start = end
 	}
 	return nil
 }

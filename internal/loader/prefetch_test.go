@@ -125,7 +125,7 @@ func TestLanesOfProcesses(t *testing.T) {
 			return read(ctx, s, p, off)
 		}
 	})
-	cfg := Config{BatchSize: size, Seed: 3, Workers: 2, Lanes: 4, ShuffleBytes: 1 << 20}
+	cfg := Config{BatchSize: size, Seed: 3, Workers: 2, Lanes: 4, ShuffleBytes: 8 << 20} // runs of 6
 	whole := newLoader(t, newClips(t, set, 1<<30), cfg, 1)
 	var want [steps][]string
 	for i := range steps {
@@ -281,6 +281,9 @@ func TestLanesMemory(t *testing.T) {
 		each := int64(m.TotalAlloc-start.TotalAlloc) / (8 * 10 * 4)
 		if each -= views; each > 15_000 {
 			t.Errorf("%d lanes: a clip allocates %d bytes beside its views", lanes, each)
+		}
+		if skipped := l.Skipped(); len(skipped) > 0 {
+			t.Errorf("%d lanes: skipped %v", lanes, skipped)
 		}
 		if lanes > 0 {
 			p := l.prefetch
