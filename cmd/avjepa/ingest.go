@@ -105,6 +105,10 @@ func (o *ingestOptions) config(list *manifest.List) dataset.IngestConfig {
 func runIngest(ctx context.Context, o *ingestOptions, p *progress) (
 	dataset.Summary, manifest.List, error) {
 
+	keep, err := keptOutcomes(o.keep)
+	if err != nil {
+		return dataset.Summary{}, manifest.List{}, err
+	}
 	tools, err := media.Find()
 	if err != nil {
 		return dataset.Summary{}, manifest.List{}, err
@@ -114,10 +118,7 @@ func runIngest(ctx context.Context, o *ingestOptions, p *progress) (
 		return dataset.Summary{}, list, err
 	}
 	cfg := o.config(&list)
-	cfg.Decoder = tools
-	if cfg.Settings.Keep, err = keptOutcomes(o.keep); err != nil {
-		return dataset.Summary{}, list, err
-	}
+	cfg.Decoder, cfg.Settings.Keep = tools, keep
 	st := p.stageThat(ctx, "ingest", int64(len(list.Entries)), "clips", func(n int64) string {
 		return fmt.Sprintf("keeping %d clips", n)
 	})
