@@ -7,3 +7,4 @@ package kernel
 //go:generate go -C gen run ./attention -out ../attention_amd64.s -stubs ../attention_amd64.go -pkg kernel
 //go:generate go -C gen run ./vec -out ../vec_amd64.s -stubs ../vec_amd64.go -pkg kernel
 //go:generate go -C gen run ./int8 -out ../int8_amd64.s -stubs ../int8_amd64.go -pkg kernel
+//go:generate go -C gen run ./jpeg -out ../../jpeg/vectors_amd64.s -stubs ../../jpeg/vectors_amd64.go -pkg jpeg
