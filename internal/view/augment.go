@@ -141,20 +141,10 @@ func (x *alteration) audio(mel []float32, c *Config) {
 // sigma, cut off at 3·sigma; at the borders the rest is scaled to sum 1.
 func (a *axis) gaussian(n int, sigma float64) {
 	reach := int(math.Ceil(3 * sigma))
-	a.src, a.count, a.width = n, n, 2*reach+1
-	a.identity, a.flip = false, false
-	a.first, a.taps = grow(a.first, n), grow(a.taps, n)
-	a.coeff = grow(a.coeff, n*a.width)
+	a.reset(n, n, 2*reach+1)
 	for i := range n {
-		lo, hi := max(i-reach, 0), min(i+reach+1, n)
-		weight := func(x int) float64 { return math.Exp(-float64((x-i)*(x-i)) / (2 * sigma * sigma)) }
-		sum := 0.
-		for x := lo; x < hi; x++ {
-			sum += weight(x)
-		}
-		for x := lo; x < hi; x++ {
-			a.coeff[i*a.width+x-lo] = int32(math.Round(weight(x) / sum * (1 << weightBits)))
-		}
-		a.first[i], a.taps[i] = lo, hi-lo
+		a.set(i, max(i-reach, 0), min(i+reach+1, n), func(x int) float64 {
+			return math.Exp(-float64((x-i)*(x-i)) / (2 * sigma * sigma))
+		})
 	}
 }

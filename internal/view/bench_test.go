@@ -61,14 +61,6 @@ func BenchmarkFillPaper(b *testing.B) {
 		}
 		b.ReportMetric(float64(cached.MemoryBytes()), "clip-bytes")
 	})
-	b.Run("frame", func(b *testing.B) {
-		dst := make([]byte, cached.frameBytes())
-		for b.Loop() {
-			if err := decodeFrame(dst, frames[3], lazy.w, lazy.h, lazy.part); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
 	b.Run("mel", func(b *testing.B) {
 		s := m.take()
 		for b.Loop() {

@@ -130,18 +130,26 @@ func (d *Decoded) frameBytes() int {
 	return 3 * w * h
 }
 
+// decodeFrame sets the pixels need of dst (part, 3), the used part of a frame, from
+// its JPEG; the others it may leave or change.
+func (d *Decoded) decodeFrame(dst, data []byte, need image.Rectangle, s *scratch) error {
+	stride := 3 * d.part.Dx()
+	at := need.Min.Y*stride + 3*need.Min.X
+	return s.jpeg.Decode(dst[at:], stride, data, d.w, d.h, need.Add(d.part.Min))
+}
+
 // loadPixels sets dst to a frame as kept for views: the used part, resized and
 // cropped when that is all that any view takes of it.
 func (m *Maker) loadPixels(dst []byte, d *Decoded, data []byte, s *scratch) error {
-	if !d.made.fitted {
-		return decodeFrame(dst, data, d.w, d.h, d.part)
-	}
 	w, h := d.part.Dx(), d.part.Dy()
+	if !d.made.fitted {
+		return d.decodeFrame(dst, data, image.Rect(0, 0, w, h), s)
+	}
 	s.rgb = grow(s.rgb, 3*w*h)
-	if err := decodeFrame(s.rgb, data, d.w, d.h, d.part); err != nil {
+	s.fit.fit(w, h, m.cfg.Resize, m.cfg.Side, false)
+	if err := d.decodeFrame(s.rgb, data, s.fit.source(), s); err != nil {
 		return err
 	}
-	s.fit.fit(w, h, m.cfg.Resize, m.cfg.Side, false)
 	s.fit.run(dst, s.rgb, 0, 3*w)
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"avjepa/internal/jpeg"
 	"avjepa/internal/rng"
 )
 
@@ -23,18 +24,18 @@ type scratch struct {
 	random *rng.Stream
 	mel    *MelScratch
 	clip   []float32 // log-mel of a lazy clip
+	jpeg   jpeg.Decoder
+	pixels []byte    // a frame of a lazy clip, as kept for views
 	rgb    []byte    // one frame
-	fit    resampler // of global views
-	crop   resampler // of local views
+	fit    resampler // of frames kept fitted
 	blur   resampler
 	starts []int
 	plans  []plan
-	video  []byte // (T, S, S, 3), before normalisation
+	shown  []shown // the views with video
+	takes  []take  // what they take of the clip's frames
 	// plain is audio of this Fill as it was computed, in the batch; its start.
 	plain      []float32
 	plainStart int
-	slot       []int // of each frame of a lazy clip in pixels, −1 when not decoded
-	pixels     []byte
 }
 
 // NewMaker returns a Maker, or every fault of cfg.
@@ -81,10 +82,10 @@ func (m *Maker) Fill(b *Batch, slot int, d *Decoded, seed uint64, epoch int, key
 	s.random.Restart(seed, "view", epoch, key)
 	m.draw(s, d, s.random)
 	mel := m.melOf(d, s)
-	m.beginVideo(d, s)
 	b.Keys[slot] = key
 
 	s.plain = nil
+	s.shown = s.shown[:0]
 	video, audio := 0, 0 // views of the present group made so far
 	for v := range s.plans {
 		if v == c.Globals {
@@ -102,18 +103,14 @@ func (m *Maker) Fill(b *Batch, slot int, d *Decoded, seed uint64, epoch int, key
 		if !p.video {
 			continue
 		}
-		var err error
 		if at := video*b.Size + slot; floats == nil {
-			err = m.fillVideo(part(pixels, at, c.videoElems()), d, p, s)
+			m.show(d, p, part(pixels, at, c.videoElems()), nil, s)
 		} else {
-			err = m.fillVideoF(part(floats, at, c.videoElems()), d, p, s)
-		}
-		if err != nil {
-			return err
+			m.show(d, p, nil, part(floats, at, c.videoElems()), s)
 		}
 		video++
 	}
-	return nil
+	return m.fillVideo(d, s)
 }
 
 // fillAudio sets dst (F, MelFrames) to the planned view's audio. Views with
@@ -134,31 +131,6 @@ func (m *Maker) fillAudio(dst, mel []float32, d *Decoded, p *plan, s *scratch) {
 	}
 	p.alter.audio(dst, &m.cfg)
 	p.maskAudio(dst, &m.cfg)
-}
-
-// fillVideo sets dst (T, S, S, 3) to the planned view's video.
-func (m *Maker) fillVideo(dst []byte, d *Decoded, p *plan, s *scratch) error {
-	if err := m.video(dst, d, p, s); err != nil {
-		return err
-	}
-	p.alter.video(dst, &m.cfg, s)
-	return nil
-}
-
-// fillVideoF sets dst (3, T, S, S) to the same, normalised and masked.
-func (m *Maker) fillVideoF(dst []float32, d *Decoded, p *plan, s *scratch) error {
-	c := &m.cfg
-	if p.dropVideo {
-		clear(dst)
-		return nil
-	}
-	s.video = grow(s.video, c.videoElems())
-	if err := m.fillVideo(s.video, d, p, s); err != nil {
-		return err
-	}
-	normalise(dst, s.video, c.Frames, c.Side*c.Side)
-	p.maskVideo(dst, c)
-	return nil
 }
 
 // Eval sets video (T, S, S, 3) and audio (F, MelFrames, normalised) to
@@ -205,8 +177,9 @@ func (m *Maker) eval(video []byte, audio []float32, d *Decoded, videoStart, audi
 		w, h := d.frameSide()
 		p.crop = image.Rect(0, 0, w, h)
 	}
-	m.beginVideo(d, s)
-	return m.video(part(video, 0, m.cfg.videoElems()), d, &p, s)
+	s.shown = s.shown[:0]
+	m.show(d, &p, part(video, 0, m.cfg.videoElems()), nil, s)
+	return m.showFrames(d, s)
 }
 
 func (m *Maker) check(d *Decoded, i, n int) {
@@ -216,18 +189,6 @@ func (m *Maker) check(d *Decoded, i, n int) {
 	if d.made != m.cfg.stored() {
 		panic(fmt.Sprintf("view: clip decoded for %+v, used with %+v", d.made, m.cfg.stored()))
 	}
-}
-
-// beginVideo readies scratch for the frames of a clip.
-func (m *Maker) beginVideo(d *Decoded, s *scratch) {
-	if d.jpeg == nil {
-		return
-	}
-	s.slot = grow(s.slot, d.count)
-	for i := range s.slot {
-		s.slot[i] = -1
-	}
-	s.pixels = s.pixels[:0]
 }
 
 // melOf returns the log-mel of the whole clip, in scratch when d is lazy.
@@ -247,58 +208,4 @@ func (m *Maker) audio(dst, mel []float32, d *Decoded, start int, s *scratch) {
 	for i, v := range dst {
 		dst[i] = (v - mean) * scale
 	}
-}
-
-// video sets dst (T, S, S, 3) to the frames of a planned view.
-func (m *Maker) video(dst []byte, d *Decoded, p *plan, s *scratch) error {
-	c := &m.cfg
-	size := c.Side * c.Side * 3
-	w, h := d.frameSide()
-	r := &s.crop
-	switch {
-	case d.made.fitted:
-	case p.crop.Empty():
-		r = &s.fit
-		r.fit(w, h, c.Resize, c.Side, p.flip)
-	default:
-		r.stretch(p.crop.Dx(), p.crop.Dy(), c.Side, c.Side, p.flip)
-	}
-	for i := range c.Frames {
-		frame, err := m.pixelsOf(d, d.frameAt(c, p.start, i), s)
-		if err != nil {
-			return err
-		}
-		out := part(dst, i, size)
-		switch {
-		case !d.made.fitted:
-			r.run(out, frame, (p.crop.Min.Y*w+p.crop.Min.X)*3, w*3)
-		case p.flip:
-			for y := range c.Side {
-				mirror(part(out, y, 3*c.Side), part(frame, y, 3*c.Side))
-			}
-		default:
-			copy(out, frame)
-		}
-	}
-	return nil
-}
-
-// pixelsOf returns frame i as kept for views, decoding it when d is lazy.
-func (m *Maker) pixelsOf(d *Decoded, i int, s *scratch) ([]byte, error) {
-	size := d.frameBytes()
-	if d.jpeg == nil {
-		return part(d.pixels, i, size), nil
-	}
-	if s.slot[i] < 0 {
-		n := len(s.pixels)
-		if n+size > cap(s.pixels) {
-			s.pixels = append(make([]byte, 0, max(2*cap(s.pixels), n+size)), s.pixels...)
-		}
-		s.pixels = s.pixels[:n+size]
-		if err := m.loadPixels(s.pixels[n:], d, d.jpeg[i], s); err != nil {
-			return nil, fmt.Errorf("view: frame %d: %w", i, err)
-		}
-		s.slot[i] = n / size
-	}
-	return part(s.pixels, s.slot[i], size), nil
 }

@@ -2,15 +2,20 @@ package view
 
 import (
 	"encoding/binary"
+	"image"
 	"math"
+	"slices"
 )
 
 // Weights of the resize are fixed-point numbers with this many bits after the
-// point: 8 bits of pixel, 22 of weight and the carry fit an int32.
-const weightBits = 22
+// point, so that an int16 holds a weight of 1, and a machine that multiplies
+// pairs of int16 can add up two pixels at once. Weights of an output add up to
+// exactly 1: flat pictures stay what they are, and no sum leaves a byte.
+const weightBits = 14
 
 // axis holds the weights of one direction of a resize: output i is the sum of
-// taps[i] source pixels from first[i] on, with weights coeff[i·width:].
+// taps[i] source pixels from first[i] on, with weights coeff[i·width:], which
+// are 0 from taps[i] on.
 //
 // Source: Pillow's antialiased bilinear filter, a triangle whose half width is
 // the scale, but at least 1.
@@ -18,10 +23,45 @@ type axis struct {
 	src, count int
 	first      []int
 	taps       []int
-	coeff      []int32
-	width      int  // room for weights per output
+	coeff      []int16
+	width      int  // room for weights per output; even
 	identity   bool // src == dst: one tap each
 	flip       bool
+	table      crossTable
+	weights    []float64 // of one output, before they are rounded
+}
+
+// reset readies the axis for count outputs from src pixels, each the sum of at
+// most taps.
+func (a *axis) reset(src, count, taps int) {
+	a.src, a.count, a.width = src, count, (taps+1)/2*2
+	a.identity, a.flip = false, false
+	a.first, a.taps = grow(a.first, count), grow(a.taps, count)
+	a.coeff = grow(a.coeff, count*a.width)
+	clear(a.coeff)
+	a.weights = grow(a.weights, a.width)
+	a.table.ready = false
+}
+
+// set makes output i the sum of the pixels lo … hi−1 with weights in
+// proportion to weight, none negative. Rounded, they still add up to 1: the
+// largest takes the difference.
+func (a *axis) set(i, lo, hi int, weight func(x int) float64) {
+	w, sum := a.weights[:hi-lo], 0.
+	for j := range w {
+		w[j] = weight(lo + j)
+		sum += w[j]
+	}
+	k, left, largest := a.coeff[i*a.width:], int16(1<<weightBits), 0
+	for j, v := range w {
+		k[j] = int16(math.Round(v / sum * (1 << weightBits)))
+		left -= k[j]
+		if k[j] > k[largest] {
+			largest = j
+		}
+	}
+	k[largest] += left
+	a.first[i], a.taps[i] = lo, hi-lo
 }
 
 // plan sets the weights for outputs off … off+count−1 of a resize from src to
@@ -29,11 +69,8 @@ type axis struct {
 func (a *axis) plan(src, dst, off, count int, flip bool) {
 	scale := float64(src) / float64(dst)
 	support := max(scale, 1)
-	a.src, a.count, a.width = src, count, int(math.Ceil(support))*2+1
+	a.reset(src, count, int(math.Ceil(support))*2+1)
 	a.identity, a.flip = src == dst, flip
-	a.first = grow(a.first, count)
-	a.taps = grow(a.taps, count)
-	a.coeff = grow(a.coeff, count*a.width)
 	for i := range count {
 		center := (float64(off+i) + .5) * scale
 		lo := max(int(center-support+.5), 0)
@@ -47,20 +84,16 @@ func (a *axis) plan(src, dst, off, count int, flip bool) {
 		for hi-lo > 1 && triangle(hi-1) == 0 {
 			hi--
 		}
-		sum := 0.
-		for x := lo; x < hi; x++ {
-			sum += triangle(x)
-		}
 		at := i
 		if flip {
 			at = count - 1 - i
 		}
-		for x := lo; x < hi; x++ {
-			a.coeff[at*a.width+x-lo] = int32(math.Round(triangle(x) / sum * (1 << weightBits)))
-		}
-		a.first[at], a.taps[at] = lo, hi-lo
+		a.set(at, lo, hi, triangle)
 	}
 }
+
+// most returns the number of taps of the output that has most.
+func (a *axis) most() int { return slices.Max(a.taps) }
 
 // span returns the source pixels that any output needs.
 func (a *axis) span() (lo, hi int) {
@@ -107,46 +140,62 @@ func (r *resampler) stretch(w, h, dw, dh int, flip bool) {
 	r.y.plan(h, dh, 0, dh, false)
 }
 
+// source returns the part of a frame that the plan reads.
+func (r *resampler) source() image.Rectangle {
+	x0, x1 := r.x.span()
+	y0, y1 := r.y.span()
+	return image.Rect(x0, y0, x1, y1)
+}
+
 // run sets dst (y.count, x.count, 3) to the planned resize of the part of src
 // that starts at byte off and has rows stride bytes apart.
 func (r *resampler) run(dst, src []byte, off, stride int) {
 	lo, hi := r.y.span()
 	row := r.x.count * 3
-	r.tmp = grow(r.tmp, (hi-lo)*row)
-	for y := lo; y < hi; y++ {
-		line := src[off+y*stride:]
-		r.x.across(r.tmp[(y-lo)*row:][:row], line[:r.x.src*3])
-	}
-	for i := range r.y.count {
-		first := r.y.first[i] - lo
-		rows := r.tmp[first*row : (first+r.y.taps[i])*row]
-		down(dst[i*row:][:row], rows, r.y.coeff[i*r.y.width:][:r.y.taps[i]])
-	}
-}
-
-// across sets dst (count, 3) to the weighted sums of the pixels of one row.
-func (a *axis) across(dst, src []byte) {
-	if a.identity {
-		if a.flip {
-			mirror(dst, src[a.first[a.count-1]*3:][:len(dst)])
-		} else {
-			copy(dst, src[a.first[0]*3:])
+	if r.x.identity && r.y.identity {
+		for i, y := range r.y.first {
+			r.x.across(dst[i*row:][:row], src[off+y*stride:])
 		}
 		return
 	}
+	// down reads rows by twos, across writes by eight pixels
+	r.tmp = grow(r.tmp, (hi-lo+1)*row+crossSlack)
+	for y := lo; y < hi; y++ {
+		r.x.across(r.tmp[(y-lo)*row:], src[off+y*stride:])
+	}
+	for i := range r.y.count {
+		first := r.y.first[i] - lo
+		down(dst[i*row:][:row], r.tmp[first*row:], r.y.coeff[i*r.y.width:], r.y.taps[i])
+	}
+}
+
+// across sets dst (count, 3) to the weighted sums of the pixels of one row, src.
+// It may change crossSlack bytes behind dst.
+func (a *axis) across(dst, src []byte) {
+	switch {
+	case a.identity && a.flip:
+		mirror(dst[:3*a.count], src[a.first[a.count-1]*3:])
+	case a.identity:
+		copy(dst[:3*a.count], src[a.first[0]*3:])
+	case !a.acrossVectors(dst, src):
+		a.acrossGo(dst, src)
+	}
+}
+
+func (a *axis) acrossGo(dst, src []byte) {
 	for i, first := range a.first {
 		k := a.coeff[i*a.width:][:a.taps[i]]
 		q := dst[i*3 : i*3+3 : i*3+3]
 		switch len(k) {
 		case 2:
 			p := src[first*3 : first*3+6 : first*3+6]
-			c0, c1 := k[0], k[1]
+			c0, c1 := int32(k[0]), int32(k[1])
 			q[0] = round8(int32(p[0])*c0 + int32(p[3])*c1)
 			q[1] = round8(int32(p[1])*c0 + int32(p[4])*c1)
 			q[2] = round8(int32(p[2])*c0 + int32(p[5])*c1)
 		case 3:
 			p := src[first*3 : first*3+9 : first*3+9]
-			c0, c1, c2 := k[0], k[1], k[2]
+			c0, c1, c2 := int32(k[0]), int32(k[1]), int32(k[2])
 			q[0] = round8(int32(p[0])*c0 + int32(p[3])*c1 + int32(p[6])*c2)
 			q[1] = round8(int32(p[1])*c0 + int32(p[4])*c1 + int32(p[7])*c2)
 			q[2] = round8(int32(p[2])*c0 + int32(p[5])*c1 + int32(p[8])*c2)
@@ -154,9 +203,9 @@ func (a *axis) across(dst, src []byte) {
 			var s0, s1, s2 int32
 			p := src[first*3 : (first+len(k))*3]
 			for _, c := range k {
-				s0 += int32(p[0]) * c
-				s1 += int32(p[1]) * c
-				s2 += int32(p[2]) * c
+				s0 += int32(p[0]) * int32(c)
+				s1 += int32(p[1]) * int32(c)
+				s2 += int32(p[2]) * int32(c)
 				p = p[3:]
 			}
 			q[0], q[1], q[2] = round8(s0), round8(s1), round8(s2)
@@ -164,8 +213,8 @@ func (a *axis) across(dst, src []byte) {
 	}
 }
 
-// mirror sets dst to the pixels of src, one row, from right to left.
-func mirror(dst, src []byte) {
+// mirrorGo sets dst to the pixels of src, one row, from right to left.
+func mirrorGo(dst, src []byte) {
 	// A pixel is moved with the byte before it, which the next move overwrites.
 	i := len(dst) - 3
 	for ; i >= 3; i -= 3 {
@@ -176,36 +225,43 @@ func mirror(dst, src []byte) {
 	copy(dst[:3], src)
 }
 
-// down sets dst to the weighted sum of len(k) rows of len(dst) bytes.
-func down(dst, rows []byte, k []int32) {
+// downGo sets dst to the weighted sum of rows of len(dst) bytes. Columns from
+// from on are set.
+func downGo(dst, rows []byte, k []int16, from int) {
 	n := len(dst)
 	switch len(k) {
-	case 1:
-		copy(dst, rows)
 	case 2:
 		a, b := rows[:n], rows[n:][:n]
-		c0, c1 := k[0], k[1]
-		for j := range dst {
+		c0, c1 := int32(k[0]), int32(k[1])
+		for j := from; j < n; j++ {
 			dst[j] = round8(int32(a[j])*c0 + int32(b[j])*c1)
 		}
 	case 3:
 		a, b, c := rows[:n], rows[n:][:n], rows[2*n:][:n]
-		c0, c1, c2 := k[0], k[1], k[2]
-		for j := range dst {
+		c0, c1, c2 := int32(k[0]), int32(k[1]), int32(k[2])
+		for j := from; j < n; j++ {
 			dst[j] = round8(int32(a[j])*c0 + int32(b[j])*c1 + int32(c[j])*c2)
 		}
 	default:
-		for j := range dst {
+		for j := from; j < n; j++ {
 			s := int32(0)
 			for t, c := range k {
-				s += int32(rows[t*n+j]) * c
+				s += int32(rows[t*n+j]) * int32(c)
 			}
 			dst[j] = round8(s)
 		}
 	}
 }
 
-// round8 rounds a weighted sum of pixels to the nearest integer. Weights are
-// rounded themselves and may add up to a little more than 1; 255 of that is
-// still below 255.5, so nothing can leave the range.
+// down sets dst to the weighted sum of taps rows of len(dst) bytes. It may read
+// one row more.
+func down(dst, rows []byte, k []int16, taps int) {
+	if taps == 1 {
+		copy(dst, rows)
+		return
+	}
+	downGo(dst, rows, k[:taps], downVectors(dst, rows, k, taps))
+}
+
+// round8 rounds a weighted sum of pixels to the nearest integer.
 func round8(s int32) byte { return byte((s + 1<<(weightBits-1)) >> weightBits) }
