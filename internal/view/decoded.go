@@ -157,11 +157,12 @@ func (m *Maker) loadPixels(dst []byte, d *Decoded, data []byte, s *scratch) erro
 // clipMel sets mel (Bands, d.frames) to the log-mel of the whole clip, padded
 // with silence to the length of a view.
 func (m *Maker) clipMel(mel []float32, d *Decoded, s *scratch) {
-	n := max(len(d.samples), m.cfg.Samples())
-	for f := range d.frames {
-		loadFrame(m.mel, s.mel, d.samples, n, f, 1./32768)
-		m.mel.frame(mel[f:], d.frames, s.mel)
-	}
+	m.clipMelSpan(mel, d, 0, d.frames, s)
+}
+
+// clipMelSpan sets the frames lo … hi−1 of clipMel and leaves the others.
+func (m *Maker) clipMelSpan(mel []float32, d *Decoded, lo, hi int, s *scratch) {
+	m.mel.span(mel, d.frames, d.samples, max(len(d.samples), m.cfg.Samples()), lo, hi, s.mel)
 }
 
 // windowMel sets dst (Bands, MelFrames) to the log-mel in dB of the window
@@ -180,11 +181,6 @@ func (m *Maker) windowMel(dst, mel []float32, d *Decoded, start int, s *scratch)
 	}
 	from := min(start*hop, len(d.samples))
 	samples := d.samples[from:min(from+n, len(d.samples))]
-	for f := range frames {
-		if f >= lo && f < hi {
-			continue
-		}
-		loadFrame(m.mel, s.mel, samples, n, f, 1./32768)
-		m.mel.frame(dst[f:], frames, s.mel)
-	}
+	m.mel.span(dst, frames, samples, n, 0, lo, s.mel)
+	m.mel.span(dst, frames, samples, n, hi, frames, s.mel)
 }

@@ -18,3 +18,33 @@ func downAVX2(dst *byte, rows *byte, n int, stride int, k *int16, pairs int)
 //
 //go:noescape
 func mirrorAVX2(dst *byte, src *byte, n int)
+
+// loadPCMAVX2 is loadFrame for four frames, hop samples apart, n a multiple of 4.
+//
+//go:noescape
+func loadPCMAVX2(x *float64, pcm *int16, window *float64, n int, hop int)
+
+// pass5AVX2 is fftPass.runGo.
+//
+//go:noescape
+func pass5AVX2(y *float64, x *float64, w *float64, m int, s int)
+
+// pass4AVX2 is fftPass.runGo.
+//
+//go:noescape
+func pass4AVX2(y *float64, x *float64, w *float64, m int, s int)
+
+// pass2AVX2 is fftPass.runGo.
+//
+//go:noescape
+func pass2AVX2(y *float64, x *float64, w *float64, m int, s int)
+
+// powerAVX2 is powerGo for n from 2 on.
+//
+//go:noescape
+func powerAVX2(p *float64, z *float64, w *float64, n int)
+
+// bandsAVX2 is LogMel.bandsGo for bands from 1 on; stride is in bytes.
+//
+//go:noescape
+func bandsAVX2(dst *float32, stride int, power *float64, weights *float64, first *int32, counts *int32, bands int)

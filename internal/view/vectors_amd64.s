@@ -230,3 +230,569 @@ mirrorLoop:
 	JG      mirrorLoop
 	VZEROUPPER
 	RET
+
+// func loadPCMAVX2(x *float64, pcm *int16, window *float64, n int, hop int)
+// Requires: AVX
+TEXT ·loadPCMAVX2(SB), NOSPLIT, $0-40
+	MOVQ x+0(FP), AX
+	MOVQ window+16(FP), CX
+	MOVQ n+24(FP), DX
+	MOVQ hop+32(FP), BX
+	MOVQ pcm+8(FP), SI
+	LEAQ (SI)(BX*2), DI
+	LEAQ (DI)(BX*2), R8
+	LEAQ (R8)(BX*2), BX
+
+loadLoop:
+	VMOVUPD    (CX), Y0
+	VPMOVSXWD  (SI), X1
+	VCVTDQ2PD  X1, Y1
+	VMULPD     Y0, Y1, Y1
+	ADDQ       $0x08, SI
+	VPMOVSXWD  (DI), X2
+	VCVTDQ2PD  X2, Y2
+	VMULPD     Y0, Y2, Y2
+	ADDQ       $0x08, DI
+	VPMOVSXWD  (R8), X3
+	VCVTDQ2PD  X3, Y3
+	VMULPD     Y0, Y3, Y3
+	ADDQ       $0x08, R8
+	VPMOVSXWD  (BX), X4
+	VCVTDQ2PD  X4, Y4
+	VMULPD     Y0, Y4, Y4
+	ADDQ       $0x08, BX
+	VUNPCKLPD  Y2, Y1, Y0
+	VUNPCKHPD  Y2, Y1, Y1
+	VUNPCKLPD  Y4, Y3, Y2
+	VUNPCKHPD  Y4, Y3, Y3
+	VPERM2F128 $0x20, Y2, Y0, Y4
+	VMOVUPD    Y4, (AX)
+	VPERM2F128 $0x20, Y3, Y1, Y4
+	VMOVUPD    Y4, 32(AX)
+	VPERM2F128 $0x31, Y2, Y0, Y0
+	VMOVUPD    Y0, 64(AX)
+	VPERM2F128 $0x31, Y3, Y1, Y0
+	VMOVUPD    Y0, 96(AX)
+	ADDQ       $0x00000080, AX
+	ADDQ       $0x20, CX
+	SUBQ       $0x04, DX
+	JG         loadLoop
+	VZEROUPPER
+	RET
+
+DATA fftCos1<>+0(SB)/8, $0x3fd3c6ef372fe950
+DATA fftCos1<>+8(SB)/8, $0x3fd3c6ef372fe950
+DATA fftCos1<>+16(SB)/8, $0x3fd3c6ef372fe950
+DATA fftCos1<>+24(SB)/8, $0x3fd3c6ef372fe950
+GLOBL fftCos1<>(SB), RODATA|NOPTR, $32
+
+DATA fftCos2<>+0(SB)/8, $0xbfe9e3779b97f4a8
+DATA fftCos2<>+8(SB)/8, $0xbfe9e3779b97f4a8
+DATA fftCos2<>+16(SB)/8, $0xbfe9e3779b97f4a8
+DATA fftCos2<>+24(SB)/8, $0xbfe9e3779b97f4a8
+GLOBL fftCos2<>(SB), RODATA|NOPTR, $32
+
+DATA fftSin1<>+0(SB)/8, $0x3fee6f0e134454ff
+DATA fftSin1<>+8(SB)/8, $0x3fee6f0e134454ff
+DATA fftSin1<>+16(SB)/8, $0x3fee6f0e134454ff
+DATA fftSin1<>+24(SB)/8, $0x3fee6f0e134454ff
+GLOBL fftSin1<>(SB), RODATA|NOPTR, $32
+
+DATA fftSin2<>+0(SB)/8, $0x3fe2cf2304755a5e
+DATA fftSin2<>+8(SB)/8, $0x3fe2cf2304755a5e
+DATA fftSin2<>+16(SB)/8, $0x3fe2cf2304755a5e
+DATA fftSin2<>+24(SB)/8, $0x3fe2cf2304755a5e
+GLOBL fftSin2<>(SB), RODATA|NOPTR, $32
+
+// func pass5AVX2(y *float64, x *float64, w *float64, m int, s int)
+// Requires: AVX
+TEXT ·pass5AVX2(SB), NOSPLIT, $0-40
+	MOVQ  y+0(FP), AX
+	MOVQ  x+8(FP), CX
+	MOVQ  w+16(FP), DX
+	MOVQ  m+24(FP), BX
+	MOVQ  s+32(FP), SI
+	MOVQ  SI, DI
+	SHLQ  $0x06, DI
+	MOVQ  DI, R8
+	IMULQ BX, R8
+	LEAQ  (DI)(DI*2), R9
+	LEAQ  (R8)(R8*2), R10
+
+pass5AVX2P:
+	MOVQ SI, R11
+
+pass5AVX2Q:
+	VMOVUPD      (CX), Y0
+	VMOVUPD      (CX)(R8*1), Y1
+	VMOVUPD      (CX)(R8*2), Y2
+	VMOVUPD      (CX)(R10*1), Y3
+	VMOVUPD      (CX)(R8*4), Y4
+	VADDPD       Y4, Y1, Y5
+	VADDPD       Y3, Y2, Y6
+	VSUBPD       Y4, Y1, Y1
+	VSUBPD       Y3, Y2, Y2
+	VADDPD       Y6, Y5, Y3
+	VADDPD       Y3, Y0, Y3
+	VMOVUPD      Y3, (AX)
+	VMULPD       fftCos1<>+0(SB), Y5, Y3
+	VADDPD       Y3, Y0, Y3
+	VMULPD       fftCos2<>+0(SB), Y6, Y4
+	VADDPD       Y4, Y3, Y3
+	VMULPD       fftCos2<>+0(SB), Y5, Y4
+	VADDPD       Y4, Y0, Y4
+	VMULPD       fftCos1<>+0(SB), Y6, Y0
+	VADDPD       Y0, Y4, Y4
+	VMULPD       fftSin1<>+0(SB), Y1, Y0
+	VMULPD       fftSin2<>+0(SB), Y2, Y5
+	VADDPD       Y5, Y0, Y0
+	VMULPD       fftSin2<>+0(SB), Y1, Y1
+	VMULPD       fftSin1<>+0(SB), Y2, Y2
+	VSUBPD       Y2, Y1, Y1
+	VMOVUPD      32(CX), Y2
+	VMOVUPD      32(CX)(R8*1), Y5
+	VMOVUPD      32(CX)(R8*2), Y6
+	VMOVUPD      32(CX)(R10*1), Y7
+	VMOVUPD      32(CX)(R8*4), Y8
+	VADDPD       Y8, Y5, Y9
+	VADDPD       Y7, Y6, Y10
+	VSUBPD       Y8, Y5, Y5
+	VSUBPD       Y7, Y6, Y6
+	VADDPD       Y10, Y9, Y7
+	VADDPD       Y7, Y2, Y7
+	VMOVUPD      Y7, 32(AX)
+	VMULPD       fftCos1<>+0(SB), Y9, Y7
+	VADDPD       Y7, Y2, Y7
+	VMULPD       fftCos2<>+0(SB), Y10, Y8
+	VADDPD       Y8, Y7, Y7
+	VMULPD       fftCos2<>+0(SB), Y9, Y8
+	VADDPD       Y8, Y2, Y8
+	VMULPD       fftCos1<>+0(SB), Y10, Y2
+	VADDPD       Y2, Y8, Y8
+	VMULPD       fftSin1<>+0(SB), Y5, Y2
+	VMULPD       fftSin2<>+0(SB), Y6, Y9
+	VADDPD       Y9, Y2, Y2
+	VMULPD       fftSin2<>+0(SB), Y5, Y5
+	VMULPD       fftSin1<>+0(SB), Y6, Y6
+	VSUBPD       Y6, Y5, Y5
+	VADDPD       Y2, Y3, Y6
+	VSUBPD       Y0, Y7, Y9
+	VBROADCASTSD (DX), Y10
+	VBROADCASTSD 8(DX), Y11
+	VMULPD       Y10, Y6, Y12
+	VMULPD       Y11, Y9, Y13
+	VSUBPD       Y13, Y12, Y12
+	VMOVUPD      Y12, (AX)(DI*1)
+	VMULPD       Y11, Y6, Y11
+	VMULPD       Y10, Y9, Y10
+	VADDPD       Y10, Y11, Y11
+	VMOVUPD      Y11, 32(AX)(DI*1)
+	VSUBPD       Y2, Y3, Y2
+	VADDPD       Y0, Y7, Y0
+	VBROADCASTSD 48(DX), Y3
+	VBROADCASTSD 56(DX), Y6
+	VMULPD       Y3, Y2, Y7
+	VMULPD       Y6, Y0, Y9
+	VSUBPD       Y9, Y7, Y7
+	VMOVUPD      Y7, (AX)(DI*4)
+	VMULPD       Y6, Y2, Y6
+	VMULPD       Y3, Y0, Y3
+	VADDPD       Y3, Y6, Y6
+	VMOVUPD      Y6, 32(AX)(DI*4)
+	VADDPD       Y5, Y4, Y0
+	VSUBPD       Y1, Y8, Y2
+	VBROADCASTSD 16(DX), Y3
+	VBROADCASTSD 24(DX), Y6
+	VMULPD       Y3, Y0, Y7
+	VMULPD       Y6, Y2, Y9
+	VSUBPD       Y9, Y7, Y7
+	VMOVUPD      Y7, (AX)(DI*2)
+	VMULPD       Y6, Y0, Y6
+	VMULPD       Y3, Y2, Y3
+	VADDPD       Y3, Y6, Y6
+	VMOVUPD      Y6, 32(AX)(DI*2)
+	VSUBPD       Y5, Y4, Y0
+	VADDPD       Y1, Y8, Y1
+	VBROADCASTSD 32(DX), Y2
+	VBROADCASTSD 40(DX), Y3
+	VMULPD       Y2, Y0, Y4
+	VMULPD       Y3, Y1, Y5
+	VSUBPD       Y5, Y4, Y4
+	VMOVUPD      Y4, (AX)(R9*1)
+	VMULPD       Y3, Y0, Y3
+	VMULPD       Y2, Y1, Y2
+	VADDPD       Y2, Y3, Y3
+	VMOVUPD      Y3, 32(AX)(R9*1)
+	ADDQ         $0x40, CX
+	ADDQ         $0x40, AX
+	DECQ         R11
+	JNZ          pass5AVX2Q
+	ADDQ         $0x00000040, DX
+	ADDQ         DI, AX
+	ADDQ         DI, AX
+	ADDQ         DI, AX
+	ADDQ         DI, AX
+	DECQ         BX
+	JNZ          pass5AVX2P
+	VZEROUPPER
+	RET
+
+// func pass4AVX2(y *float64, x *float64, w *float64, m int, s int)
+// Requires: AVX
+TEXT ·pass4AVX2(SB), NOSPLIT, $0-40
+	MOVQ  y+0(FP), AX
+	MOVQ  x+8(FP), CX
+	MOVQ  w+16(FP), DX
+	MOVQ  m+24(FP), BX
+	MOVQ  s+32(FP), SI
+	MOVQ  SI, DI
+	SHLQ  $0x06, DI
+	MOVQ  DI, R8
+	IMULQ BX, R8
+	LEAQ  (DI)(DI*2), R9
+	LEAQ  (R8)(R8*2), R10
+
+pass4AVX2P:
+	MOVQ SI, R11
+
+pass4AVX2Q:
+	VMOVUPD      (CX), Y0
+	VMOVUPD      (CX)(R8*1), Y1
+	VMOVUPD      (CX)(R8*2), Y2
+	VMOVUPD      (CX)(R10*1), Y3
+	VADDPD       Y2, Y0, Y4
+	VSUBPD       Y2, Y0, Y0
+	VADDPD       Y3, Y1, Y2
+	VSUBPD       Y3, Y1, Y1
+	VADDPD       Y2, Y4, Y3
+	VMOVUPD      Y3, (AX)
+	VMOVUPD      32(CX), Y3
+	VMOVUPD      32(CX)(R8*1), Y5
+	VMOVUPD      32(CX)(R8*2), Y6
+	VMOVUPD      32(CX)(R10*1), Y7
+	VADDPD       Y6, Y3, Y8
+	VSUBPD       Y6, Y3, Y3
+	VADDPD       Y7, Y5, Y6
+	VSUBPD       Y7, Y5, Y5
+	VADDPD       Y6, Y8, Y7
+	VMOVUPD      Y7, 32(AX)
+	VADDPD       Y5, Y0, Y7
+	VSUBPD       Y1, Y3, Y9
+	VBROADCASTSD (DX), Y10
+	VBROADCASTSD 8(DX), Y11
+	VMULPD       Y10, Y7, Y12
+	VMULPD       Y11, Y9, Y13
+	VSUBPD       Y13, Y12, Y12
+	VMOVUPD      Y12, (AX)(DI*1)
+	VMULPD       Y11, Y7, Y11
+	VMULPD       Y10, Y9, Y10
+	VADDPD       Y10, Y11, Y11
+	VMOVUPD      Y11, 32(AX)(DI*1)
+	VSUBPD       Y2, Y4, Y2
+	VSUBPD       Y6, Y8, Y4
+	VBROADCASTSD 16(DX), Y6
+	VBROADCASTSD 24(DX), Y7
+	VMULPD       Y6, Y2, Y8
+	VMULPD       Y7, Y4, Y9
+	VSUBPD       Y9, Y8, Y8
+	VMOVUPD      Y8, (AX)(DI*2)
+	VMULPD       Y7, Y2, Y7
+	VMULPD       Y6, Y4, Y6
+	VADDPD       Y6, Y7, Y7
+	VMOVUPD      Y7, 32(AX)(DI*2)
+	VSUBPD       Y5, Y0, Y0
+	VADDPD       Y1, Y3, Y1
+	VBROADCASTSD 32(DX), Y2
+	VBROADCASTSD 40(DX), Y3
+	VMULPD       Y2, Y0, Y4
+	VMULPD       Y3, Y1, Y5
+	VSUBPD       Y5, Y4, Y4
+	VMOVUPD      Y4, (AX)(R9*1)
+	VMULPD       Y3, Y0, Y3
+	VMULPD       Y2, Y1, Y2
+	VADDPD       Y2, Y3, Y3
+	VMOVUPD      Y3, 32(AX)(R9*1)
+	ADDQ         $0x40, CX
+	ADDQ         $0x40, AX
+	DECQ         R11
+	JNZ          pass4AVX2Q
+	ADDQ         $0x00000030, DX
+	ADDQ         DI, AX
+	ADDQ         DI, AX
+	ADDQ         DI, AX
+	DECQ         BX
+	JNZ          pass4AVX2P
+	VZEROUPPER
+	RET
+
+// func pass2AVX2(y *float64, x *float64, w *float64, m int, s int)
+// Requires: AVX
+TEXT ·pass2AVX2(SB), NOSPLIT, $0-40
+	MOVQ  y+0(FP), AX
+	MOVQ  x+8(FP), CX
+	MOVQ  w+16(FP), DX
+	MOVQ  m+24(FP), BX
+	MOVQ  s+32(FP), SI
+	MOVQ  SI, DI
+	SHLQ  $0x06, DI
+	MOVQ  DI, R8
+	IMULQ BX, R8
+	LEAQ  (DI)(DI*2), R9
+	LEAQ  (R8)(R8*2), R9
+
+pass2AVX2P:
+	MOVQ SI, R9
+
+pass2AVX2Q:
+	VMOVUPD      (CX), Y0
+	VMOVUPD      (CX)(R8*1), Y1
+	VSUBPD       Y1, Y0, Y2
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      Y0, (AX)
+	VMOVUPD      32(CX), Y0
+	VMOVUPD      32(CX)(R8*1), Y1
+	VSUBPD       Y1, Y0, Y3
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      Y0, 32(AX)
+	VBROADCASTSD (DX), Y0
+	VBROADCASTSD 8(DX), Y1
+	VMULPD       Y0, Y2, Y4
+	VMULPD       Y1, Y3, Y5
+	VSUBPD       Y5, Y4, Y4
+	VMOVUPD      Y4, (AX)(DI*1)
+	VMULPD       Y1, Y2, Y1
+	VMULPD       Y0, Y3, Y0
+	VADDPD       Y0, Y1, Y1
+	VMOVUPD      Y1, 32(AX)(DI*1)
+	ADDQ         $0x40, CX
+	ADDQ         $0x40, AX
+	DECQ         R9
+	JNZ          pass2AVX2Q
+	ADDQ         $0x00000010, DX
+	ADDQ         DI, AX
+	DECQ         BX
+	JNZ          pass2AVX2P
+	VZEROUPPER
+	RET
+
+DATA powerFour<>+0(SB)/8, $0x4010000000000000
+DATA powerFour<>+8(SB)/8, $0x4010000000000000
+DATA powerFour<>+16(SB)/8, $0x4010000000000000
+DATA powerFour<>+24(SB)/8, $0x4010000000000000
+GLOBL powerFour<>(SB), RODATA|NOPTR, $32
+
+// func powerAVX2(p *float64, z *float64, w *float64, n int)
+// Requires: AVX
+TEXT ·powerAVX2(SB), NOSPLIT, $0-32
+	MOVQ    p+0(FP), AX
+	MOVQ    z+8(FP), CX
+	MOVQ    w+16(FP), DX
+	MOVQ    n+24(FP), BX
+	MOVQ    BX, SI
+	SHLQ    $0x06, SI
+	ADDQ    CX, SI
+	MOVQ    BX, DI
+	SHLQ    $0x05, DI
+	ADDQ    AX, DI
+	VMOVUPD (CX), Y0
+	VMOVUPD 32(CX), Y1
+	VADDPD  Y1, Y0, Y2
+	VSUBPD  Y1, Y0, Y0
+	VMULPD  Y2, Y2, Y2
+	VMULPD  powerFour<>+0(SB), Y2, Y2
+	VMOVUPD Y2, (AX)
+	VMULPD  Y0, Y0, Y0
+	VMULPD  powerFour<>+0(SB), Y0, Y0
+	VMOVUPD Y0, (DI)
+	SHRQ    $0x01, BX
+
+powerLoop:
+	ADDQ         $0x40, CX
+	SUBQ         $0x40, SI
+	ADDQ         $0x20, AX
+	SUBQ         $0x20, DI
+	VMOVUPD      (CX), Y0
+	VMOVUPD      32(CX), Y1
+	VMOVUPD      (SI), Y2
+	VMOVUPD      32(SI), Y3
+	VADDPD       Y2, Y0, Y4
+	VSUBPD       Y3, Y1, Y5
+	VADDPD       Y3, Y1, Y1
+	VSUBPD       Y0, Y2, Y0
+	VBROADCASTSD (DX), Y2
+	VBROADCASTSD 8(DX), Y3
+	ADDQ         $0x10, DX
+	VMULPD       Y2, Y1, Y6
+	VMULPD       Y3, Y1, Y1
+	VMULPD       Y3, Y0, Y3
+	VSUBPD       Y3, Y6, Y6
+	VMULPD       Y2, Y0, Y0
+	VADDPD       Y0, Y1, Y1
+	VADDPD       Y6, Y4, Y0
+	VADDPD       Y1, Y5, Y2
+	VMULPD       Y0, Y0, Y0
+	VMULPD       Y2, Y2, Y2
+	VADDPD       Y2, Y0, Y0
+	VMOVUPD      Y0, (AX)
+	VSUBPD       Y6, Y4, Y0
+	VSUBPD       Y1, Y5, Y1
+	VMULPD       Y0, Y0, Y0
+	VMULPD       Y1, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      Y0, (DI)
+	DECQ         BX
+	JNZ          powerLoop
+	VZEROUPPER
+	RET
+
+DATA levelLow<>+0(SB)/8, $0x3ddb7cdfd9d7bdbb
+DATA levelLow<>+8(SB)/8, $0x3ddb7cdfd9d7bdbb
+DATA levelLow<>+16(SB)/8, $0x3ddb7cdfd9d7bdbb
+DATA levelLow<>+24(SB)/8, $0x3ddb7cdfd9d7bdbb
+GLOBL levelLow<>(SB), RODATA|NOPTR, $32
+
+DATA levelBias<>+0(SB)/8, $0x00195f6200000000
+DATA levelBias<>+8(SB)/8, $0x00195f6200000000
+DATA levelBias<>+16(SB)/8, $0x00195f6200000000
+DATA levelBias<>+24(SB)/8, $0x00195f6200000000
+GLOBL levelBias<>(SB), RODATA|NOPTR, $32
+
+DATA levelExponent<>+0(SB)/8, $0xfff0000000000000
+DATA levelExponent<>+8(SB)/8, $0xfff0000000000000
+DATA levelExponent<>+16(SB)/8, $0xfff0000000000000
+DATA levelExponent<>+24(SB)/8, $0xfff0000000000000
+GLOBL levelExponent<>(SB), RODATA|NOPTR, $32
+
+DATA levelHalf<>+0(SB)/8, $0x4000000000000000
+DATA levelHalf<>+8(SB)/8, $0x4000000000000000
+DATA levelHalf<>+16(SB)/8, $0x4000000000000000
+DATA levelHalf<>+24(SB)/8, $0x4000000000000000
+GLOBL levelHalf<>(SB), RODATA|NOPTR, $32
+
+DATA levelOne<>+0(SB)/8, $0x3ff0000000000000
+DATA levelOne<>+8(SB)/8, $0x3ff0000000000000
+DATA levelOne<>+16(SB)/8, $0x3ff0000000000000
+DATA levelOne<>+24(SB)/8, $0x3ff0000000000000
+GLOBL levelOne<>(SB), RODATA|NOPTR, $32
+
+DATA levelMagic<>+0(SB)/8, $0x4330000000000000
+DATA levelMagic<>+8(SB)/8, $0x4330000000000000
+DATA levelMagic<>+16(SB)/8, $0x4330000000000000
+DATA levelMagic<>+24(SB)/8, $0x4330000000000000
+GLOBL levelMagic<>(SB), RODATA|NOPTR, $32
+
+DATA levelShift<>+0(SB)/8, $0x4330000000000400
+DATA levelShift<>+8(SB)/8, $0x4330000000000400
+DATA levelShift<>+16(SB)/8, $0x4330000000000400
+DATA levelShift<>+24(SB)/8, $0x4330000000000400
+GLOBL levelShift<>(SB), RODATA|NOPTR, $32
+
+DATA levelOctave<>+0(SB)/8, $0x4008151824c7587f
+DATA levelOctave<>+8(SB)/8, $0x4008151824c7587f
+DATA levelOctave<>+16(SB)/8, $0x4008151824c7587f
+DATA levelOctave<>+24(SB)/8, $0x4008151824c7587f
+GLOBL levelOctave<>(SB), RODATA|NOPTR, $32
+
+DATA level11<>+0(SB)/8, $0x3fe9449e7051e781
+DATA level11<>+8(SB)/8, $0x3fe9449e7051e781
+DATA level11<>+16(SB)/8, $0x3fe9449e7051e781
+DATA level11<>+24(SB)/8, $0x3fe9449e7051e781
+GLOBL level11<>(SB), RODATA|NOPTR, $32
+
+DATA level9<>+0(SB)/8, $0x3feee216fb0ec59e
+DATA level9<>+8(SB)/8, $0x3feee216fb0ec59e
+DATA level9<>+16(SB)/8, $0x3feee216fb0ec59e
+DATA level9<>+24(SB)/8, $0x3feee216fb0ec59e
+GLOBL level9<>(SB), RODATA|NOPTR, $32
+
+DATA level7<>+0(SB)/8, $0x3ff3da7c7cd2a39c
+DATA level7<>+8(SB)/8, $0x3ff3da7c7cd2a39c
+DATA level7<>+16(SB)/8, $0x3ff3da7c7cd2a39c
+DATA level7<>+24(SB)/8, $0x3ff3da7c7cd2a39c
+GLOBL level7<>(SB), RODATA|NOPTR, $32
+
+DATA level5<>+0(SB)/8, $0x3ffbcb7b1526e50e
+DATA level5<>+8(SB)/8, $0x3ffbcb7b1526e50e
+DATA level5<>+16(SB)/8, $0x3ffbcb7b1526e50e
+DATA level5<>+24(SB)/8, $0x3ffbcb7b1526e50e
+GLOBL level5<>(SB), RODATA|NOPTR, $32
+
+DATA level3<>+0(SB)/8, $0x400729913c4b1436
+DATA level3<>+8(SB)/8, $0x400729913c4b1436
+DATA level3<>+16(SB)/8, $0x400729913c4b1436
+DATA level3<>+24(SB)/8, $0x400729913c4b1436
+GLOBL level3<>(SB), RODATA|NOPTR, $32
+
+DATA level1<>+0(SB)/8, $0x40215f2ced384f29
+DATA level1<>+8(SB)/8, $0x40215f2ced384f29
+DATA level1<>+16(SB)/8, $0x40215f2ced384f29
+DATA level1<>+24(SB)/8, $0x40215f2ced384f29
+GLOBL level1<>(SB), RODATA|NOPTR, $32
+
+// func bandsAVX2(dst *float32, stride int, power *float64, weights *float64, first *int32, counts *int32, bands int)
+// Requires: AVX, AVX2
+TEXT ·bandsAVX2(SB), NOSPLIT, $0-56
+	MOVQ dst+0(FP), AX
+	MOVQ stride+8(FP), CX
+	MOVQ power+16(FP), DX
+	MOVQ weights+24(FP), BX
+	MOVQ first+32(FP), SI
+	MOVQ counts+40(FP), DI
+	MOVQ bands+48(FP), R8
+
+bandsLoop:
+	MOVLQSX (SI), R9
+	SHLQ    $0x05, R9
+	ADDQ    DX, R9
+	VXORPD  Y0, Y0, Y0
+	MOVLQSX (DI), R10
+	TESTQ   R10, R10
+	JZ      bandsLevel
+
+bandsWeights:
+	VBROADCASTSD (BX), Y1
+	VMULPD       (R9), Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	ADDQ         $0x08, BX
+	ADDQ         $0x20, R9
+	DECQ         R10
+	JNZ          bandsWeights
+
+bandsLevel:
+	VMOVUPD    levelLow<>+0(SB), Y1
+	VMAXPD     Y0, Y1, Y0
+	VPADDQ     levelBias<>+0(SB), Y0, Y1
+	VPAND      levelExponent<>+0(SB), Y1, Y3
+	VPSUBQ     Y3, Y0, Y2
+	VPADDQ     levelHalf<>+0(SB), Y2, Y2
+	VADDPD     levelOne<>+0(SB), Y2, Y3
+	VSUBPD     levelOne<>+0(SB), Y2, Y2
+	VDIVPD     Y3, Y2, Y2
+	VMULPD     Y2, Y2, Y3
+	VMULPD     level11<>+0(SB), Y3, Y4
+	VADDPD     level9<>+0(SB), Y4, Y4
+	VMULPD     Y3, Y4, Y4
+	VADDPD     level7<>+0(SB), Y4, Y4
+	VMULPD     Y3, Y4, Y4
+	VADDPD     level5<>+0(SB), Y4, Y4
+	VMULPD     Y3, Y4, Y4
+	VADDPD     level3<>+0(SB), Y4, Y4
+	VMULPD     Y3, Y4, Y4
+	VADDPD     level1<>+0(SB), Y4, Y4
+	VMULPD     Y4, Y2, Y4
+	VPSRLQ     $0x34, Y1, Y1
+	VPOR       levelMagic<>+0(SB), Y1, Y1
+	VSUBPD     levelShift<>+0(SB), Y1, Y1
+	VMULPD     levelOctave<>+0(SB), Y1, Y1
+	VADDPD     Y4, Y1, Y1
+	VSUBPD     Y0, Y0, Y0
+	VADDPD     Y0, Y1, Y1
+	VCVTPD2PSY Y1, X1
+	VMOVUPS    X1, (AX)
+	ADDQ       CX, AX
+	ADDQ       $0x04, SI
+	ADDQ       $0x04, DI
+	DECQ       R8
+	JNZ        bandsLoop
+	VZEROUPPER
+	RET

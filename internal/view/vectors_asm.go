@@ -55,3 +55,52 @@ func mirror(dst, src []byte) {
 	}
 	mirrorGo(dst, src)
 }
+
+// loadVectors sets x to the first frame in pcm and the three after it, as
+// loadFrame does, unless it returns false.
+func (l *LogMel) loadVectors(x []float64, pcm []int16) bool {
+	n := l.cfg.NFFT
+	if !vectors || n%4 != 0 || len(pcm) < n+(lanes-1)*l.cfg.Hop || len(x) < lanes*n {
+		return false
+	}
+	loadPCMAVX2(&x[0], &pcm[0], &l.pcm[0], n, l.cfg.Hop)
+	return true
+}
+
+// run is runGo.
+func (p *fftPass) run(y, x []float64) {
+	if !vectors {
+		p.runGo(y, x)
+		return
+	}
+	size := complexLanes*p.radix*p.m*p.s - 1
+	_, _ = x[size], y[size]
+	pass := pass2AVX2
+	switch p.radix {
+	case 5:
+		pass = pass5AVX2
+	case 4:
+		pass = pass4AVX2
+	}
+	pass(&y[0], &x[0], &p.twiddles[0], p.m, p.s)
+}
+
+// power is powerGo.
+func power(p, z, w []float64, n int) {
+	if !vectors || n < 2 {
+		powerGo(p, z, w, n)
+		return
+	}
+	_, _, _ = p[lanes*n+lanes-1], z[complexLanes*n-1], w[n/2*2-1]
+	powerAVX2(&p[0], &z[0], &w[0], n)
+}
+
+// bands is bandsGo.
+func (l *LogMel) bands(dst []float32, stride int, power []float64) {
+	if !vectors || len(l.quarter) == 0 {
+		l.bandsGo(dst, stride, power)
+		return
+	}
+	_, _ = dst[(l.cfg.Bands-1)*stride+lanes-1], power[lanes*(l.cfg.NFFT/2+1)-1]
+	bandsAVX2(&dst[0], 4*stride, &power[0], &l.quarter[0], &l.first[0], &l.counts[0], l.cfg.Bands)
+}

@@ -16,6 +16,10 @@ func main() {
 	across()
 	down()
 	mirror()
+	loadPCM()
+	passes()
+	power()
+	bands()
 	Generate()
 	header.Correct()
 }
