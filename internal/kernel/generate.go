@@ -8,3 +8,4 @@ package kernel
 //go:generate go -C gen run ./vec -out ../vec_amd64.s -stubs ../vec_amd64.go -pkg kernel
 //go:generate go -C gen run ./int8 -out ../int8_amd64.s -stubs ../int8_amd64.go -pkg kernel
 //go:generate go -C gen run ./jpeg -out ../../jpeg/vectors_amd64.s -stubs ../../jpeg/vectors_amd64.go -pkg jpeg
+//go:generate go -C gen run ./view -out ../../view/vectors_amd64.s -stubs ../../view/vectors_amd64.go -pkg view

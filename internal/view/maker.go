@@ -81,7 +81,7 @@ func (m *Maker) Fill(b *Batch, slot int, d *Decoded, seed uint64, epoch int, key
 	c := &m.cfg
 	s.random.Restart(seed, "view", epoch, key)
 	m.draw(s, d, s.random)
-	mel := m.melOf(d, s)
+	mel := m.melOfPlans(d, s)
 	b.Keys[slot] = key
 
 	s.plain = nil
@@ -167,7 +167,8 @@ func (m *Maker) eval(video []byte, audio []float32, d *Decoded, videoStart, audi
 	s := m.take()
 	defer m.give(s)
 	if audio != nil {
-		m.audio(part(audio, 0, m.cfg.audioElems()), m.melOf(d, s), d, audioStart, s)
+		m.audio(part(audio, 0, m.cfg.audioElems()),
+			m.melOf(d, audioStart, audioStart+m.cfg.MelFrames(), s), d, audioStart, s)
 	}
 	if video == nil {
 		return nil
@@ -191,14 +192,26 @@ func (m *Maker) check(d *Decoded, i, n int) {
 	}
 }
 
-// melOf returns the log-mel of the whole clip, in scratch when d is lazy.
-func (m *Maker) melOf(d *Decoded, s *scratch) []float32 {
+// melOf returns the log-mel of the whole clip (Bands, d.frames), in scratch when d
+// is lazy; then only frames lo … hi−1 are valid.
+func (m *Maker) melOf(d *Decoded, lo, hi int, s *scratch) []float32 {
 	if d.mel != nil {
 		return d.mel
 	}
 	s.clip = grow(s.clip, m.cfg.Bands*d.frames)
-	m.clipMel(s.clip, d, s)
+	m.clipMelSpan(s.clip, d, lo, min(hi, d.frames), s)
 	return s.clip
+}
+
+// melOfPlans is melOf for what the planned views show.
+func (m *Maker) melOfPlans(d *Decoded, s *scratch) []float32 {
+	lo, hi := d.frames, 0
+	for i := range s.plans {
+		if p := &s.plans[i]; p.audio && !p.dropAudio {
+			lo, hi = min(lo, p.start), max(hi, p.start+m.cfg.MelFrames())
+		}
+	}
+	return m.melOf(d, lo, hi, s)
 }
 
 // audio sets dst (F, MelFrames) to the normalised log-mel of a window.

@@ -18,7 +18,7 @@ func (t *Stats) Add(m *Maker, d *Decoded) {
 	s := m.take()
 	defer m.give(s)
 	var sum float64
-	mel := m.melOf(d, s)
+	mel := m.melOf(d, 0, d.frames, s)
 	for _, v := range mel {
 		sum += float64(v)
 	}
