@@ -263,19 +263,24 @@ func TestFillAllocatesOnlyItsStream(t *testing.T) {
 	stream := testing.AllocsPerRun(20, func() { rng.New(1, "view", 1, "clip").Float64() })
 	for name, c := range variants() {
 		m := newMaker(t, c)
-		d := decode(t, m, frames, 12.5, samples)
-		b, epoch := m.NewBatch(2), 0
-		step := func() {
-			epoch++
-			if err := m.Fill(b, 1, d, 1, epoch, "clip"); err != nil {
-				t.Fatal(err)
+		lazy, err := m.Open(frames, 12.5, samples)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, d := range []*Decoded{decode(t, m, frames, 12.5, samples), lazy} {
+			b, epoch := m.NewBatch(2), 0
+			step := func() {
+				epoch++
+				if err := m.Fill(b, 1, d, 1, epoch, "clip"); err != nil {
+					t.Fatal(err)
+				}
 			}
-		}
-		for range 30 {
-			step() // scratch grows to the largest crop
-		}
-		if n := testing.AllocsPerRun(50, step); n > stream+2 {
-			t.Errorf("%s: %v allocations a fill, %v for the stream", name, n, stream)
+			for range 30 {
+				step() // scratch grows to the largest crop
+			}
+			if n := testing.AllocsPerRun(50, step); n > stream+2 {
+				t.Errorf("%s: %v allocations a fill of clip %d, %v for the stream", name, n, i, stream)
+			}
 		}
 	}
 }
