@@ -32,7 +32,8 @@ test: deps ## run all tests
 
 .PHONY: test-portable
 test-portable: ## run the numeric tests without assembly
-	$(GO) test -tags noasm ./internal/kernel/ ./internal/engine/... ./internal/jepa/
+	$(GO) test -tags noasm ./internal/kernel/ ./internal/engine/... ./internal/jepa/ \
+		./internal/jpeg/ ./internal/view/
 
 .PHONY: test-arm64
 test-arm64: ## run the numeric tests as arm64 programs, in an emulator

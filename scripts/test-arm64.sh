@@ -13,7 +13,7 @@ for test in '.*' '.*/.*' '.*/.*/.*'; do # with -tags noasm, the host's suite run
 	skip="$skip|Test(Gemm|Attention|Int8)$test/portable"
 done
 skip="$skip|TestFillAllocatesOnlyItsStream|TestFillMakesWhatIsPlanned"
-packages='kernel engine/cpu engine/ref jepa rng checkpoint view retrieval nn optim sigreg vit'
+packages='kernel engine/cpu engine/ref jepa rng checkpoint jpeg view retrieval nn optim sigreg vit'
 
 # -tags static: without the torch engine a program needs no arm64 system around it.
 AVJEPA_REQUIRE=$(printf %s "${AVJEPA_REQUIRE:-}" | sed 's/\btorch\b//')

@@ -1,4 +1,8 @@
+//go:build amd64 && !noasm
+
 package view
+
+import "slices"
 
 // crossSlack is how many bytes acrossAVX2 may write behind a row: it makes
 // eight pixels at a time, and stores 16 bytes for 12.
@@ -20,7 +24,7 @@ type crossTable struct {
 // build makes the table of an axis.
 func (t *crossTable) build(a *axis) {
 	t.ready = true
-	t.pairs = (a.most() + 1) / 2
+	t.pairs = (slices.Max(a.taps) + 1) / 2
 	groups := (a.count + 7) / 8
 	t.offsets = grow(t.offsets, 8*groups)
 	t.weights = grow(t.weights, 64*groups*t.pairs)

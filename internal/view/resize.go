@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"image"
 	"math"
-	"slices"
 )
 
 // Weights of the resize are fixed-point numbers with this many bits after the
@@ -72,7 +71,7 @@ func (a *axis) plan(src, dst, off, count int, flip bool) {
 	a.reset(src, count, int(math.Ceil(support))*2+1)
 	a.identity, a.flip = src == dst, flip
 	for i := range count {
-		center := (float64(off+i) + .5) * scale
+		center := float64((float64(off+i) + .5) * scale) // on no machine fused with what follows
 		lo := max(int(center-support+.5), 0)
 		hi := min(int(center+support+.5), src)
 		triangle := func(x int) float64 {
@@ -91,9 +90,6 @@ func (a *axis) plan(src, dst, off, count int, flip bool) {
 		a.set(at, lo, hi, triangle)
 	}
 }
-
-// most returns the number of taps of the output that has most.
-func (a *axis) most() int { return slices.Max(a.taps) }
 
 // span returns the source pixels that any output needs.
 func (a *axis) span() (lo, hi int) {
@@ -158,7 +154,7 @@ func (r *resampler) run(dst, src []byte, off, stride int) {
 		}
 		return
 	}
-	// down reads rows by twos, across writes by eight pixels
+	// Vectors take rows by twos and write pixels by eight.
 	r.tmp = grow(r.tmp, (hi-lo+1)*row+crossSlack)
 	for y := lo; y < hi; y++ {
 		r.x.across(r.tmp[(y-lo)*row:], src[off+y*stride:])

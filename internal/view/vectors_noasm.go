@@ -2,6 +2,11 @@
 
 package view
 
+// crossSlack is how many bytes across may write behind a row.
+const crossSlack = 0
+
+type crossTable struct{ ready bool }
+
 func (a *axis) acrossVectors(dst, src []byte) bool { return false }
 
 func downVectors(dst, rows []byte, k []int16, taps int) int { return 0 }
