@@ -9,11 +9,16 @@ import (
 // stuffing (a zero behind every byte FF) has been taken. Behind its end come
 // zeros; over tells whether any was used.
 type reader struct {
+	bits
 	buf []byte // the stretch, then slack zeros
 	end int    // of the stretch
-	at  int    // next byte to take in
+}
+
+// bits is where a reader is. The assembly knows its layout.
+type bits struct {
 	acc uint64 // bits taken in, from the top; behind them zeros, or the bits that follow
 	n   int    // number of them
+	at  int    // next byte to take in
 }
 
 // slack is how many bytes a reader may be read beyond the end before someone
@@ -107,23 +112,14 @@ func (t *huffman) long(e uint32, acc uint64) (symbol byte, n uint) {
 // ac sets the AC coefficients of a block that are not zero. Coefficient k of
 // the zigzag goes to block[places[k]].
 func (r *reader) ac(t *huffman, block *pair, places *[256]uint8) error {
-	acc, n, at := r.acc, r.n, r.at
-	k := uint(0)
-	for k < 63 {
-		if n < 32 {
-			acc |= binary.BigEndian.Uint64(r.buf[at:]) >> (uint(n) & 63)
-			at += (63 - n) >> 3
-			n |= 56
+	for k := uint(0); ; {
+		if k = r.short(t, block, places, k); k >= 63 {
+			if k > 63 && k < endOfBlock {
+				return broken("a run of zeros that leaves its block")
+			}
+			return nil
 		}
-		e := t.look[acc>>(64-lookBits)]
-		if b := e & 0xFF; b < codeOnly {
-			k += uint(e>>8) & 0xFF
-			acc <<= b & 63
-			n -= int(b)
-			block[places[uint8(k)]] = int16(e >> 16)
-			continue
-		}
-		symbol, b := t.long(e, acc)
+		symbol, b := t.long(t.look[r.acc>>(64-lookBits)], r.acc)
 		if b == 0 {
 			return errCode
 		}
@@ -132,22 +128,18 @@ func (r *reader) ac(t *huffman, block *pair, places *[256]uint8) error {
 			k += endOfBlock
 		} else {
 			k += uint(symbol>>4) + 1
-			block[places[uint8(k)]] = int16(value(acc<<b, size))
+			block[places[uint8(k)]] = int16(value(r.acc<<b, size))
 		}
-		acc <<= b + size
-		n -= int(b + size)
+		r.acc <<= b + size
+		r.n -= int(b + size)
 	}
-	r.acc, r.n, r.at = acc, n, at
-	if k > 63 && k < endOfBlock {
-		return broken("a run of zeros that leaves its block")
-	}
-	return nil
 }
 
-// skip is ac without setting anything.
-func (r *reader) skip(t *huffman) error {
+// shortGo is ac from coefficient k + 1 on, until the block ends or a code or its
+// value is longer than the look-up. It returns the last coefficient that it
+// came to, above 62 at the end of the block, and leaves 32 bits at least.
+func (r *reader) shortGo(t *huffman, block *pair, places *[256]uint8, k uint) uint {
 	acc, n, at := r.acc, r.n, r.at
-	k := uint(0)
 	for k < 63 {
 		if n < 32 {
 			acc |= binary.BigEndian.Uint64(r.buf[at:]) >> (uint(n) & 63)
@@ -155,28 +147,15 @@ func (r *reader) skip(t *huffman) error {
 			n |= 56
 		}
 		e := t.look[acc>>(64-lookBits)]
-		if b := e & 0xFF; b < codeOnly {
-			k += uint(e>>8) & 0xFF
-			acc <<= b & 63
-			n -= int(b)
-			continue
+		b := e & 0xFF
+		if b >= codeOnly {
+			break
 		}
-		symbol, b := t.long(e, acc)
-		if b == 0 {
-			return errCode
-		}
-		if symbol == 0 {
-			k += endOfBlock
-		} else {
-			k += uint(symbol>>4) + 1
-		}
-		b += uint(symbol & 15)
-		acc <<= b
+		k += uint(e>>8) & 0xFF
+		acc <<= b & 63
 		n -= int(b)
+		block[places[uint8(k)]] = int16(e >> 16)
 	}
 	r.acc, r.n, r.at = acc, n, at
-	if k > 63 && k < endOfBlock {
-		return broken("a run of zeros that leaves its block")
-	}
-	return nil
+	return k
 }

@@ -188,7 +188,7 @@ func (d *Decoder) skip(last *[3]int32) error {
 			return err
 		}
 		last[comp] += diff
-		if err := d.bits.skip(&d.tables[1][c.ac]); err != nil {
+		if err := d.bits.ac(&d.tables[1][c.ac], &d.blocks[0], &nowhere); err != nil {
 			return err
 		}
 	}

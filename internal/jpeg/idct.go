@@ -33,6 +33,14 @@ var places = func() (p [2][256]uint8) {
 	return p
 }()
 
+// nowhere are the places of a block that is only passed over.
+var nowhere = func() (p [256]uint8) {
+	for k := range p {
+		p[k] = beyond
+	}
+	return p
+}()
+
 // Constants of the transform: cosines times √2 with 13 bits after the point,
 // c4 being 1.
 const (

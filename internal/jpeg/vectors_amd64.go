@@ -4,6 +4,11 @@
 
 package jpeg
 
+// shortBMI2 is reader.shortGo for the bits that begin with acc.
+//
+//go:noescape
+func shortBMI2(acc *uint64, buf *byte, look *uint32, block *int16, places *uint8, k uint) uint
+
 // idctAVX2 is idctGo.
 //
 //go:noescape

@@ -4,6 +4,60 @@
 
 #include "textflag.h"
 
+// func shortBMI2(acc *uint64, buf *byte, look *uint32, block *int16, places *uint8, k uint) uint
+// Requires: BMI2
+TEXT ·shortBMI2(SB), NOSPLIT, $0-56
+	MOVQ acc+0(FP), AX
+	MOVQ buf+8(FP), CX
+	MOVQ look+16(FP), DX
+	MOVQ block+24(FP), BX
+	MOVQ places+32(FP), SI
+	MOVQ k+40(FP), DI
+	MOVQ (AX), R8
+	MOVQ 8(AX), R9
+	MOVQ 16(AX), R10
+	CMPQ DI, $0x3f
+	JGE  shortDone
+
+shortLoop:
+	CMPQ   R9, $0x20
+	JGE    shortLook
+	MOVQ   (CX)(R10*1), R11
+	BSWAPQ R11
+	SHRXQ  R9, R11, R11
+	ORQ    R11, R8
+	MOVQ   $0x0000003f, R11
+	SUBQ   R9, R11
+	SHRQ   $0x03, R11
+	ADDQ   R11, R10
+	ORQ    $0x38, R9
+
+shortLook:
+	MOVQ    R8, R11
+	SHRQ    $0x36, R11
+	MOVL    (DX)(R11*4), R11
+	MOVBLZX R11, R12
+	CMPL    R12, $0x00000080
+	JAE     shortDone
+	SHLXQ   R12, R8, R8
+	SUBQ    R12, R9
+	MOVL    R11, R12
+	SHRL    $0x08, R12
+	MOVBLZX R12, R12
+	ADDQ    R12, DI
+	SHRL    $0x10, R11
+	MOVBLZX (SI)(DI*1), R12
+	MOVW    R11, (BX)(R12*2)
+	CMPQ    DI, $0x3f
+	JLT     shortLoop
+
+shortDone:
+	MOVQ R8, (AX)
+	MOVQ R9, 8(AX)
+	MOVQ R10, 16(AX)
+	MOVQ DI, ret+48(FP)
+	RET
+
 DATA idctSum<>+0(SB)/4, $0x20002000
 DATA idctSum<>+4(SB)/4, $0x20002000
 DATA idctSum<>+8(SB)/4, $0x20002000

@@ -9,7 +9,23 @@ import (
 )
 
 // vectors says whether the assembly is used; tests turn it off.
-var vectors = cpu.X86.HasAVX2
+var vectors = cpu.X86.HasAVX2 && cpu.X86.HasBMI2
+
+// The layout of bits that the assembly knows.
+var (
+	_ [0]struct{}  = [unsafe.Offsetof(bits{}.acc)]struct{}{}
+	_ [8]struct{}  = [unsafe.Offsetof(bits{}.n)]struct{}{}
+	_ [16]struct{} = [unsafe.Offsetof(bits{}.at)]struct{}{}
+)
+
+// short is shortGo.
+func (r *reader) short(t *huffman, block *pair, places *[256]uint8, k uint) uint {
+	// 63 symbols of 10 bits, 8 bytes read at once.
+	if !vectors || len(r.buf)-r.at < 63*lookBits/8+16 {
+		return r.shortGo(t, block, places, k)
+	}
+	return shortBMI2(&r.acc, &r.buf[0], &t.look[0], &block[0], &places[0], k)
+}
 
 // idct is idctGo.
 func idct(p *pair, quant *[128]int16, a, b []byte, stride int) {

@@ -2,10 +2,45 @@ package jpeg
 
 import (
 	"bytes"
+	"image"
 	"math"
 	"math/rand/v2"
 	"testing"
 )
+
+// TestShort compares the two ways through random bits, from every coefficient and
+// up to the end of what may be read.
+func TestShort(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	var d Decoder
+	for name, data := range files(t) {
+		if d.header.read(data) != nil {
+			continue
+		}
+		if err := d.prepare(image.Rect(0, 0, d.header.w, d.header.h)); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		table := &d.tables[1][d.header.comps[0].ac]
+		buf := make([]byte, 600)
+		for i := range buf {
+			buf[i] = byte(random.Uint32())
+		}
+		for round := range 4000 {
+			r := reader{buf: buf, bits: bits{at: random.IntN(len(buf) - 100)}}
+			r.fill()
+			r.acc <<= round % 32
+			r.n -= round % 32
+			twin, k := r, uint(random.IntN(70))
+			var got, want pair
+			places := &places[round%2]
+			end, twinEnd := r.short(table, &got, places, k), twin.shortGo(table, &want, places, k)
+			if end != twinEnd || r.bits != twin.bits || got != want {
+				t.Fatalf("%s round %d: from %d to %d and %d, at %v and %v", name, round, k, end, twinEnd,
+					r.bits, twin.bits)
+			}
+		}
+	}
+}
 
 // TestTransform holds both inverse transforms to the formula in float64.
 func TestTransform(t *testing.T) {

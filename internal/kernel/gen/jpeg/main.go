@@ -1,5 +1,5 @@
-// Command jpeg writes the assembly of internal/jpeg: the inverse transform of
-// two blocks at once, and the conversion to RGB.
+// Command jpeg writes the assembly of internal/jpeg: the loop over Huffman
+// codes, the inverse transform of two blocks at once, and the conversion to RGB.
 package main
 
 import (
@@ -12,6 +12,7 @@ import (
 
 func main() {
 	ConstraintExpr("amd64,!noasm")
+	short()
 	idct()
 	rgb()
 	Generate()
