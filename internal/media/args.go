@@ -9,15 +9,13 @@ import (
 
 // decodeArgs returns ffmpeg's arguments: picture on the first pipe, sound on the
 // next; an empty map leaves one out. Reading begins at from, in seconds.
-func decodeArgs(abs string, a *assembler, from float64, video, audio string) (
-	args []string, outputs int) {
-
+func decodeArgs(name string, a *assembler, from float64, video, audio string) []string {
 	cfg := a.cfg
-	args = []string{"-nostdin", "-hide_banner", "-nostats", "-v", "repeat+level+verbose",
-		"-threads", strconv.Itoa(childThreads), "-max_pixels", strconv.Itoa(cfg.Limits.MaxPixels),
+	args := []string{"-nostdin", "-hide_banner", "-nostats", "-v", "repeat+level+verbose",
+		"-threads", strconv.Itoa(childThreads),
 		"-ss", formatFloat(from), "-t", formatFloat(a.readSeconds() - from)}
-	args = append(args, inputArgs(abs, cfg.Limits)...)
-	fds := []string{"pipe:1", "pipe:3"}
+	args = append(args, inputArgs(name, cfg.Limits)...)
+	fds, outputs := []string{"pipe:1", "pipe:3"}, 0
 	if video != "" {
 		args = append(args, "-map", video, "-vf", videoFilters(cfg),
 			"-threads", strconv.Itoa(childThreads))
@@ -33,9 +31,8 @@ func decodeArgs(abs string, a *assembler, from float64, video, audio string) (
 	if audio != "" {
 		args = append(args, "-map", audio, "-af", audioFilters(cfg),
 			"-c:a", "pcm_s16be", "-f", "au", fds[outputs])
-		outputs++
 	}
-	return args, outputs
+	return args
 }
 
 // videoFilters puts frames on the grid, then scales them. Rounding time stamps

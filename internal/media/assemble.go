@@ -107,7 +107,14 @@ func (a *assembler) readSeconds() float64 {
 	return end + 1
 }
 
+// frameSlot is what a frame takes that repeats another: its slice.
+const frameSlot = 24
+
 func (a *assembler) addFrame(x piece) error {
+	if limit := a.cfg.Limits.MaxPixels; x.width > limit/max(1, x.height) {
+		return &FileError{TooLarge, fmt.Sprintf("%d × %d pixels to give out, the limit is %d in all",
+			x.width, x.height, limit)}
+	}
 	if a.width == 0 {
 		a.width, a.height = x.width, x.height
 	}
@@ -159,7 +166,8 @@ func (a *assembler) advance() error {
 	if a.next == len(a.spans) {
 		return errStop
 	}
-	if bytes := a.held + 2*int64(len(a.samples)); bytes > a.cfg.Limits.MaxBytes {
+	if bytes := a.held + frameSlot*int64(len(a.frames)) +
+		2*int64(len(a.samples)); bytes > a.cfg.Limits.MaxBytes {
 		return &FileError{TooLarge, fmt.Sprintf("%d bytes of frames and samples held, the limit "+
 			"is %d", bytes, a.cfg.Limits.MaxBytes)}
 	}

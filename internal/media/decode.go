@@ -90,9 +90,10 @@ func (t Tools) Decode(ctx context.Context, path string, cfg DecodeConfig, segs [
 		return err
 	}
 	a := &assembler{cfg: cfg, spans: spans, yield: yield}
-	abs, err := regularFile(path)
+	in, err := openInput(path)
 	if err == nil {
-		err = t.decodeFile(ctx, abs, a)
+		defer in.close()
+		err = t.decodeFile(ctx, in, a)
 	}
 	var broken *FileError
 	if errors.As(err, &broken) {
@@ -103,20 +104,20 @@ func (t Tools) Decode(ctx context.Context, path string, cfg DecodeConfig, segs [
 
 // decodeFile tries a single child first, which serves a file with one picture and
 // one sound stream; for others it asks ffprobe which streams to take.
-func (t Tools) decodeFile(ctx context.Context, abs string, a *assembler) error {
-	if !strings.ContainsFunc(abs, unicode.IsControl) { // ffmpeg prints the name
-		err := t.decodeStreams(ctx, abs, a, quick)
+func (t Tools) decodeFile(ctx context.Context, in *input, a *assembler) error {
+	if name, _ := in.forChild(1); !strings.ContainsFunc(name, unicode.IsControl) { // it is printed
+		err := t.decodeStreams(ctx, in, a, quick)
 		if !errors.Is(err, errAmbiguous) {
 			return err
 		}
 	}
-	info, err := t.Probe(ctx, abs, a.cfg.Limits)
+	info, err := t.probe(ctx, in, a.cfg.Limits)
 	a.info = info
 	for err == nil {
 		if err = unfit(a.info, a.cfg, a.spans); err != nil {
 			break
 		}
-		err = t.decodeStreams(ctx, abs, a, probedFirst)
+		err = t.decodeStreams(ctx, in, a, probedFirst)
 		var lacking *decoderError
 		if !errors.As(err, &lacking) {
 			break
@@ -161,11 +162,11 @@ type piece struct {
 	width, height int
 	samples       []int16
 	video         bool  // which pipe
-	err           error // io.EOF at the end, or why it is damaged
+	err           error // io.EOF at the end, a FileError, or that it is cut off
 }
 
 // decodeStreams runs ffmpeg once over the file and feeds its pipes to a.
-func (t Tools) decodeStreams(parent context.Context, abs string, a *assembler, how way) error {
+func (t Tools) decodeStreams(parent context.Context, in *input, a *assembler, how way) error {
 	lim := a.cfg.Limits
 	ctx, cancel := context.WithTimeoutCause(parent, lim.Timeout, errOverTime)
 	defer cancel()
@@ -173,8 +174,15 @@ func (t Tools) decodeStreams(parent context.Context, abs string, a *assembler, h
 	if how == probedFirst {
 		video, audio = a.info.maps()
 	}
-	args, outputs := decodeArgs(abs, a, a.seek(how), video, audio)
-	p, err := start(ctx, t.FFmpeg, args, lim, 0, outputs)
+	outputs := 0
+	for _, stream := range []string{video, audio} {
+		if stream != "" {
+			outputs++
+		}
+	}
+	name, files := in.forChild(outputs)
+	args := decodeArgs(name, a, a.seek(how), video, audio)
+	p, err := start(ctx, t.FFmpeg, args, lim, 0, outputs, files...)
 	if err != nil {
 		return fmt.Errorf("media: %w", err)
 	}
@@ -193,7 +201,8 @@ func (t Tools) decodeStreams(parent context.Context, abs string, a *assembler, h
 	}
 	open := 0
 	if video != "" {
-		go readFrames(p.outputs[open], a.cfg.Raw, send)
+		frames := newFrameReader(p.outputs[open], a.cfg.Raw, lim.MaxBytes)
+		go frames.sendAll(send)
 		open++
 	}
 	if audio != "" {
@@ -201,6 +210,7 @@ func (t Tools) decodeStreams(parent context.Context, abs string, a *assembler, h
 		open++
 	}
 	told := how == probedFirst
+	var broken *FileError
 	for open > 0 && err == nil {
 		x := <-pieces
 		if x.err == nil && !told {
@@ -210,6 +220,8 @@ func (t Tools) decodeStreams(parent context.Context, abs string, a *assembler, h
 			told = true
 		}
 		switch {
+		case errors.As(x.err, &broken):
+			err = broken
 		case x.err != nil:
 			open--
 			if told {
@@ -225,11 +237,14 @@ func (t Tools) decodeStreams(parent context.Context, abs string, a *assembler, h
 		cancel()
 	}
 	waitErr := p.wait()
+	flood := p.log.tooMuch(lim.MaxLogBytes)
 	switch {
 	case parent.Err() != nil:
 		return context.Cause(parent)
 	case errors.Is(err, errStop):
 		return nil
+	case flood != nil:
+		return flood
 	case err != nil:
 		return err
 	case ctx.Err() != nil || p.overTime(lim):
@@ -237,7 +252,7 @@ func (t Tools) decodeStreams(parent context.Context, abs string, a *assembler, h
 	case !told: // not one frame or sample
 		return errAmbiguous
 	}
-	return a.finish(waitErr, p.log, abs)
+	return a.finish(waitErr, p.log, name)
 }
 
 // describeTime is how long a child's description may come after its first output;

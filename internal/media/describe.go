@@ -66,14 +66,15 @@ func (d *description) take(line string) bool {
 		angle, err := strconv.ParseFloat(rotationLine.FindStringSubmatch(line)[1], 64)
 		d.broken = d.broken || err != nil
 		s := &streams[len(streams)-1]
-		s.SideData = append(s.SideData, struct{ Rotation float64 }{angle})
+		d.broken = d.broken || len(s.SideData) > 0 // which of them holds?
+		s.SideData = []struct{ Rotation float64 }{{angle}}
 	}
 	return d.done
 }
 
 func (d *description) takeStream(line string) {
 	m := streamLine.FindStringSubmatch(line)
-	if m == nil {
+	if m == nil || len(d.answer.Streams) == maxDescribed {
 		d.broken = true
 		return
 	}

@@ -3,9 +3,11 @@
 //
 // # Trust
 //
-// A file comes from the internet and may be anything. Its name reaches ffmpeg as
-// one argument, "file:" and an absolute path, so that neither a leading dash nor
-// a protocol in the name is interpreted. Only the protocols file and pipe and
+// A file comes from the internet and may be anything. It is opened here, found to
+// be a regular file, and handed on as a descriptor (Linux), so that its name is
+// interpreted by nobody and what is at its place later does not matter. Elsewhere
+// the name reaches ffmpeg as one argument, "file:" and an absolute path. Only the
+// protocols file and pipe and
 // only plain containers are allowed: a playlist (HLS, DASH, concat, SDP) that
 // would open further files is [Unsupported]. A child gets an almost empty
 // environment, its own process group, a bound on memory and processor time, and

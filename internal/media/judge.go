@@ -97,7 +97,7 @@ func peakDB(samples []int16) float64 {
 // usable clip, in which its predecessor stands longer. But if less than half of
 // the packets of a stream decode, what was decoded does not stand for the file,
 // and it is Corrupt. (Codecs with invisible frames lose a tenth at most.)
-func (a *assembler) finish(waitErr error, log *childLog, abs string) error {
+func (a *assembler) finish(waitErr error, log *childLog, name string) error {
 	log.mu.Lock()
 	counts := log.counts
 	log.mu.Unlock()
@@ -107,10 +107,10 @@ func (a *assembler) finish(waitErr error, log *childLog, abs string) error {
 			return lacking
 		}
 		if waitErr != nil {
-			return refusal(complaint, abs)
+			return refusal(complaint, name)
 		}
 		if complaint != "" && packets(counts) > 0 {
-			return &FileError{Corrupt, complaint}
+			return damage(complaint)
 		}
 		return &FileError{Empty, "the container holds no picture and no sound"}
 	}

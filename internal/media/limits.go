@@ -6,14 +6,16 @@ import "time"
 type Limits struct {
 	Timeout     time.Duration // wall time of a child, and processor time per thread
 	MemoryBytes int64         // address space of a child (Linux only)
-	MaxPixels   int           // coded width × height of the video
+	MaxPixels   int           // width × height of the video, as coded and as given out
 	MaxSeconds  float64       // longest clip; a whole file counts as one clip
 	MaxStreams  int           // streams in the container
 	MaxBytes    int64         // decoded frames and samples held at a time
+	MaxLogBytes int64         // what a child may say about the file
 }
 
 // DefaultLimits are generous for clips of seconds and sources of an hour: 5
-// minutes, 4 GiB, 8192 × 8192 pixels, 600 s, 64 streams, 512 MiB.
+// minutes, 4 GiB, 8192 × 8192 pixels, 600 s, 64 streams, 512 MiB, 64 MiB of
+// messages (five lines for each frame of an hour).
 func DefaultLimits() Limits {
 	return Limits{
 		Timeout:     5 * time.Minute,
@@ -22,6 +24,7 @@ func DefaultLimits() Limits {
 		MaxSeconds:  600,
 		MaxStreams:  64,
 		MaxBytes:    512 << 20,
+		MaxLogBytes: 64 << 20,
 	}
 }
 
@@ -44,6 +47,9 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.MaxBytes <= 0 {
 		l.MaxBytes = d.MaxBytes
+	}
+	if l.MaxLogBytes <= 0 {
+		l.MaxLogBytes = d.MaxLogBytes
 	}
 	return l
 }

@@ -2,6 +2,8 @@ package media
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -17,6 +19,9 @@ type childLog struct {
 	complaints []string // the last two
 	input      description
 	counts     map[int]count // by stream index
+	room       int64         // bytes that may still come
+	flood      func()        // called when more come
+	flooded    bool
 
 	described chan struct{} // closed when input is complete or the child is gone
 	once      sync.Once
@@ -25,17 +30,32 @@ type childLog struct {
 // count is what ffmpeg says at the end about a stream of the input.
 type count struct{ packets, frames int }
 
-const maxLine = 2 << 10 // bytes; the rest of a longer line is dropped
+const (
+	maxLine      = 2 << 10 // bytes; the rest of a longer line is dropped
+	maxDescribed = 1 << 10 // streams that are remembered; ffmpeg itself stops there
+)
 
-func newChildLog() *childLog {
-	return &childLog{counts: map[int]count{}, described: make(chan struct{})}
+// newChildLog returns a log that calls flood once it is told more than limit bytes.
+func newChildLog(limit int64, flood func()) *childLog {
+	return &childLog{counts: map[int]count{}, room: limit, flood: flood,
+		described: make(chan struct{})}
 }
 
-// Write takes in text of any length.
+var errFlood = errors.New("media: too many messages")
+
+// Write takes in text of any length up to the limit of all.
 func (l *childLog) Write(text []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := len(text)
+	if l.room -= int64(n); l.room < 0 {
+		if !l.flooded {
+			l.flooded = true
+			l.flood()
+			l.once.Do(func() { close(l.described) })
+		}
+		return 0, errFlood
+	}
 	for len(text) > 0 {
 		line, rest, whole := bytes.Cut(text, []byte{'\n'})
 		l.line = append(l.line, line[:min(len(line), maxLine-len(l.line))]...)
@@ -59,6 +79,16 @@ func (l *childLog) close() {
 	l.once.Do(func() { close(l.described) })
 }
 
+// tooMuch returns a FileError when the child said more than the limit.
+func (l *childLog) tooMuch(limit int64) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.flooded {
+		return &FileError{TooLarge, fmt.Sprintf("more than %d bytes of messages about it", limit)}
+	}
+	return nil
+}
+
 // complaint returns the last two error lines as one; ask after close.
 func (l *childLog) complaint() string {
 	l.mu.Lock()
@@ -75,6 +105,9 @@ var (
 )
 
 func (l *childLog) take(line string) {
+	if line == "" {
+		return
+	}
 	own := !strings.HasPrefix(line, "[") || level.MatchString(line)
 	line = origin.ReplaceAllString(line, "")
 	severity := "error" // ffprobe says nothing else
@@ -101,7 +134,9 @@ func (l *childLog) take(line string) {
 			index, _ := strconv.Atoi(m[1])
 			packets, _ := strconv.Atoi(m[2])
 			frames, _ := strconv.Atoi(m[3])
-			l.counts[index] = count{packets, frames}
+			if index < maxDescribed {
+				l.counts[index] = count{packets, frames}
+			}
 			return
 		}
 		if l.input.take(line) {

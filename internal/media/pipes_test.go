@@ -46,9 +46,10 @@ func TestJPEGStreamIsSplit(t *testing.T) {
 		"data and end together": iotest.DataErrReader(
 			iotest.HalfReader(bytes.NewReader(stream))),
 	} {
-		buffered := bufio.NewReaderSize(r, 16) // smaller than any file
+		frames := newFrameReader(r, false, 1<<20)
+		frames.r = bufio.NewReaderSize(r, 16) // smaller than any file
 		for i, want := range files {
-			x, err := nextJPEG(buffered)
+			x, err := frames.next()
 			if err != nil || !bytes.Equal(x.frame, want) {
 				t.Fatalf("%s: file %d: %d bytes of %d, %v", name, i, len(x.frame), len(want), err)
 			}
@@ -56,18 +57,20 @@ func TestJPEGStreamIsSplit(t *testing.T) {
 				t.Errorf("%s: file %d is %d × %d", name, i, x.width, x.height)
 			}
 		}
-		if _, err := nextJPEG(buffered); err != io.EOF {
+		if _, err := frames.next(); err != io.EOF {
 			t.Errorf("%s: after the end: %v", name, err)
 		}
 	}
 	one := files[0]
 	for n := 1; n < len(one); n++ {
-		x, err := nextJPEG(bufio.NewReader(bytes.NewReader(one[:n])))
+		x, err := newFrameReader(bytes.NewReader(one[:n]), false, 1<<20).next()
 		if err == nil || x.frame != nil {
 			t.Fatalf("%d of %d bytes passed for a file", n, len(one))
 		}
 	}
-	if _, err := nextJPEG(bufio.NewReader(bytes.NewReader(one[1:]))); !errors.Is(err, errFrame) {
+	var broken *FileError
+	_, err := newFrameReader(bytes.NewReader(one[1:]), false, 1<<20).next()
+	if !errors.As(err, &broken) || broken.Outcome != Corrupt {
 		t.Errorf("a stream out of step: %v", err)
 	}
 }

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -61,40 +59,17 @@ func (info Info) maps() (video, audio string) {
 const allowedFormats = "mov,matroska,webm,avi,mpegts,mpeg,ogg,flv,asf,wav,w64,mp3,aac,ac3,eac3," +
 	"flac,gif,mpegvideo,h264,hevc,m4v,amr,au,aiff,caf,mxf,nut,rm,ivf,dv,opus"
 
-// inputArgs are the options before and with an input of unknown origin.
-func inputArgs(abs string, lim Limits) []string {
+// inputArgs are the options before and with an input of unknown origin. One stream
+// more than the limit is let through, to be counted here.
+func inputArgs(name string, lim Limits) []string {
 	return []string{
 		"-max_alloc", strconv.FormatInt(lim.MemoryBytes, 10),
+		"-max_pixels", strconv.Itoa(lim.MaxPixels),
+		"-max_streams", strconv.Itoa(lim.MaxStreams + 1),
 		"-protocol_whitelist", "file,pipe",
 		"-format_whitelist", allowedFormats,
-		"-i", "file:" + abs,
+		"-i", "file:" + name,
 	}
-}
-
-// regularFile returns path made absolute, or the FileError of something that
-// cannot hold a clip.
-func regularFile(path string) (string, error) {
-	if strings.ContainsRune(path, 0) {
-		return "", &FileError{Unreadable, "the name holds a zero byte"}
-	}
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return "", fmt.Errorf("media: %w", err)
-	}
-	info, err := os.Stat(abs)
-	switch {
-	case err != nil:
-		return "", &FileError{Unreadable, err.Error()}
-	case !info.Mode().IsRegular():
-		return "", &FileError{Unreadable, "not a regular file but " + info.Mode().Type().String()}
-	case info.Size() == 0:
-		return "", &FileError{Empty, "0 bytes"}
-	}
-	file, err := os.Open(abs)
-	if err != nil {
-		return "", &FileError{Unreadable, err.Error()}
-	}
-	return abs, file.Close()
 }
 
 // probeBytes bounds ffprobe's answer; 64 streams need about 30 kB.
@@ -104,32 +79,42 @@ const probeBytes = 1 << 20
 // used gives a *FileError; other errors are ctx's and our own.
 func (t Tools) Probe(ctx context.Context, path string, lim Limits) (Info, error) {
 	lim = lim.withDefaults()
-	abs, err := regularFile(path)
+	in, err := openInput(path)
 	if err != nil {
 		return Info{}, err
 	}
+	defer in.close()
+	return t.probe(ctx, in, lim)
+}
+
+// probe is Probe of an open file.
+func (t Tools) probe(ctx context.Context, in *input, lim Limits) (Info, error) {
+	name, files := in.forChild(1)
 	bounded, cancel := context.WithTimeoutCause(ctx, lim.Timeout, errOverTime)
 	defer cancel()
 	args := append([]string{"-v", "error", "-print_format", "json", "-show_entries",
 		"format=format_name,duration:stream=index,codec_type,codec_name,width,height," +
 			"sample_aspect_ratio,avg_frame_rate,channels,sample_rate:stream_tags=rotate:" +
 			"stream_disposition=default,attached_pic:stream_side_data=rotation"},
-		inputArgs(abs, lim)...)
-	p, err := start(bounded, t.FFprobe, args, lim, 0, 1)
+		inputArgs(name, lim)...)
+	p, err := start(bounded, t.FFprobe, args, lim, 0, 1, files...)
 	if err != nil {
 		return Info{}, fmt.Errorf("media: %w", err)
 	}
 	answer, readErr := readBounded(p.outputs[0], probeBytes)
 	waitErr := p.wait()
+	flood := p.log.tooMuch(lim.MaxLogBytes)
 	switch {
 	case ctx.Err() != nil:
 		return Info{}, context.Cause(ctx)
 	case bounded.Err() != nil:
 		return Info{}, &FileError{Timeout, fmt.Sprintf("ffprobe took more than %v", lim.Timeout)}
+	case flood != nil:
+		return Info{}, flood
 	case readErr != nil:
 		return Info{}, &FileError{TooLarge, "ffprobe: " + readErr.Error()}
 	case waitErr != nil:
-		return Info{}, refusal(p.log.complaint(), abs)
+		return Info{}, refusal(p.log.complaint(), name)
 	}
 	return parseProbe(answer, lim)
 }
@@ -137,17 +122,27 @@ func (t Tools) Probe(ctx context.Context, path string, lim Limits) (Info, error)
 var errOverTime = errors.New("media: time is up")
 
 // refusal turns ffmpeg's last words about an input into a FileError.
-func refusal(last, abs string) *FileError {
-	last = strings.ReplaceAll(last, "file:"+abs+": ", "")
+func refusal(last, name string) *FileError {
+	last = strings.ReplaceAll(last, "file:"+name+": ", "")
 	switch {
 	case strings.Contains(last, "whitelist"), strings.Contains(last, "Invalid argument"):
 		return &FileError{Unsupported, "not a plain container (a playlist, a text?): " + last}
 	case strings.Contains(last, "Protocol not found"):
 		return &FileError{Unsupported, last}
-	case strings.Contains(last, "Cannot allocate memory"):
-		return &FileError{TooLarge, last}
 	}
-	return &FileError{Corrupt, last}
+	return damage(last)
+}
+
+// damage is the FileError of a file that ffmpeg complains about while it reads it:
+// TooLarge when it met one of its limits.
+func damage(complaint string) *FileError {
+	for _, words := range []string{"Cannot allocate memory", "exceeds specified max pixel count",
+		"exceeds max_streams"} {
+		if strings.Contains(complaint, words) {
+			return &FileError{TooLarge, complaint}
+		}
+	}
+	return &FileError{Corrupt, complaint}
 }
 
 // probed mirrors ffprobe's JSON.

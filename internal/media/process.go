@@ -16,16 +16,20 @@ type process struct {
 	outputs []*os.File  // our ends; the child's are 1, 3, 4, …
 	log     *childLog   // what it says on stderr
 	detach  func() bool // stops ctx from closing the pipes
+	release func()      // of ctx
 }
 
-// start runs a program with pipes for inputs (0 or more) and outputs (1 or more).
-// When ctx ends the child's process group is killed and our ends are closed, so
-// that no reader stays blocked. After success the caller must call wait.
+// start runs a program with pipes for inputs (0 or more) and outputs (1 or more);
+// files are further descriptors of it, behind those. When ctx ends, or the child
+// says more than Limits.MaxLogBytes, its process group is killed and our ends are
+// closed, so that no reader stays blocked. After success the caller must call wait.
 func start(ctx context.Context, program string, args []string, lim Limits,
-	inputs, outputs int) (_ *process, err error) {
+	inputs, outputs int, files ...*os.File) (_ *process, err error) {
 
 	lim = lim.withDefaults()
-	p := &process{cmd: exec.CommandContext(ctx, program, args...), log: newChildLog()}
+	ctx, cancel := context.WithCancel(ctx)
+	p := &process{cmd: exec.CommandContext(ctx, program, args...), release: cancel}
+	p.log = newChildLog(lim.MaxLogBytes, cancel)
 	p.cmd.Env = environment()
 	p.cmd.Stderr = p.log
 	p.cmd.WaitDelay = 2 * time.Second // for a grandchild that keeps stderr open
@@ -36,6 +40,7 @@ func start(ctx context.Context, program string, args []string, lim Limits,
 		closeAll(childEnds)
 		if err != nil {
 			p.closePipes()
+			cancel()
 		}
 	}()
 	for i := range outputs {
@@ -44,6 +49,7 @@ func start(ctx context.Context, program string, args []string, lim Limits,
 			return nil, err
 		}
 		p.outputs, childEnds = append(p.outputs, r), append(childEnds, w)
+		widen(w)
 		if i == 0 {
 			p.cmd.Stdout = w
 		} else {
@@ -62,6 +68,7 @@ func start(ctx context.Context, program string, args []string, lim Limits,
 			p.cmd.ExtraFiles = append(p.cmd.ExtraFiles, r)
 		}
 	}
+	p.cmd.ExtraFiles = append(p.cmd.ExtraFiles, files...)
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", program, err)
 	}
@@ -72,14 +79,17 @@ func start(ctx context.Context, program string, args []string, lim Limits,
 
 // wait closes our ends of the pipes and returns when the child is gone: after a
 // while of its own accord if it was read to the end, else by a broken pipe or
-// because ctx ended. A second call does nothing.
+// because ctx ended. What the child started in its process group is gone with it.
+// A second call does nothing.
 func (p *process) wait() error {
 	if p.cmd.ProcessState != nil {
 		return nil
 	}
 	p.detach()
 	p.closePipes()
+	killRest(p.cmd.Process.Pid)
 	err := p.cmd.Wait()
+	p.release()
 	p.log.close()
 	return err
 }
@@ -90,6 +100,9 @@ func (p *process) overTime(lim Limits) bool {
 	used := p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
 	return used >= lim.Timeout*childThreads
 }
+
+// pipeBytes is what a pipe from a child may hold where the system allows it.
+const pipeBytes = 1 << 20
 
 func (p *process) closePipes() {
 	closeAll(p.inputs)

@@ -1,18 +1,45 @@
 package media
 
 import (
+	"fmt"
 	"math"
+	"os"
 	"os/exec"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
+// dontWait makes the opening of a FIFO without a writer return at once.
+const dontWait = syscall.O_NONBLOCK
+
+// forChild returns the name under which a child with so many outputs opens the
+// file, and what start must hand it for that. It is the number of a descriptor:
+// the file's own name does not reach the child.
+func (in *input) forChild(outputs int) (name string, files []*os.File) {
+	if _, err := os.Stat("/proc/self/fd"); err != nil { // a chroot without it
+		return in.file.Name(), nil
+	}
+	return fmt.Sprintf("/proc/self/fd/%d", 2+outputs), []*os.File{in.file}
+}
+
 // setGroup puts the child into a process group of its own and makes
 // cancellation kill that group.
 func setGroup(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+}
+
+// killRest waits for the end of a child and kills what it left in its group. The
+// child stays a zombie meanwhile, so that no other group can have its number.
+func killRest(pid int) {
+	for {
+		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if err != unix.EINTR {
+			break
+		}
+	}
+	_ = syscall.Kill(-pid, syscall.SIGKILL)
 }
 
 // limitResources bounds a child that has just started. It has hardly run yet and
@@ -26,4 +53,16 @@ func limitResources(pid int, lim Limits) {
 	_ = unix.Prlimit(pid, unix.RLIMIT_CPU, &cpu, nil)
 	core := unix.Rlimit{}
 	_ = unix.Prlimit(pid, unix.RLIMIT_CORE, &core, nil)
+}
+
+// widen lets a pipe hold more than the 64 KiB it begins with, so that the child
+// waits less often for us. A system that refuses leaves it as it is.
+func widen(pipe *os.File) {
+	conn, err := pipe.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = conn.Control(func(fd uintptr) {
+		_, _ = unix.FcntlInt(fd, unix.F_SETPIPE_SZ, pipeBytes)
+	})
 }

@@ -164,7 +164,7 @@ func TestEnvironmentIsMinimal(t *testing.T) {
 }
 
 func TestLogKeepsLittle(t *testing.T) {
-	log := newChildLog()
+	log := newChildLog(8<<20, func() { t.Error("flooded") })
 	for range 1000 {
 		if _, err := log.Write(bytes.Repeat([]byte("x"), 5000)); err != nil {
 			t.Fatal(err)
