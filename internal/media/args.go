@@ -23,14 +23,14 @@ func decodeArgs(name string, a *assembler, from float64, video, audio string) []
 			args = append(args, "-c:v", "ppm", "-f", "image2pipe")
 		} else {
 			args = append(args, "-c:v", "mjpeg", "-qmin", "1",
-				"-q:v", formatFloat(jpegScale(cfg.JPEGQuality)), "-f", "mjpeg")
+				"-q:v", formatFloat(jpegScale(cfg.JPEGQuality)), "-flush_packets", "0", "-f", "mjpeg")
 		}
 		args = append(args, fds[outputs])
 		outputs++
 	}
 	if audio != "" {
 		args = append(args, "-map", audio, "-af", audioFilters(cfg),
-			"-c:a", "pcm_s16be", "-f", "au", fds[outputs])
+			"-flush_packets", "0", "-c:a", "pcm_s16be", "-f", "au", fds[outputs])
 	}
 	return args
 }

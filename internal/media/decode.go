@@ -214,6 +214,7 @@ func (t Tools) decodeStreams(parent context.Context, in *input, a *assembler, ho
 	for open > 0 && err == nil {
 		x := <-pieces
 		if x.err == nil && !told {
+			p.listenNow()
 			if err = a.learn(ctx, p.log); err != nil {
 				break
 			}

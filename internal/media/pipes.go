@@ -22,7 +22,11 @@ type frameReader struct {
 }
 
 func newFrameReader(r io.Reader, raw bool, limit int64) *frameReader {
-	return &frameReader{r: bufio.NewReaderSize(r, 256<<10), raw: raw,
+	buffer := 64 << 10
+	if raw {
+		buffer = 4 << 10 // most of a frame is read to its place
+	}
+	return &frameReader{r: bufio.NewReaderSize(r, buffer), raw: raw,
 		limit: int(min(limit, maxFrameBytes))}
 }
 
@@ -233,7 +237,7 @@ const maxChannels = 1024
 // send refuses. The pipe carries a Sun audio file: its header tells the number of
 // channels.
 func readSamples(r io.Reader, send func(piece) bool) {
-	buffered := bufio.NewReaderSize(r, 64<<10)
+	buffered := bufio.NewReaderSize(r, 32<<10)
 	channels, err := readAUHeader(buffered)
 	if err != nil {
 		send(piece{err: err})

@@ -12,11 +12,15 @@ import (
 // process is a running child with its pipes.
 type process struct {
 	cmd     *exec.Cmd
-	inputs  []*os.File  // our ends; the child's are 0 and what follows its outputs
-	outputs []*os.File  // our ends; the child's are 1, 3, 4, …
-	log     *childLog   // what it says on stderr
-	detach  func() bool // stops ctx from closing the pipes
-	release func()      // of ctx
+	inputs  []*os.File    // our ends; the child's are 0 and what follows its outputs
+	outputs []*os.File    // our ends; the child's are 1, 3, 4, …
+	log     *childLog     // what it says on stderr
+	stderr  messagePipe   // our end
+	hurry   chan struct{} // asks for stderr to be read now
+	gone    chan struct{} // closed when the child is gone
+	heard   chan struct{} // closed when all it said has been read
+	detach  func() bool   // stops ctx from closing the pipes
+	release func()        // of ctx
 }
 
 // start runs a program with pipes for inputs (0 or more) and outputs (1 or more);
@@ -30,9 +34,8 @@ func start(ctx context.Context, program string, args []string, lim Limits,
 	ctx, cancel := context.WithCancel(ctx)
 	p := &process{cmd: exec.CommandContext(ctx, program, args...), release: cancel}
 	p.log = newChildLog(lim.MaxLogBytes, cancel)
+	p.hurry, p.gone, p.heard = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
 	p.cmd.Env = environment()
-	p.cmd.Stderr = p.log
-	p.cmd.WaitDelay = 2 * time.Second // for a grandchild that keeps stderr open
 	setGroup(p.cmd)
 
 	var childEnds []*os.File
@@ -40,6 +43,7 @@ func start(ctx context.Context, program string, args []string, lim Limits,
 		closeAll(childEnds)
 		if err != nil {
 			p.closePipes()
+			p.stderr.close()
 			cancel()
 		}
 	}()
@@ -68,11 +72,17 @@ func start(ctx context.Context, program string, args []string, lim Limits,
 			p.cmd.ExtraFiles = append(p.cmd.ExtraFiles, r)
 		}
 	}
+	var stderr *os.File
+	if p.stderr, stderr, err = newMessagePipe(); err != nil {
+		return nil, err
+	}
+	childEnds, p.cmd.Stderr = append(childEnds, stderr), stderr
 	p.cmd.ExtraFiles = append(p.cmd.ExtraFiles, files...)
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", program, err)
 	}
 	limitResources(p.cmd.Process.Pid, lim)
+	go p.listen()
 	p.detach = context.AfterFunc(ctx, p.closePipes)
 	return p, nil
 }
@@ -89,9 +99,53 @@ func (p *process) wait() error {
 	p.closePipes()
 	killRest(p.cmd.Process.Pid)
 	err := p.cmd.Wait()
+	close(p.gone)
+	<-p.heard
+	p.stderr.close()
 	p.release()
 	p.log.close()
 	return err
+}
+
+// listenPause is short enough for a pipe of 64 KiB that is written at 3 MB/s.
+const listenPause = 20 * time.Millisecond
+
+// listen reads what the child says from time to time: ffmpeg writes words, not
+// lines, and to wake up for each costs more than decoding some frames. Who else
+// holds the pipe when the child is gone is not waited for.
+func (p *process) listen() {
+	defer close(p.heard)
+	buffer := make([]byte, 16<<10)
+	for last := false; ; {
+		for {
+			n, more := p.stderr.readNow(buffer)
+			if n > 0 {
+				if _, err := p.log.Write(buffer[:n]); err != nil {
+					return
+				}
+			}
+			if !more {
+				break
+			}
+		}
+		if last {
+			return
+		}
+		select {
+		case <-p.hurry:
+		case <-time.After(listenPause):
+		case <-p.gone:
+			last = true
+		}
+	}
+}
+
+// listenNow ends a pause of listen.
+func (p *process) listenNow() {
+	select {
+	case p.hurry <- struct{}{}:
+	default:
+	}
 }
 
 // overTime reports, after wait, whether the child used up its processor time.

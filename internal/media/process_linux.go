@@ -66,3 +66,34 @@ func widen(pipe *os.File) {
 		_, _ = unix.FcntlInt(fd, unix.F_SETPIPE_SZ, pipeBytes)
 	})
 }
+
+// messagePipe is the reading end of a pipe that the runtime's poller does not
+// know: that wakes up for every write, whether anybody reads or not.
+type messagePipe struct{ fd int }
+
+func newMessagePipe() (messagePipe, *os.File, error) {
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+		return messagePipe{}, nil, os.NewSyscallError("pipe2", err)
+	}
+	r, w := messagePipe{fds[0]}, os.NewFile(uintptr(fds[1]), "stderr")
+	if err := unix.SetNonblock(r.fd, true); err != nil {
+		r.close()
+		w.Close()
+		return messagePipe{}, nil, os.NewSyscallError("fcntl", err)
+	}
+	return r, w, nil
+}
+
+// readNow reads what there is, and reports whether there may be more.
+func (r messagePipe) readNow(buffer []byte) (n int, more bool) {
+	n, err := unix.Read(r.fd, buffer)
+	return max(n, 0), n > 0 || err == unix.EINTR
+}
+
+func (r *messagePipe) close() {
+	if r.fd > 0 {
+		unix.Close(r.fd)
+		r.fd = 0
+	}
+}

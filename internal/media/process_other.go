@@ -5,6 +5,7 @@ package media
 import (
 	"os"
 	"os/exec"
+	"time"
 )
 
 // dontWait is nothing: a FIFO that takes the place of a file while it is looked
@@ -28,3 +29,26 @@ func limitResources(int, Limits) {}
 
 // widen does nothing: pipes have the size that the system gives them.
 func widen(*os.File) {}
+
+// messagePipe is the reading end of a pipe.
+type messagePipe struct{ file *os.File }
+
+func newMessagePipe() (messagePipe, *os.File, error) {
+	r, w, err := os.Pipe()
+	return messagePipe{r}, w, err
+}
+
+// readNow reads what comes within a millisecond, or, where pipes know no
+// deadline, waits for something.
+func (r messagePipe) readNow(buffer []byte) (n int, more bool) {
+	_ = r.file.SetReadDeadline(time.Now().Add(time.Millisecond))
+	n, err := r.file.Read(buffer)
+	return n, err == nil
+}
+
+func (r *messagePipe) close() {
+	if r.file != nil {
+		r.file.Close()
+		r.file = nil
+	}
+}
