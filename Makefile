@@ -40,6 +40,10 @@ test-arm64: ## run the numeric tests as arm64 programs, in an emulator
 	@scripts/qemu.sh
 	@scripts/test-arm64.sh
 
+.PHONY: fuzz
+fuzz: ## feed every parser arbitrary bytes, FUZZTIME each (5s)
+	@GO=$(GO) FUZZTIME=$(or $(FUZZTIME),5s) scripts/fuzz.sh
+
 .PHONY: check
 check: ## gofmt, go vet, staticcheck
 	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo "run gofmt -w on the files above"; exit 1; }

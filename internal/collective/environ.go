@@ -118,8 +118,9 @@ func tasksOfNode(list string, node int) (int, error) {
 		if many && err == nil {
 			count, err = strconv.Atoi(strings.TrimSuffix(times, ")"))
 		}
-		if err != nil || n < 1 || count < 1 {
-			return maxSize, fmt.Errorf("want tasks by machine, such as 8(x2),4")
+		if err != nil || n < 1 || count < 1 || n > maxSize || count > maxSize {
+			return maxSize, fmt.Errorf("want tasks by machine, such as 8(x2),4, each at most %d",
+				maxSize)
 		}
 		if node < first+count {
 			return n, nil

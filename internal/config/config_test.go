@@ -309,7 +309,11 @@ func FuzzApplyText(f *testing.F) {
 	f.Add("extends = \"demo\"\n[view]\nside = 16\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		c := New()
-		if c.ApplyText(text, "fuzz") != nil {
+		if err := c.ApplyText(text, "fuzz"); err != nil {
+			if !strings.Contains(err.Error(), "fuzz") && !strings.Contains(err.Error(), "preset") ||
+				len(err.Error()) > 1<<14 {
+				t.Fatalf("error %v", err)
+			}
 			return
 		}
 		_ = c.Validate()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -93,10 +94,11 @@ func (m *Metrics) appendJSON(b []byte) []byte {
 }
 
 // Bounds on what ReadMetrics reads: some millions of steps, and lines far longer
-// than ours.
+// than ours. A line of two bytes would take fifty times that in memory.
 const (
 	maxMetricsBytes = 1 << 30
 	maxMetricsLine  = 1 << 20
+	maxMetricsSteps = 1 << 23
 )
 
 // ReadMetrics returns the log of a run. A last line cut short by a crash is
@@ -115,8 +117,17 @@ func ReadMetrics(dir string) ([]Metrics, error) {
 		return nil, fmt.Errorf("train: %s has %d bytes, at most %d are read: move it away, and "+
 			"the run begins a new one", f.Name(), st.Size(), maxMetricsBytes)
 	}
+	all, err := readMetrics(f)
+	if err != nil {
+		return nil, fmt.Errorf("train: %s %w", f.Name(), err)
+	}
+	return all, nil
+}
+
+// readMetrics reads the lines of a log. An error begins with the line.
+func readMetrics(r io.Reader) ([]Metrics, error) {
 	var all []Metrics
-	sc := bufio.NewScanner(f)
+	sc := bufio.NewScanner(r)
 	sc.Buffer(nil, maxMetricsLine)
 	var broken error
 	for line := 1; sc.Scan(); line++ {
@@ -125,13 +136,16 @@ func ReadMetrics(dir string) ([]Metrics, error) {
 		}
 		var m Metrics
 		if err := json.Unmarshal(sc.Bytes(), &m); err != nil {
-			broken = fmt.Errorf("train: %s line %d: %w", f.Name(), line, err)
+			broken = fmt.Errorf("line %d: %w", line, err)
 			continue
+		}
+		if len(all) == maxMetricsSteps {
+			return nil, fmt.Errorf("line %d: more than %d steps", line, maxMetricsSteps)
 		}
 		all = append(all, m)
 	}
 	if err := sc.Err(); err != nil {
-		return nil, fmt.Errorf("train: %s line %d: %w", f.Name(), len(all)+1, err)
+		return nil, fmt.Errorf("line %d: %w", len(all)+1, err)
 	}
 	return all, nil
 }

@@ -97,15 +97,27 @@ func Built(cache string) []*Library {
 	return all
 }
 
+// maxRecordBytes is far more than a record takes: paths, flags and a version.
+const maxRecordBytes = 1 << 20
+
 // readLibrary reads the record of a built shim.
 func readLibrary(dir string) (*Library, error) {
-	text, err := os.ReadFile(filepath.Join(dir, recordName))
+	path := filepath.Join(dir, recordName)
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxRecordBytes+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > maxRecordBytes {
+		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxRecordBytes)
+	}
 	l := &Library{}
 	if err := json.Unmarshal(text, l); err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, recordName), err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	l.Path = filepath.Join(dir, libraryName) // the cache may have moved
 	if !isFile(l.Path) {
