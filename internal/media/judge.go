@@ -107,12 +107,16 @@ func (a *assembler) finish(waitErr error, log *childLog, name string) error {
 			return lacking
 		}
 		if waitErr != nil {
-			return refusal(complaint, name)
+			return refusal(log, name, waitErr)
 		}
 		if complaint != "" && packets(counts) > 0 {
-			return damage(complaint)
+			return log.damage()
 		}
 		return &FileError{Empty, "the container holds no picture and no sound"}
+	}
+	broken := log.damage()
+	if a.lastFrame == nil && a.info.Video != nil && broken.Outcome == TooLarge {
+		return broken // there is a picture
 	}
 	for index, n := range counts {
 		if 2*n.frames < n.packets {

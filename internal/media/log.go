@@ -17,6 +17,7 @@ type childLog struct {
 	mu         sync.Mutex
 	line       []byte   // incomplete
 	complaints []string // the last two
+	beyond     string   // the first about a limit of ours
 	input      description
 	counts     map[int]count // by stream index
 	room       int64         // bytes that may still come
@@ -79,6 +80,20 @@ func (l *childLog) close() {
 	l.once.Do(func() { close(l.described) })
 }
 
+// limitWords finds what ffmpeg says when it meets a limit, of ours or its own.
+var limitWords = regexp.MustCompile(`Cannot allocate memory|exceeds specified max pixel count|` +
+	`Picture size \d+x\d+ is invalid|exceeds max_streams|JPEG does not support resolutions above`)
+
+// damage is the FileError of a file that ffmpeg could not read; ask after close.
+func (l *childLog) damage() *FileError {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.beyond != "" {
+		return &FileError{TooLarge, l.beyond}
+	}
+	return &FileError{Corrupt, strings.Join(l.complaints, "; ")}
+}
+
 // tooMuch returns a FileError when the child said more than the limit.
 func (l *childLog) tooMuch(limit int64) error {
 	l.mu.Lock()
@@ -121,6 +136,9 @@ func (l *childLog) take(line string) {
 		}
 		line, _, _ = strings.Cut(line, " '"+allowedFormats)
 		line = line[:min(len(line), 200)]
+		if l.beyond == "" && limitWords.MatchString(line) {
+			l.beyond = line
+		}
 		if n := len(l.complaints); n > 0 && l.complaints[n-1] == line {
 			return
 		}

@@ -107,42 +107,41 @@ func (t Tools) probe(ctx context.Context, in *input, lim Limits) (Info, error) {
 	switch {
 	case ctx.Err() != nil:
 		return Info{}, context.Cause(ctx)
-	case bounded.Err() != nil:
+	case bounded.Err() != nil || p.overTime(lim):
 		return Info{}, &FileError{Timeout, fmt.Sprintf("ffprobe took more than %v", lim.Timeout)}
 	case flood != nil:
 		return Info{}, flood
 	case readErr != nil:
 		return Info{}, &FileError{TooLarge, "ffprobe: " + readErr.Error()}
 	case waitErr != nil:
-		return Info{}, refusal(p.log.complaint(), name)
+		return Info{}, refusal(p.log, name, waitErr)
 	}
-	return parseProbe(answer, lim)
+	info, err := parseProbe(answer, lim)
+	// ffprobe leaves out the size of a picture that is beyond the limit.
+	if broken := p.log.damage(); err == nil && info.Video == nil && broken.Outcome == TooLarge {
+		err = broken
+	}
+	return info, err
 }
 
 var errOverTime = errors.New("media: time is up")
 
-// refusal turns ffmpeg's last words about an input into a FileError.
-func refusal(last, name string) *FileError {
-	last = strings.ReplaceAll(last, "file:"+name+": ", "")
+// refusal turns what ffmpeg said about an input, or how it ended, into a FileError.
+func refusal(log *childLog, name string, ended error) *FileError {
+	last := strings.ReplaceAll(log.complaint(), "file:"+name+": ", "")
+	broken := log.damage()
 	switch {
-	case strings.Contains(last, "whitelist"), strings.Contains(last, "Invalid argument"):
+	case strings.Contains(last, "whitelist"), broken.Outcome != TooLarge &&
+		strings.Contains(last, "Invalid argument"):
 		return &FileError{Unsupported, "not a plain container (a playlist, a text?): " + last}
+	case broken.Outcome == TooLarge:
+		return broken
 	case strings.Contains(last, "Protocol not found"):
 		return &FileError{Unsupported, last}
+	case last == "":
+		last = fmt.Sprintf("nothing is said about it; the program ended with %v", ended)
 	}
-	return damage(last)
-}
-
-// damage is the FileError of a file that ffmpeg complains about while it reads it:
-// TooLarge when it met one of its limits.
-func damage(complaint string) *FileError {
-	for _, words := range []string{"Cannot allocate memory", "exceeds specified max pixel count",
-		"exceeds max_streams"} {
-		if strings.Contains(complaint, words) {
-			return &FileError{TooLarge, complaint}
-		}
-	}
-	return &FileError{Corrupt, complaint}
+	return &FileError{Corrupt, last}
 }
 
 // probed mirrors ffprobe's JSON.
@@ -197,8 +196,8 @@ func (all *probed) info(lim Limits) (Info, error) {
 			info.Video.SAR = 1
 		}
 		for _, data := range s.SideData {
-			if data.Rotation != 0 && !math.IsNaN(data.Rotation) {
-				info.Video.Rotation = int(math.Round(data.Rotation))
+			if data.Rotation != 0 { // whatever is claimed, in −180…180
+				info.Video.Rotation = int(math.Round(math.Remainder(data.Rotation, 360)))
 			}
 		}
 		if pixels := int64(s.Width) * int64(s.Height); pixels > int64(lim.MaxPixels) {
