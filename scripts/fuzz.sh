@@ -18,7 +18,7 @@ for package; do
 	for target in $(grep '^Fuzz' <<<"$list"); do
 		printf '%-36s %s ' "$package" "$target"
 		if log=$($GO test -run '^$' -fuzz "^$target\$" -fuzztime "$FUZZTIME" \
-			-fuzzminimizetime 5s -parallel 2 "$package" 2>&1); then
+			-fuzzminimizetime 1s -parallel 2 "$package" 2>&1); then
 			grep -oE 'execs: [0-9]+' <<<"$log" | tail -1
 			continue
 		fi

@@ -132,7 +132,7 @@ func TestHostileNames(t *testing.T) {
 			t.Errorf("%q: %s (%s)", name, c.Outcome, c.Reason)
 		}
 	}
-	within(t, 2*time.Second, func() {
+	within(t, 5*time.Second, func() {
 		for _, path := range []string{"", strings.Repeat("n", 300), dir + strings.Repeat("/n", 3000),
 			"http://127.0.0.1/a.mp4", "concat:" + clip + "|" + clip} {
 			c := decodeWhole(t, tools, path, smallConfig)
@@ -175,7 +175,7 @@ func TestNoFiles(t *testing.T) {
 		}
 		cases[at("secret")] = Unreadable
 	}
-	within(t, 2*time.Second, func() {
+	within(t, 5*time.Second, func() {
 		for path, want := range cases {
 			if c := decodeWhole(t, tools, path, smallConfig); c.Outcome != want {
 				t.Errorf("%s: %s (%s), want %s", path, c.Outcome, c.Reason, want)
@@ -207,7 +207,7 @@ func TestReplacedFileIsTheOldOne(t *testing.T) {
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	within(t, 5*time.Second, func() {
+	within(t, 20*time.Second, func() {
 		info, err := tools.probe(t.Context(), in, Limits{}.withDefaults())
 		if err != nil || info.Video == nil || info.Video.Width != 64 {
 			t.Errorf("probed %+v, %v", info, err)
@@ -225,7 +225,7 @@ func TestFilesInMotion(t *testing.T) {
 		if err := os.Truncate(path, 1<<40); err != nil {
 			t.Skip(err)
 		}
-		meet(t, tools, path, 5*time.Second, Corrupt, Unsupported, Empty)
+		meet(t, tools, path, Corrupt, Unsupported, Empty)
 	})
 	t.Run("clip and holes", func(t *testing.T) {
 		path := writeHostile(t, "sparse.ts", clip)
@@ -234,7 +234,7 @@ func TestFilesInMotion(t *testing.T) {
 		}
 		cfg := smallConfig
 		cfg.Limits = Limits{Timeout: 2 * time.Second}
-		meetWith(t, tools, path, cfg, 5*time.Second, Timeout, Usable, Corrupt)
+		meetWith(t, tools, path, cfg, 12*time.Second, Timeout, Usable, Corrupt)
 	})
 	change := func(name string, change func(*os.File) error, want ...Outcome) {
 		t.Run(name, func(t *testing.T) {
@@ -258,7 +258,7 @@ func TestFilesInMotion(t *testing.T) {
 					}
 				}
 			}()
-			meet(t, tools, path, 15*time.Second, want...)
+			meet(t, tools, path, want...)
 			close(stop)
 			if err := <-stopped; err != nil {
 				t.Error(err)

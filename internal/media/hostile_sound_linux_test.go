@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // wavClaiming returns a file of sound whose header claims a rate and channels.
@@ -39,8 +38,7 @@ func TestClaimsOfSound(t *testing.T) {
 		{"no rate", 0, 1, []Outcome{Corrupt, Unsupported, Empty}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			meet(t, tools, writeHostile(t, "a.wav", wavClaiming(c.rateHz, c.channels, 4)),
-				12*time.Second, c.want...)
+			meet(t, tools, writeHostile(t, "a.wav", wavClaiming(c.rateHz, c.channels, 4)), c.want...)
 		})
 	}
 }
@@ -65,17 +63,17 @@ func TestMetadataThatImitatesMessages(t *testing.T) {
 	for name, what := range map[string][]byte{
 		"name":  tag(lie, "v"),
 		"value": tag("n", lie),
-		"large": tag("n", strings.Repeat("a\n", 100_000)),
+		"large": tag("n", strings.Repeat("a\n", 20_000)),
 		"many":  bytes.Repeat(tag("n", "v"), 20_000),
 	} {
 		t.Run(name, func(t *testing.T) {
 			data := slices.Concat(mkv[:at], what, mkv[at:])
 			path := writeHostile(t, "a.mkv", data)
-			meet(t, tools, path, 12*time.Second, Usable, TooLarge, Corrupt)
+			meet(t, tools, path, Usable, TooLarge, Corrupt)
 			cfg := smallConfig
 			cfg.Limits = hostileLimits
 			cfg.Limits.MaxPixels = 64*48 - 1
-			meetWith(t, tools, path, cfg, 12*time.Second, TooLarge)
+			meetWith(t, tools, path, cfg, meetTime, TooLarge)
 		})
 	}
 }

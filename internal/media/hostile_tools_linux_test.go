@@ -81,7 +81,7 @@ func TestHostileFFmpeg(t *testing.T) {
 			cfg.Limits = Limits{Timeout: 700 * time.Millisecond, MaxBytes: 1 << 20, MemoryBytes: 256 << 20,
 				MaxLogBytes: 1 << 20}
 			if c.want != nil {
-				meetWith(t, tools, file, cfg, 4*time.Second, c.want...)
+				meetWith(t, tools, file, cfg, 8*time.Second, c.want...)
 			} else {
 				err := tools.Decode(t.Context(), file, cfg, []Segment{{}}, func(int, *Clip) error { return nil })
 				if err == nil || !strings.Contains(err.Error(), "ffprobe's answer") {

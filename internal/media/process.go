@@ -107,8 +107,10 @@ func (p *process) wait() error {
 	return err
 }
 
-// listenPause is short enough for a pipe of 64 KiB that is written at 3 MB/s.
-const listenPause = 20 * time.Millisecond
+const (
+	listenPause = 20 * time.Millisecond
+	listenMuch  = 32 << 10 // bytes at a time: who says so much is not made to wait
+)
 
 // listen reads what the child says from time to time: ffmpeg writes words, not
 // lines, and to wake up for each costs more than decoding some frames. Who else
@@ -117,23 +119,25 @@ func (p *process) listen() {
 	defer close(p.heard)
 	buffer := make([]byte, 16<<10)
 	for last := false; ; {
-		for {
-			n, more := p.stderr.readNow(buffer)
-			if n > 0 {
-				if _, err := p.log.Write(buffer[:n]); err != nil {
-					return
-				}
+		said := 0
+		for more := true; more; {
+			var n int
+			n, more = p.stderr.readNow(buffer)
+			if _, err := p.log.Write(buffer[:n]); err != nil {
+				return
 			}
-			if !more {
-				break
-			}
+			said += n
 		}
 		if last {
 			return
 		}
+		pause := listenPause
+		if said >= listenMuch {
+			pause = 0
+		}
 		select {
 		case <-p.hurry:
-		case <-time.After(listenPause):
+		case <-time.After(pause):
 		case <-p.gone:
 			last = true
 		}
