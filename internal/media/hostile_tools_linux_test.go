@@ -1,6 +1,7 @@
 package media
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -108,4 +109,24 @@ func TestHostileFFmpeg(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Equal frames take little, but not nothing: a picture without end that waits for
+// its sound is too large, though the segment is short.
+func TestEqualFramesAreBounded(t *testing.T) {
+	cfg := smallConfig
+	cfg.Limits = Limits{MaxBytes: 1 << 20}.withDefaults()
+	a := &assembler{cfg: cfg, info: Info{Video: &VideoStream{}, Audio: &AudioStream{}},
+		spans: []span{{frame1: 10, sample1: 16000, seconds: 1}}}
+	x := piece{frame: []byte("frame"), width: 3, height: 2, video: true}
+	for i := range 1 << 20 {
+		if err := a.addFrame(x); err != nil {
+			var broken *FileError
+			if !errors.As(err, &broken) || broken.Outcome != TooLarge {
+				t.Errorf("frame %d: %v", i, err)
+			}
+			return
+		}
+	}
+	t.Errorf("%d frames are held", len(a.frames))
 }
