@@ -31,8 +31,14 @@ func watchChildren(t *testing.T) (peak func() int64) {
 	return func() int64 { close(done); return <-most }
 }
 
-// residentMB returns the most memory that a process has had, 0 when it is gone.
+// residentMB returns the most memory that a process has had, 0 when it is gone or
+// has not become another program yet: until then its memory is ours.
 func residentMB(pid string) int64 {
+	program, err := os.Readlink("/proc/" + pid + "/exe")
+	own, _ := os.Readlink("/proc/self/exe")
+	if err != nil || program == own {
+		return 0
+	}
 	text, _ := os.ReadFile("/proc/" + pid + "/status")
 	_, rest, _ := strings.Cut(string(text), "VmHWM:")
 	kB, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
