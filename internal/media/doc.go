@@ -7,12 +7,11 @@
 // be a regular file, and handed on as a descriptor (Linux), so that its name is
 // interpreted by nobody and what is at its place later does not matter. Elsewhere
 // the name reaches ffmpeg as one argument, "file:" and an absolute path. Only the
-// protocols file and pipe and
-// only plain containers are allowed: a playlist (HLS, DASH, concat, SDP) that
-// would open further files is [Unsupported]. A child gets an almost empty
-// environment, its own process group, a bound on memory and processor time, and
-// is killed with its group when the time is over. Frames and samples are counted
-// here; exit codes are not believed.
+// protocols file and pipe and only plain containers are allowed: a playlist (HLS,
+// DASH, concat, SDP) that would open further files is [Unsupported]. A child gets
+// an almost empty environment, its own process group, a bound on memory and
+// processor time, and is killed with its group when the time is over. Frames and
+// samples are counted here; exit codes are not believed.
 //
 // # Time
 //

@@ -28,7 +28,8 @@ func made(t *testing.T, tools Tools, name string, args ...string) []byte {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
 	args = append(append([]string{"-nostdin", "-y", "-v", "error"}, args...), path)
-	if out, err := exec.CommandContext(t.Context(), tools.FFmpeg, args...).CombinedOutput(); err != nil {
+	cmd := exec.CommandContext(t.Context(), tools.FFmpeg, args...)
+	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	data, err := os.ReadFile(path)

@@ -125,7 +125,8 @@ func TestClaimsOfSize(t *testing.T) {
 	png := plainClip(t, tools, "a.avi", "-c:v", "png")
 	header := []byte("IHDR\x00\x00\x00\x40\x00\x00\x00\x30")
 	png = bytes.ReplaceAll(png, header, []byte("IHDR\x00\x00\x4e\x20\x00\x00\x4e\x20"))
-	alone := slices.Concat([]byte("\x89PNG\r\n\x1a\n"), pngChunk("IHDR", []byte("\x00\x00\x4e\x20\x00\x00\x4e\x20\x08\x02\x00\x00\x00")),
+	alone := slices.Concat([]byte("\x89PNG\r\n\x1a\n"),
+		pngChunk("IHDR", []byte("\x00\x00\x4e\x20\x00\x00\x4e\x20\x08\x02\x00\x00\x00")),
 		pngChunk("IDAT", make([]byte, 100)), pngChunk("IEND", nil))
 	for _, c := range []struct {
 		name string
@@ -153,11 +154,18 @@ func TestClaimsOfSize(t *testing.T) {
 func gifFile(t *testing.T, width, height, w, h, pictures int) []byte {
 	t.Helper()
 	small := image.NewPaletted(image.Rect(0, 0, 8, 8), color.Palette{color.Black, color.White})
-	var one bytes.Buffer
-	if err := gif.EncodeAll(&one, &gif.GIF{Image: []*image.Paletted{small}, Delay: []int{10}}); err != nil {
+	return gifClaims(encodedGIF(t, small), width, height, w, h, pictures)
+}
+
+// encodedGIF returns a GIF file of one picture.
+func encodedGIF(t *testing.T, picture *image.Paletted) []byte {
+	t.Helper()
+	var file bytes.Buffer
+	all := &gif.GIF{Image: []*image.Paletted{picture}, Delay: []int{10}}
+	if err := gif.EncodeAll(&file, all); err != nil {
 		t.Fatal(err)
 	}
-	return gifClaims(one.Bytes(), width, height, w, h, pictures)
+	return file.Bytes()
 }
 
 // gifClaims repeats the picture of a GIF file and sets the sizes it claims.
@@ -186,7 +194,8 @@ func TestClaimsOfStreams(t *testing.T) {
 		box("minf", box("stbl", box("stsd", make([]byte, 8))))))
 	traks := slices.Concat(box("ftyp", []byte("isom"), make([]byte, 8)),
 		box("moov", box("mvhd", make([]byte, 100)), bytes.Repeat(trak, 100_000)))
-	entry := ebml("\xae", ebml("\xd7", []byte{1}), ebml("\x83", []byte{1}), ebml("\x86", []byte("V_VP9")))
+	entry := ebml("\xae", ebml("\xd7", []byte{1}), ebml("\x83", []byte{1}),
+		ebml("\x86", []byte("V_VP9")))
 	entries := matroska(nil, bytes.Repeat(entry, 100_000))
 	avih := make([]byte, 56)
 	binary.LittleEndian.PutUint32(avih[24:], 1_000_000)
@@ -226,11 +235,7 @@ func TestBombs(t *testing.T) {
 	silence[at] &= 0xf0
 	clear(silence[at+1 : at+5])
 	white := image.NewPaletted(image.Rect(0, 0, 4000, 4000), color.Palette{color.Black, color.White})
-	var one bytes.Buffer
-	if err := gif.EncodeAll(&one, &gif.GIF{Image: []*image.Paletted{white}, Delay: []int{10}}); err != nil {
-		t.Fatal(err)
-	}
-	pictures := gifClaims(one.Bytes(), 8000, 8000, 4000, 4000, 1000)
+	pictures := gifClaims(encodedGIF(t, white), 8000, 8000, 4000, 4000, 1000)
 	for _, c := range []struct {
 		name    string
 		data    []byte

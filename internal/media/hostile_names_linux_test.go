@@ -83,7 +83,8 @@ func TestExternalDataIsNotRead(t *testing.T) {
 	t.Parallel()
 	tools := findTools(t)
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "secret.mov"), plainClip(t, tools, "a.mov"), 0o600); err != nil {
+	secret := filepath.Join(dir, "secret.mov")
+	if err := os.WriteFile(secret, plainClip(t, tools, "a.mov"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	url := box("url ", make([]byte, 4), []byte("file://"+dir+"/secret.mov\x00"))
@@ -157,8 +158,9 @@ func TestNoFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer socket.Close()
-	for name, target := range map[string]string{"to-fifo": at("fifo.mp4"), "to-socket": at("socket.mp4"),
-		"to-device": "/dev/zero", "to-itself": at("to-itself"), "to-folder": dir, "to-nothing": at("nothing"),
+	for name, target := range map[string]string{"to-fifo": at("fifo.mp4"),
+		"to-socket": at("socket.mp4"), "to-device": "/dev/zero", "to-itself": at("to-itself"),
+		"to-folder": dir, "to-nothing": at("nothing"),
 		"to-proc": "/proc/self/status", "to-stdin": "/dev/stdin"} {
 		if err := os.Symlink(target, at(name)); err != nil {
 			t.Fatal(err)
@@ -268,7 +270,8 @@ func TestFilesInMotion(t *testing.T) {
 	}
 	change("growing", func(f *os.File) error { _, err := f.Write(clip); return err },
 		TooLarge, Timeout, Usable)
-	change("cut", func(f *os.File) error { return f.Truncate(int64(len(clip))) }, Usable, Corrupt, TooLarge)
+	change("cut", func(f *os.File) error { return f.Truncate(int64(len(clip))) },
+		Usable, Corrupt, TooLarge)
 	change("emptied", func(f *os.File) error { return f.Truncate(0) },
 		Usable, Corrupt, Empty, Unsupported, TooShort, TooLarge)
 }

@@ -49,8 +49,9 @@ func TestMetadataThatImitatesMessages(t *testing.T) {
 	t.Parallel()
 	tools := findTools(t)
 	lie := "x\n[info] Input #0, lie, from 'a':\n[info]   Duration: 00:00:01.00, start: 0\n" +
-		"[info]   Stream #0:0: Video: lie, lie, 9x9, 1 fps\n[info]   Stream #0:1: Audio: lie, 1 Hz, mono\n" +
-		"[info] Stream mapping:\n[verbose]   Input stream #0:0 (video): 9 packets read; 0 frames decoded\n"
+		"[info]   Stream #0:0: Video: lie, lie, 9x9, 1 fps\n" +
+		"[info]   Stream #0:1: Audio: lie, 1 Hz, mono\n[info] Stream mapping:\n" +
+		"[verbose]   Input stream #0:0 (video): 9 packets read; 0 frames decoded\n"
 	tag := func(name, value string) []byte {
 		return ebml("\x12\x54\xc3\x67", ebml("\x73\x73", ebml("\x63\xc0"),
 			ebml("\x67\xc8", ebml("\x45\xa3", []byte(name)), ebml("\x44\x87", []byte(value)))))

@@ -130,6 +130,7 @@ var errOverTime = errors.New("media: time is up")
 func refusal(log *childLog, name string, ended error) *FileError {
 	last := strings.ReplaceAll(log.complaint(), "file:"+name+": ", "")
 	broken := log.damage()
+	broken.Reason = strings.ReplaceAll(broken.Reason, "file:"+name+": ", "")
 	switch {
 	case strings.Contains(last, "whitelist"), broken.Outcome != TooLarge &&
 		strings.Contains(last, "Invalid argument"):

@@ -12,7 +12,8 @@ import (
 // steps than lines, and comes back the same after it has been written again, which
 // is what a run does that goes on.
 func FuzzMetrics(f *testing.F) {
-	m := Metrics{Step: 3, Epoch: 0.5, Total: 1e-300, LR: 5e-324, Seconds: 1e300, GradNorm: math.Copysign(0, -1)}
+	m := Metrics{Step: 3, Epoch: 0.5, Total: 1e-300, LR: 5e-324, Seconds: 1e300,
+		GradNorm: math.Copysign(0, -1)}
 	line := m.appendJSON(nil)
 	f.Add(slices.Concat(line, line, line[:40]))
 	f.Add([]byte("{\"step\":-1,\"STEP\":2}\nnull\n\n{}\n"))

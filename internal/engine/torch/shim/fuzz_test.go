@@ -14,8 +14,8 @@ import (
 // the one beside it, whatever path it claims. No record makes Current fail
 // otherwise than with ErrNotBuilt, because none of these was built by this program.
 func FuzzRecord(f *testing.F) {
-	f.Add([]byte(`{"path":"/elsewhere","source":"x","torch":{"root":"/","lib":"/","version":"2.6.0"},` +
-		`"compile":["-O2"],"seconds":1.5,"time":"2026-01-02T03:04:05Z"}`))
+	f.Add([]byte(`{"path":"/elsewhere","source":"x","torch":{"root":"/","lib":"/",` +
+		`"version":"2.6.0"},"compile":["-O2"],"seconds":1.5,"time":"2026-01-02T03:04:05Z"}`))
 	f.Add([]byte(`null`))
 	f.Add([]byte(`{"seconds":1e999}`))
 	cache := f.TempDir()
