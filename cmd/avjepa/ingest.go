@@ -199,7 +199,7 @@ func showIngest(out io.Writer, dir string, sum dataset.Summary, list manifest.Li
 		table(out, "lrl", leftOutRows(sum))
 		fmt.Fprintf(out, "\nAll of them, with reasons: %s\n", filepath.Join(dir, "left-out.csv"))
 		if outcomes[string(media.Missing)] > 0 {
-			fmt.Fprintln(out, "When more of the missing files are there: the same command with --retry")
+			fmt.Fprintln(out, "When more of the missing files are there: the same command again")
 		}
 	}
 	showTally(out, "warning: bad row", list.Bad)

@@ -56,7 +56,7 @@ func (d fakeDecoder) Decode(ctx context.Context, path string, cfg media.DecodeCo
 func fakeClip(path string, s media.Segment) *media.Clip {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return &media.Clip{Outcome: media.Unreadable, Reason: "no such file"}
+		return &media.Clip{Outcome: media.Missing, Reason: "no such file"}
 	}
 	var seconds float64
 	var name string

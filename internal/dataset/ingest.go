@@ -178,9 +178,13 @@ func (w *writer) ingest(ctx context.Context) error {
 
 // newWorker returns the worker that all goroutines share.
 func (w *writer) newWorker(results chan<- result) *worker {
-	known := make(map[string]bool, len(w.ledger.clips))
-	for key := range w.ledger.clips {
-		known[key] = true
+	known, missing := make(map[string]bool, len(w.ledger.clips)), make(map[string]bool)
+	for key, line := range w.ledger.clips {
+		if line.Outcome == media.Missing {
+			missing[key] = true
+		} else {
+			known[key] = true
+		}
 	}
 	s := &w.cfg.Settings
 	return &worker{
@@ -190,29 +194,38 @@ func (w *writer) newWorker(results chan<- result) *worker {
 			MinSeconds: s.MinSeconds, JPEGQuality: s.JPEGQuality, SilenceDB: s.SilenceDB,
 			Limits: w.cfg.Limits,
 		},
-		decoder: w.cfg.Decoder, known: known, results: results,
+		decoder: w.cfg.Decoder, known: known, missing: missing, results: results,
 		buffers: &sync.Pool{New: func() any { return new([]byte) }},
 		makers:  &sync.Pool{New: func() any { return neardup.NewMaker(s.SampleRateHz) }},
 	}
 }
 
-// openJobs returns the sources that are not finished, and counts the others.
+// openJobs returns the sources that are not finished, and counts the others. A source
+// that was missing and is there now is not finished.
 func (w *writer) openJobs() []*job {
 	jobs := plan(w.cfg.Entries)
 	w.progress.FilesTotal = len(jobs)
 	for _, line := range w.ledger.clips {
 		w.count(line)
 	}
+	missing := func(key string) bool {
+		line, ok := w.ledger.clips[key]
+		return ok && line.Outcome == media.Missing
+	}
 	return slices.DeleteFunc(jobs, func(j *job) bool {
+		here := false
 		if st, err := os.Stat(j.path); err == nil {
-			j.bytes = st.Size()
+			j.bytes, here = st.Size(), j.missing == ""
 		}
 		w.progress.BytesTotal += j.bytes
 		src, ok := w.ledger.sources[plainText(j.path)]
 		done := ok && (src.Whole || j.whole == nil)
 		for _, p := range j.parts {
 			_, have := w.ledger.clips[p.Key]
-			done = done && have
+			done = done && have && !(here && missing(p.Key))
+		}
+		if j.whole != nil && here && missing(j.whole.Key) {
+			done = false
 		}
 		if done {
 			w.progress.Files++

@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"avjepa/internal/manifest"
@@ -28,17 +29,26 @@ func TestMissingClips(t *testing.T) {
 	}
 	makeMore := makeFiles(t, map[string]string{"b.webm": "4 usable"})
 	cfg.Entries[1].Path, cfg.Entries[1].Missing = filepath.Join(makeMore, "b.webm"), ""
-	if sum, err = Ingest(t.Context(), cfg); err != nil || sum.Clips != 1 {
-		t.Errorf("not asked to try again: %+v (%v)", sum, err)
-	}
-	cfg.RetryLeftOut = true
 	sum, err = Ingest(t.Context(), cfg)
 	if err != nil || sum.Clips != 2 || sum.Files != 2 || len(sum.LeftOut) != 2 || sum.Splits["test"] != 2 {
-		t.Errorf("tried again: %+v (%v)", sum, err)
+		t.Errorf("with a file that came later: %+v (%v)", sum, err)
 	}
 	cfg.Entries[1].Path = filepath.Join(src, "there.mp4")
 	if _, err = Ingest(t.Context(), cfg); err == nil {
 		t.Error("a kept clip came from another file, and nothing was said")
+	}
+}
+
+// Of a list that knows its clips to be of 10 s, a file of a minute is no clip.
+func TestWholeVideoIsNoClip(t *testing.T) {
+	src, dir := makeFiles(t, map[string]string{"v.mp4": "60 usable", "w.mp4": "11 usable"}), t.TempDir()
+	cfg := testConfig(dir, []manifest.Entry{
+		{Key: "v_000002", Path: filepath.Join(src, "v.mp4"), Seconds: 10},
+		{Key: "w_000002", Path: filepath.Join(src, "w.mp4"), Seconds: 10}})
+	sum, err := Ingest(t.Context(), cfg)
+	if err != nil || sum.Clips != 1 || len(sum.LeftOut) != 1 ||
+		!strings.Contains(sum.LeftOut[0].Reason, "--whole-videos") {
+		t.Errorf("%+v (%v)", sum, err)
 	}
 }
 

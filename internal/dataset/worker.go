@@ -3,10 +3,7 @@ package dataset
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -37,6 +34,7 @@ type worker struct {
 	decode   media.DecodeConfig
 	decoder  Decoder
 	known    map[string]bool // keys of clips that the ledger had at the start
+	missing  map[string]bool // of those without a file then; they are not in known
 	results  chan<- result
 	buffers  *sync.Pool // of *[]byte, for records
 	makers   *sync.Pool // of *neardup.Maker
@@ -45,11 +43,6 @@ type worker struct {
 // run decodes all of a source that the ledger does not have and ends with the
 // line that says so.
 func (w *worker) run(ctx context.Context, j *job) error {
-	if j.missing == "" {
-		if _, err := os.Stat(j.path); errors.Is(err, fs.ErrNotExist) {
-			j.missing = "no such file"
-		}
-	}
 	if j.missing != "" {
 		return w.runMissing(ctx, j)
 	}
@@ -59,6 +52,7 @@ func (w *worker) run(ctx context.Context, j *job) error {
 		split = drawSplit(w.settings.Seed, cmp.Or(j.group, hash), w.settings.ValFraction)
 	}
 	var parts []manifest.Entry
+	var outcome media.Outcome // of the source: Missing or none
 	for _, e := range j.parts {
 		if e.Split = cmp.Or(e.Split, split); !w.known[e.Key] {
 			parts = append(parts, e)
@@ -66,6 +60,9 @@ func (w *worker) run(ctx context.Context, j *job) error {
 	}
 	if len(parts) > 0 {
 		err := w.decodeParts(ctx, parts, func(i int, c *media.Clip) error {
+			if c.Outcome == media.Missing {
+				outcome = media.Missing
+			}
 			return w.send(ctx, w.judge(&parts[i], c))
 		})
 		if err != nil {
@@ -75,12 +72,16 @@ func (w *worker) run(ctx context.Context, j *job) error {
 	if j.whole != nil && !w.known[j.whole.Key] {
 		e := *j.whole
 		e.Split = cmp.Or(e.Split, split)
-		if err := w.runWhole(ctx, e); err != nil {
+		missing, err := w.runWhole(ctx, e)
+		if err != nil {
 			return err
 		}
+		if missing {
+			outcome = media.Missing
+		}
 	}
-	return w.send(ctx, result{bytes: j.bytes, line: &ledgerLine{
-		Source: plainText(j.path), Whole: j.whole != nil, Hash: hash, Split: split}})
+	return w.send(ctx, result{bytes: j.bytes, line: &ledgerLine{Source: plainText(j.path),
+		Whole: j.whole != nil, Outcome: outcome, Hash: hash, Split: split}})
 }
 
 // runMissing leaves out all clips of a source that is not there.
@@ -90,7 +91,7 @@ func (w *worker) runMissing(ctx context.Context, j *job) error {
 		wanted = append(wanted, *j.whole)
 	}
 	for i := range wanted {
-		if w.known[wanted[i].Key] {
+		if w.known[wanted[i].Key] || w.missing[wanted[i].Key] {
 			continue
 		}
 		if err := w.send(ctx, leftOut(&wanted[i], media.Missing, j.missing)); err != nil {
@@ -102,14 +103,16 @@ func (w *worker) runMissing(ctx context.Context, j *job) error {
 }
 
 // runWhole decodes a source as one clip, or cuts it when it is longer than one
-// and a half. Its length shows when the first piece has been decoded.
-func (w *worker) runWhole(ctx context.Context, e manifest.Entry) error {
+// and a half, and says whether there is no file. Its length shows when the first piece
+// has been decoded. A clip that a list knows to be short and whose file is long is not
+// cut: its label would be given to all of the video.
+func (w *worker) runWhole(ctx context.Context, e manifest.Entry) (missing bool, err error) {
 	longest := 1.5 * w.settings.ClipSeconds
 	var claimed float64 // seconds, as the container says; 0 unknown
 	long := false
-	err := w.decodeParts(ctx, []manifest.Entry{{Path: e.Path, End: longest}},
+	err = w.decodeParts(ctx, []manifest.Entry{{Path: e.Path, End: longest}},
 		func(_ int, c *media.Clip) error {
-			claimed = c.Info.Seconds
+			claimed, missing = c.Info.Seconds, c.Outcome == media.Missing
 			full := c.Outcome.HasClip() && c.Seconds > longest-0.5
 			if long = claimed > longest || claimed <= 0 && full; long {
 				return nil
@@ -117,13 +120,17 @@ func (w *worker) runWhole(ctx context.Context, e manifest.Entry) error {
 			return w.send(ctx, w.judge(&e, c))
 		})
 	if err != nil || !long {
-		return err
+		return missing, err
+	}
+	if e.Seconds > 0 && !(e.Seconds > longest) {
+		return false, w.send(ctx, leftOut(&e, media.TooLarge, fmt.Sprintf("the file has %.0f s, "+
+			"the list says %.0f: --whole-videos cuts whole videos", claimed, e.Seconds)))
 	}
 	if claimed > manifest.MaxSeconds {
-		return w.send(ctx, leftOut(&e, media.TooLarge, fmt.Sprintf(
+		return false, w.send(ctx, leftOut(&e, media.TooLarge, fmt.Sprintf(
 			"%.0f s, at most %d s: cut it into files", claimed, manifest.MaxSeconds)))
 	}
-	return w.runCuts(ctx, e, claimed)
+	return false, w.runCuts(ctx, e, claimed)
 }
 
 // runCuts decodes a long source in pieces. Pieces that fail behind the last good

@@ -63,6 +63,9 @@ func (w *writer) add(r result) error {
 		w.at("record written")
 	}
 	w.pending = append(w.pending, r.line)
+	if _, again := w.ledger.clips[r.line.Key]; again { // it was missing
+		w.progress.LeftOut--
+	}
 	if r.line.Key == "" {
 		w.progress.Files++
 		w.progress.Bytes += r.bytes

@@ -32,14 +32,15 @@ func (l *List) Missing() int {
 
 // Entry is one clip to ingest, or one source to cut into clips.
 type Entry struct {
-	Key    string   // unique in a list; see CheckKey for its alphabet
-	Path   string   // absolute path of the source file; it may not exist
-	Labels []string // IDs of classes; none = unlabelled
-	Split  string   // "" = to be drawn by ingest
-	Group  string   // entries of one group, a source video, belong in one split; "" = the path
-	Row    int      // place in the list that it comes from; unique in a List
-	Start  float64  // seconds; Start = End = 0: the whole file, cut where it is long
-	End    float64  // seconds; 0 = to the end
+	Key     string   // unique in a list; see CheckKey for its alphabet
+	Path    string   // absolute path of the source file; it may not exist
+	Labels  []string // IDs of classes; none = unlabelled
+	Split   string   // "" = to be drawn by ingest
+	Group   string   // entries of one group, a source video, belong in one split; "" = the path
+	Row     int      // place in the list that it comes from; unique in a List
+	Start   float64  // seconds; Start = End = 0: the whole file, cut where it is long
+	End     float64  // seconds; 0 = to the end
+	Seconds float64  // of a whole file, as a published list has them; 0 = it does not say
 
 	// Missing says why there is no file, as far as reading the list has shown; Path
 	// is then where it would be. "" = there is one, or nobody has looked.

@@ -84,7 +84,7 @@ func (m *mediaIndex) place(c *candidate, whole bool) {
 		found, c.byID = true, true
 	}
 	if !whole || cut {
-		c.Start, c.End = 0, 0
+		c.Seconds, c.Start, c.End = c.End-c.Start, 0, 0
 	}
 	switch {
 	case found:

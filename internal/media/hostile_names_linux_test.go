@@ -168,7 +168,7 @@ func TestNoFiles(t *testing.T) {
 	}
 	cases := map[string]Outcome{at("fifo.mp4"): Unreadable, at("socket.mp4"): Unreadable,
 		at("to-fifo"): Unreadable, at("to-socket"): Unreadable, at("to-device"): Unreadable,
-		at("to-itself"): Unreadable, at("to-folder"): Unreadable, at("to-nothing"): Unreadable,
+		at("to-itself"): Unreadable, at("to-folder"): Unreadable, at("to-nothing"): Missing,
 		at("to-proc"): Empty, "/dev/zero": Unreadable, "/dev/full": Unreadable, "/dev/tty": Unreadable,
 		"/proc/self/mem": Empty, "/proc/self/environ": Empty}
 	if os.Getuid() != 0 {

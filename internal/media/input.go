@@ -1,7 +1,9 @@
 package media
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,6 +26,9 @@ func openInput(path string) (*input, error) {
 	}
 	// Opening a device may move it, so a look comes first.
 	info, err := os.Stat(abs)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &FileError{Missing, "no such file"}
+	}
 	if err != nil {
 		return nil, &FileError{Unreadable, err.Error()}
 	}
