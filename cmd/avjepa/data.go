@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -42,8 +43,14 @@ var clipFlags = []string{dataset.FlagSilent, dataset.FlagQuiet, dataset.FlagStil
 // clipFlagging tells the flags of clips, duplicates included.
 type clipFlagging struct{ duplicate map[string]bool }
 
-func readFlagging(dir string) (clipFlagging, []dataset.Duplicate, error) {
-	pairs, err := dataset.ReadDuplicates(dir)
+func readFlagging(ctx context.Context, dir string, p *progress) (
+	clipFlagging, []dataset.Duplicate, error) {
+
+	at, err := openStore(ctx, dir, p)
+	if err != nil {
+		return clipFlagging{}, nil, err
+	}
+	pairs, err := dataset.ReadDuplicates(ctx, at)
 	x := clipFlagging{make(map[string]bool, 2*len(pairs))}
 	for _, p := range pairs {
 		x.duplicate[p.Key], x.duplicate[p.Other] = true, true

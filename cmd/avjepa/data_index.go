@@ -48,6 +48,9 @@ func runDataIndex(ctx context.Context, dir string, o *dataIndexOptions, p *progr
 			"--workers %d, --limit %d: must not be negative", o.workers, o.limit))
 	}
 	bar := p.byteStage(ctx, "index")
+	if err := needsFolder("data index", dir); err != nil {
+		return dataset.Rebuilt{}, err
+	}
 	r, err := dataset.Rebuild(ctx, dataset.RebuildConfig{Dir: dir, Workers: o.workers,
 		Progress: func(done, total int64) { bar.set(done, total, "") }})
 	bar.end(err)

@@ -46,7 +46,7 @@ alone, as one object.`,
 				o.limit = 0
 			}
 			out := bufio.NewWriter(cmd.OutOrStdout())
-			return errors.Join(runDataList(cmd.Context(), args[0], o, out, g.json), out.Flush())
+			return errors.Join(runDataList(cmd.Context(), args[0], o, g.progress(), out, g.json), out.Flush())
 		},
 	}
 	o.filter.addFlags(c)
@@ -60,7 +60,9 @@ alone, as one object.`,
 	return c
 }
 
-func runDataList(ctx context.Context, dir string, o *dataListOptions, out io.Writer, asJSON bool) error {
+func runDataList(ctx context.Context, dir string, o *dataListOptions, p *progress,
+	out io.Writer, asJSON bool) error {
+
 	order, ok := clipOrders[o.sort]
 	if !ok {
 		return usageError(fmt.Errorf("--sort %q: there are %s", o.sort, strings.Join(sortNames, ", ")))
@@ -69,13 +71,16 @@ func runDataList(ctx context.Context, dir string, o *dataListOptions, out io.Wri
 		return usageError(fmt.Errorf("--limit %d: must not be negative", o.limit))
 	}
 	if o.outcome != "" || o.leftOut {
+		if err := needsFolder("data ls --left-out", dir); err != nil {
+			return err
+		}
 		return listLeftOut(ctx, dir, o, out, asJSON)
 	}
-	set, err := dataset.Open(dir)
+	set, err := openSet(ctx, dir, p)
 	if err != nil {
 		return err
 	}
-	flagging, pairs, err := readFlagging(dir)
+	flagging, pairs, err := readFlagging(ctx, dir, p)
 	if err != nil {
 		return err
 	}

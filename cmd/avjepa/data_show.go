@@ -85,11 +85,11 @@ func runDataShow(ctx context.Context, dir string, o *dataShowOptions, p *progres
 		return 0, usageError(fmt.Errorf("--clips %d, %d keys: a sheet shows 1 to %d clips",
 			o.clips, len(o.keys), mostSheetRows))
 	}
-	set, err := dataset.Open(dir)
+	set, err := openSet(ctx, dir, p)
 	if err != nil {
 		return 0, err
 	}
-	flagging, _, err := readFlagging(dir)
+	flagging, _, err := readFlagging(ctx, dir, p)
 	if err != nil {
 		return 0, err
 	}

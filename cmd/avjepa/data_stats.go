@@ -3,17 +3,17 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"avjepa/internal/config"
 	"avjepa/internal/dataset"
-	"avjepa/internal/durable"
 	"avjepa/internal/loader"
+	"avjepa/internal/store"
 	"avjepa/internal/view"
 )
 
@@ -53,7 +53,7 @@ stats.json, where pretrain finds them.`,
 func runStats(ctx context.Context, dir string, o *statsOptions, p *progress) (melStats, error) {
 	c := config.New()
 	c.Data.Dir, c.View.MelBands = dir, o.bands
-	set, err := openSplit(dir, o.split)
+	set, err := openSplit(ctx, dir, o.split, p)
 	if err != nil {
 		return melStats{}, err
 	}
@@ -84,9 +84,13 @@ const (
 )
 
 // readStats returns the statistics kept with a data set, or false.
-func readStats(dir string, bands int) (melStats, bool) {
+func readStats(ctx context.Context, dir string, bands int, p *progress) (melStats, bool) {
 	var s melStats
-	f, err := os.Open(filepath.Join(dir, statsName))
+	at, err := openStore(ctx, dir, p)
+	if err != nil {
+		return melStats{}, false
+	}
+	f, err := at.NewReader(ctx, statsName)
 	if err != nil {
 		return melStats{}, false
 	}
@@ -130,13 +134,20 @@ func measureStats(ctx context.Context, c *config.Config, set *dataset.Set, limit
 	}
 	st.done()
 	found := melStats{c.View.MelBands, s.Clips, s.Mean(), s.Std()}
-	return found, writeStats(c.Data.Dir, found)
+	return found, writeStats(ctx, c.Data.Dir, found, p)
 }
 
-func writeStats(dir string, s melStats) error {
-	return durable.WriteFile(filepath.Join(dir, statsName), func(w io.Writer) error {
-		return writeJSON(w, s)
-	})
+// writeStats keeps statistics with the data set, unless that can only be read.
+func writeStats(ctx context.Context, dir string, s melStats, p *progress) error {
+	at, err := openStore(ctx, dir, p)
+	if err != nil {
+		return err
+	}
+	err = at.Write(ctx, statsName, func(w io.Writer) error { return writeJSON(w, s) })
+	if errors.Is(err, store.ErrUnsupported) || errors.Is(err, store.ErrPermission) {
+		return nil
+	}
+	return err
 }
 
 // statsClips is how many clips are enough for the statistics of a large set.
@@ -147,7 +158,7 @@ func useStats(ctx context.Context, c *config.Config, set *dataset.Set, p *progre
 	if c.Origin("view.mel_mean") != "default" || c.Origin("view.mel_std") != "default" {
 		return nil
 	}
-	s, known := readStats(c.Data.Dir, c.View.MelBands)
+	s, known := readStats(ctx, c.Data.Dir, c.View.MelBands, p)
 	if !known {
 		var err error
 		if s, err = measureStats(ctx, c, set, statsClips, p); err != nil {

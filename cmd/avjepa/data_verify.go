@@ -55,6 +55,9 @@ func runDataVerify(ctx context.Context, dir string, o *dataVerifyOptions, p *pro
 	}
 	began := time.Now()
 	bar := p.byteStage(ctx, "verify")
+	if err := needsFolder("data verify", dir); err != nil {
+		return dataset.Verified{}, 0, err
+	}
 	v, err := dataset.Verify(ctx, dataset.VerifyConfig{Dir: dir, Decode: o.decode, Workers: o.workers,
 		Progress: func(done, total int64, broken int) {
 			note := ""

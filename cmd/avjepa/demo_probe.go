@@ -33,7 +33,7 @@ func (d *demo) probe(ctx context.Context, ev *evaluation) (*probeSummary, error)
 	if classes < 2 || ev.set.Where(oneLabel).Len() < ev.set.Len() {
 		return nil, nil
 	}
-	set, err := openSplit(d.cfg.Data.Dir, d.cfg.Data.Split)
+	set, err := openSplit(ctx, d.cfg.Data.Dir, d.cfg.Data.Split, d.p)
 	if err != nil {
 		return nil, err
 	}

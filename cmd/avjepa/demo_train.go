@@ -25,7 +25,7 @@ const (
 // pretrain trains, for as many steps as the minutes allow.
 func (d *demo) pretrain(ctx context.Context) error {
 	c := d.cfg
-	set, err := openSplit(c.Data.Dir, c.Data.Split)
+	set, err := openSplit(ctx, c.Data.Dir, c.Data.Split, d.p)
 	if err != nil {
 		return err
 	}

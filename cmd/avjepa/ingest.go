@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"avjepa/internal/dataset"
 	"avjepa/internal/manifest"
 	"avjepa/internal/media"
+	"avjepa/internal/store"
 )
 
 // ingestOptions are the flags of ingest.
@@ -22,6 +24,7 @@ type ingestOptions struct {
 	sources     []string
 	lists       listOptions
 	out         string
+	work        string
 	shortSide   int
 	fps         float64
 	clipSeconds float64
@@ -46,6 +49,7 @@ its reason and skipped. Run again after an interrupt, a crash or a full disk, it
 on where it was.`,
 		Example: `  avjepa ingest videos/ --out data/mine
   avjepa ingest clips.csv --out data/clips --short-side 256 --fps 8
+  avjepa ingest videos/ --out 's3://bucket/mine?endpoint=https://s3.example.org'
   avjepa ingest vggsound.csv --media /data/vggsound --out data/vgg --dry-run
   avjepa ingest vggsound.csv --media /data/vggsound --split test --per-class 5 --out data/vgg5
   avjepa ingest eval_segments.csv --media /data/audioset --out data/as-eval \
@@ -73,7 +77,9 @@ on where it was.`,
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&o.out, "out", "", "folder to write shards to")
+	f.StringVar(&o.out, "out", "", "folder to write shards to, or s3://bucket/name")
+	f.StringVar(&o.work, "work", "",
+		"with a remote --out: folder for shards until they are sent; data/NAME.work")
 	f.IntVar(&o.shortSide, "short-side", def.ShortSide,
 		"pixels of the frames' short side; never enlarged")
 	f.Float64Var(&o.fps, "fps", def.FPS, "frames kept per second")
@@ -119,6 +125,15 @@ func runIngest(ctx context.Context, o *ingestOptions, p *progress) (
 	}
 	cfg := o.config(&list)
 	cfg.Decoder, cfg.Settings.Keep = tools, keep
+	if store.IsRemote(o.out) {
+		if cfg.Store, err = openStore(ctx, o.out, p); err != nil {
+			return dataset.Summary{}, list, err
+		}
+		cfg.Dir = cmp.Or(o.work, workplace(o.out))
+	} else if o.work != "" {
+		return dataset.Summary{}, list, usageError(fmt.Errorf("--work %s is for a remote --out, %s is a "+
+			"folder: leave it away", o.work, o.out))
+	}
 	st := p.stageThat(ctx, "ingest", int64(len(list.Entries)), "clips", func(n int64) string {
 		return fmt.Sprintf("keeping %d clips", n)
 	})

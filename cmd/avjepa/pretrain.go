@@ -130,11 +130,11 @@ func existing(path string) string {
 }
 
 // openTraining checks a configuration and opens the clips it trains on.
-func openTraining(c *config.Config) (*dataset.Set, error) {
+func openTraining(ctx context.Context, c *config.Config, p *progress) (*dataset.Set, error) {
 	if err := validate(c); err != nil {
 		return nil, err
 	}
-	set, err := openSplit(c.Data.Dir, c.Data.Split)
+	set, err := openSplit(ctx, c.Data.Dir, c.Data.Split, p)
 	if err != nil {
 		return nil, err
 	}
@@ -149,7 +149,7 @@ func openTraining(c *config.Config) (*dataset.Set, error) {
 // runDryRun returns what a run, or one process of several, would take, and writes
 // nothing.
 func runDryRun(ctx context.Context, c *config.Config) (*runPlan, error) {
-	set, err := openTraining(c)
+	set, err := openTraining(ctx, c, mute())
 	if err != nil {
 		return nil, err
 	}
@@ -192,7 +192,7 @@ func runPretrain(ctx context.Context, c *config.Config, o *pretrainOptions,
 	if c, err = procs.shareConfig(c); err != nil {
 		return nil, err
 	}
-	set, err := openTraining(c)
+	set, err := openTraining(ctx, c, p)
 	if err != nil {
 		return nil, err
 	}
@@ -218,7 +218,7 @@ func runPretrain(ctx context.Context, c *config.Config, o *pretrainOptions,
 
 // prepare checks what a run needs and completes its configuration from the data.
 func prepare(ctx context.Context, c *config.Config, p *progress) error {
-	set, err := openTraining(c)
+	set, err := openTraining(ctx, c, p)
 	if err != nil {
 		return err
 	}

@@ -134,7 +134,7 @@ func evaluate(ctx context.Context, path string, o *evalOptions, p *progress) (*e
 		return nil, err
 	}
 	o.fill(run)
-	set, err := openSplit(o.data, o.split)
+	set, err := openSplit(ctx, o.data, o.split, p)
 	if err != nil {
 		return nil, err
 	}

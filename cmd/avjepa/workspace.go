@@ -20,12 +20,12 @@ import (
 
 // openSplit opens the clips of one split that have picture and sound. An empty
 // split name means all clips.
-func openSplit(dir, split string) (*dataset.Set, error) {
+func openSplit(ctx context.Context, dir, split string, p *progress) (*dataset.Set, error) {
 	if dir == "" {
 		return nil, usageError(errors.New("no data set: give --data DIR, a folder written by " +
-			"avjepa ingest"))
+			"avjepa ingest, or where it is: s3://bucket/name, https://host/name"))
 	}
-	set, err := dataset.Open(dir)
+	set, err := openSet(ctx, dir, p)
 	if err != nil {
 		return nil, err
 	}

@@ -1,17 +1,18 @@
 package dataset
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 
 	"avjepa/internal/durable"
 	"avjepa/internal/manifest"
+	"avjepa/internal/store"
 )
 
 const (
@@ -26,7 +27,7 @@ func keepClasses(dir string, classes []manifest.Class) error {
 	if len(classes) == 0 {
 		return nil
 	}
-	there, err := readClasses(dir)
+	there, err := readClassesIn(dir)
 	if err != nil {
 		return err
 	}
@@ -48,10 +49,18 @@ func keepClasses(dir string, classes []manifest.Class) error {
 	return nil
 }
 
-// readClasses returns the classes of the dataset in dir, none when it has no list.
-func readClasses(dir string) ([]manifest.Class, error) {
-	path := filepath.Join(dir, classesFile)
-	f, err := os.Open(path)
+// readClassesIn is readClasses for a folder.
+func readClassesIn(dir string) ([]manifest.Class, error) {
+	at, err := store.Open(context.Background(), dir, store.Config{Retry: -1})
+	if err != nil {
+		return nil, fmt.Errorf("dataset: %w", err)
+	}
+	return readClasses(context.Background(), at)
+}
+
+// readClasses returns the classes of the dataset at a location, none when it has no list.
+func readClasses(ctx context.Context, at *store.Store) ([]manifest.Class, error) {
+	f, err := at.NewReader(ctx, classesFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -66,7 +75,7 @@ func readClasses(dir string) ([]manifest.Class, error) {
 		err = manifest.CheckClasses(classes)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("dataset: %s: %w: %w", path, ErrCorrupt, err)
+		return nil, fmt.Errorf("dataset: %s of %s: %w: %w", classesFile, at, ErrCorrupt, err)
 	}
 	return classes, nil
 }

@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strconv"
 
 	"avjepa/internal/durable"
 	"avjepa/internal/manifest"
 	"avjepa/internal/neardup"
+	"avjepa/internal/store"
 )
 
 const (
@@ -66,9 +66,8 @@ func writeDuplicates(dir string, pairs []Duplicate) error {
 
 // ReadDuplicates returns the pairs in a dataset's duplicates.csv, none when it has no
 // such file. ErrCorrupt when it is no such file.
-func ReadDuplicates(dir string) ([]Duplicate, error) {
-	path := filepath.Join(dir, duplicatesFile)
-	f, err := os.Open(path)
+func ReadDuplicates(ctx context.Context, at *store.Store) ([]Duplicate, error) {
+	f, err := at.NewReader(ctx, duplicatesFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -95,8 +94,8 @@ func ReadDuplicates(dir string) ([]Duplicate, error) {
 		pairs = append(pairs, d)
 	}
 	if err != io.EOF {
-		return nil, fmt.Errorf("dataset: %s: %w: %w: avjepa data index writes it anew",
-			path, ErrCorrupt, err)
+		return nil, fmt.Errorf("dataset: %s of %s: %w: %w: avjepa data index writes it anew",
+			duplicatesFile, at, ErrCorrupt, err)
 	}
 	return pairs, nil
 }

@@ -14,11 +14,14 @@ import (
 	"avjepa/internal/manifest"
 	"avjepa/internal/media"
 	"avjepa/internal/neardup"
+	"avjepa/internal/store"
 )
 
 // IngestConfig says what to ingest, and where to.
 type IngestConfig struct {
-	Dir      string // the dataset's folder; made when absent
+	Dir      string            // the dataset's folder; made when absent
+	Store    *store.Store      // where shards go as they fill, Dir being their workplace; nil = they stay
+	Sent     func(bytes int64) // of every shard that has arrived there; may be nil
 	Entries  []manifest.Entry
 	Classes  []manifest.Class // in class order; nil = the labels of the clips, sorted
 	Decoder  Decoder
@@ -80,6 +83,11 @@ func Ingest(ctx context.Context, cfg IngestConfig) (Summary, error) {
 	if err := durable.RemoveTemporary(cfg.Dir); err != nil {
 		return Summary{}, fmt.Errorf("dataset: %w", err)
 	}
+	if cfg.Store != nil {
+		if err := fetchWorkplace(ctx, cfg.Store, cfg.Dir); err != nil {
+			return Summary{}, err
+		}
+	}
 	if err := claim(cfg.Dir, &cfg.Settings); err != nil {
 		return Summary{}, err
 	}
@@ -96,13 +104,24 @@ func Ingest(ctx context.Context, cfg IngestConfig) (Summary, error) {
 		return Summary{}, err
 	}
 	w := &writer{cfg: &cfg, ledger: led, shards: shards}
+	if err := w.beginSending(ctx); err != nil {
+		return Summary{}, err
+	}
 	if err := w.ingest(ctx); err != nil {
 		shards.abandon()
-		return led.summary(), err
+		return led.summary(), w.endSending(err)
 	}
 	sum := led.summary()
 	if err := w.close(ctx, &sum); err != nil {
-		return sum, diskError("dataset: "+cfg.Dir, err)
+		return sum, diskError("dataset: "+cfg.Dir, w.endSending(err))
+	}
+	if err := w.endSending(nil); err != nil {
+		return sum, err
+	}
+	if w.sender != nil {
+		if err := w.sender.sendRest(ctx); err != nil {
+			return sum, err
+		}
 	}
 	if sum.Clips == 0 {
 		return sum, fmt.Errorf("dataset: %w: all %d clips were left out, the first because: %s; "+

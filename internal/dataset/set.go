@@ -6,13 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"avjepa/internal/manifest"
+	"avjepa/internal/store"
 )
 
 // Set is a finished dataset, or a selection of one, in the order of its keys.
@@ -25,64 +23,15 @@ type Set struct {
 	class   map[string]int // ID → place in classes
 }
 
-// Open reads the index of the dataset in dir and checks it against the sizes of
-// the shards. It returns ErrNotDataset when there is no index (ingest has not
+// Open reads the index of the dataset in the folder dir and checks it against the sizes
+// of the shards. It returns ErrNotDataset when there is no index (ingest has not
 // finished), ErrCorrupt when index and shards disagree.
 func Open(dir string) (*Set, error) {
-	path := filepath.Join(dir, indexFile)
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("dataset: %s has no %s: %w; run ingest to its end",
-			dir, indexFile, ErrNotDataset)
-	}
+	at, err := store.Open(context.Background(), dir, store.Config{Retry: -1})
 	if err != nil {
 		return nil, fmt.Errorf("dataset: %w", err)
 	}
-	defer f.Close()
-	clips, err := readIndex(f)
-	if err != nil {
-		return nil, fmt.Errorf("dataset: %s: %w: %w", path, ErrCorrupt, err)
-	}
-	if len(clips) == 0 {
-		return nil, fmt.Errorf("dataset: %s: %w", path, ErrNoClips)
-	}
-	at := folder(dir)
-	if err := checkSizes(at, clips); err != nil {
-		return nil, err
-	}
-	if err := checkOverlap(clips); err != nil {
-		return nil, fmt.Errorf("dataset: %s: %w: %w", path, ErrCorrupt, err)
-	}
-	listed, err := readClasses(dir)
-	if err != nil {
-		return nil, err
-	}
-	s := &Set{shards: at, clips: clips, classes: classesOf(listed, clips), class: map[string]int{}}
-	for i := range s.classes {
-		s.class[s.classes[i].ID] = i
-	}
-	return s, nil
-}
-
-// checkSizes returns an error when a clip lies behind the end of its shard.
-func checkSizes(at shards, clips []Info) error {
-	sizes := make(map[int]int64)
-	for i := range clips {
-		c := &clips[i]
-		size, ok := sizes[c.Shard]
-		if !ok {
-			var err error
-			if size, err = at.Size(context.Background(), c.Shard); err != nil {
-				return fmt.Errorf("dataset: %w: %w", ErrCorrupt, err)
-			}
-			sizes[c.Shard] = size
-		}
-		if c.Offset+c.Bytes > size {
-			return fmt.Errorf("dataset: %w: clip %s ends at byte %d of %s, which has %d",
-				ErrCorrupt, c.Key, c.Offset+c.Bytes, shardName(c.Shard), size)
-		}
-	}
-	return nil
+	return OpenStore(context.Background(), at)
 }
 
 // Len returns the number of clips.

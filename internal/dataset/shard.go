@@ -112,6 +112,12 @@ func resumeShards(dir string, target int64, ends map[int]int64) (*shardWriter, e
 				ErrCorrupt, shardName(n))
 		}
 		path := filepath.Join(dir, shardName(n))
+		if size, ok := wasSent(dir, n); ok && size >= end+tarTrailer {
+			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, fmt.Errorf("dataset: %w", err)
+			}
+			continue
+		}
 		st, err := os.Stat(path)
 		if err != nil {
 			return nil, fmt.Errorf("dataset: %w: %w", ErrCorrupt, err)

@@ -68,7 +68,7 @@ func Verify(ctx context.Context, cfg VerifyConfig) (Verified, error) {
 		return Verified{}, err
 	}
 	v.out.Clips = len(clips)
-	if _, err := readClasses(cfg.Dir); err != nil {
+	if _, err := readClassesIn(cfg.Dir); err != nil {
 		v.fault(Fault{File: classesFile, Problem: err.Error()})
 	}
 	if err := v.compareLedger(ctx, clips); err != nil {

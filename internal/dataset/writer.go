@@ -1,7 +1,9 @@
 package dataset
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"io"
 	"path/filepath"
 	"slices"
@@ -24,6 +26,7 @@ type writer struct {
 	cfg      *IngestConfig
 	ledger   *ledger
 	shards   *shardWriter
+	sender   *sender       // nil: shards stay
 	pending  []*ledgerLine // clips in the shard that the ledger does not name yet
 	unsynced int64         // bytes of these
 	progress Progress
@@ -97,7 +100,7 @@ func (w *writer) flush() error {
 	w.pending, w.unsynced = w.pending[:0], 0
 	w.at("ledger written")
 	if w.shards.full() {
-		if err := w.shards.finish(); err != nil {
+		if err := w.finishShard(); err != nil {
 			return err
 		}
 		w.at("shard finished")
@@ -105,10 +108,60 @@ func (w *writer) flush() error {
 	return nil
 }
 
+// finishShard ends the open shard, if there is one, and sends it where it belongs.
+func (w *writer) finishShard() error {
+	if w.shards.file == nil {
+		return nil
+	}
+	n := w.shards.number
+	if err := w.shards.finish(); err != nil || w.sender == nil {
+		return err
+	}
+	ledger, err := w.ledger.file.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return err
+	}
+	return w.sender.add(fullShard{n, ledger})
+}
+
+// beginSending starts to send shards, first those that an earlier ingest could not.
+func (w *writer) beginSending(ctx context.Context) error {
+	if w.cfg.Store == nil {
+		return nil
+	}
+	w.sender = newSender(ctx, w.cfg.Store, w.cfg.Dir, w.cfg.Sent)
+	// Settings go first: they tell whoever goes on what the shards are of.
+	settings := filepath.Join(w.cfg.Dir, settingsFile)
+	if err := w.cfg.Store.Upload(ctx, settingsFile, settings, nil); err != nil {
+		return w.endSending(fmt.Errorf("dataset: sending %s: %w", settingsFile, err))
+	}
+	for n := range w.shards.number {
+		if _, sent := wasSent(w.cfg.Dir, n); sent {
+			continue
+		}
+		// Which lines of the ledger are about later shards is not known any more.
+		if err := w.sender.add(fullShard{n, 0}); err != nil {
+			return w.endSending(err)
+		}
+	}
+	return nil
+}
+
+// endSending waits for the shards on their way and returns err, or else what kept them.
+func (w *writer) endSending(err error) error {
+	if w.sender == nil {
+		return err
+	}
+	if err != nil {
+		w.sender.stop(err)
+	}
+	return cmp.Or(err, w.sender.wait())
+}
+
 // close ends the last shard, writes what was left out and the near duplicates, and, as
 // the last of all, the index. It completes the summary.
 func (w *writer) close(ctx context.Context, sum *Summary) error {
-	if err := w.shards.finish(); err != nil {
+	if err := w.finishShard(); err != nil {
 		return err
 	}
 	w.at("last shard finished")

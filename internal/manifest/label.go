@@ -12,6 +12,8 @@ import (
 const (
 	maxLabelBytes = 4096
 	maxLabels     = 1000 // of one clip
+	// Labels of a clip, all escaped as JSON, leave room in a line of an index.
+	maxLabelsBytes = 8 << 10
 )
 
 // CheckLabel accepts UTF-8 text on one line.
@@ -30,9 +32,13 @@ func CheckLabels(labels []string) error {
 	if len(labels) > maxLabels {
 		return fmt.Errorf("%d labels, at most %d", len(labels), maxLabels)
 	}
+	bytes := 0
 	for i, l := range labels {
 		if err := CheckLabel(l); err != nil {
 			return err
+		}
+		if bytes += len(l); bytes > maxLabelsBytes {
+			return fmt.Errorf("labels of more than %d bytes", maxLabelsBytes)
 		}
 		if l == "" {
 			return errors.New("empty label")
