@@ -2,6 +2,8 @@ package dataset
 
 import (
 	"bytes"
+	"image"
+	"image/jpeg"
 	"testing"
 
 	"avjepa/internal/manifest"
@@ -69,6 +71,47 @@ func FuzzRecord(f *testing.F) {
 				t.Fatalf("%d samples in %d bytes", len(samples), len(data))
 			}
 			rest = tail
+		}
+	})
+}
+
+// FuzzScan: whatever a shard holds, each clip that is found in it lies within it, is
+// valid and can be read, and no two share bytes.
+func FuzzScan(f *testing.F) {
+	var frame bytes.Buffer
+	if err := jpeg.Encode(&frame, image.NewGray(image.Rect(0, 0, 20, 16)), nil); err != nil {
+		f.Fatal(err)
+	}
+	var shard []byte
+	for _, key := range []string{"a", "b/c"} {
+		var err error
+		c := Info{Key: key, Split: "train", Seconds: .5, FPS: 2, FrameCount: 1, Width: 20, Height: 16,
+			SampleRateHz: 1000, SampleCount: 500}
+		shard, err = appendRecord(shard, &c, [][]byte{frame.Bytes()}, make([]int16, 500))
+		if err != nil {
+			f.Fatal(err)
+		}
+	}
+	shard = append(shard, make([]byte, tarTrailer)...)
+	f.Add(shard)
+	f.Add(bytes.Replace(shard, []byte(`,"row":0`), nil, 1))
+	f.Add(shard[:len(shard)/2])
+	f.Add(append(make([]byte, tarBlock), shard...))
+	f.Fuzz(func(t *testing.T, shard []byte) {
+		var out scanned
+		s := shardScan{file: bytes.NewReader(shard), size: int64(len(shard)), out: &out, tell: func(int64) {}}
+		if err := s.run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		end := int64(0)
+		for _, c := range out.clips {
+			if err := c.validate(); err != nil || c.Offset < end || c.Offset+c.Bytes > int64(len(shard)) {
+				t.Fatalf("%+v: %v", c, err)
+			}
+			end = c.Offset + c.Bytes
+			if err := parseRecord(&Clip{Info: c}, shard[c.Offset:end]); err != nil {
+				t.Error(err)
+			}
 		}
 	})
 }

@@ -243,35 +243,3 @@ func TestRebuildRefuses(t *testing.T) {
 		t.Errorf("the index was touched: %q", got)
 	}
 }
-
-// FuzzRebuild: whatever a shard holds, the index that comes of it can be opened and its
-// clips be read, or there is none.
-func FuzzRebuild(f *testing.F) {
-	dir := f.TempDir()
-	foreign(f, dir, append(clipOf("a", `{"split":"train","fps":4}`), clipOf("b", `{"split":"val","fps":4}`)...)...)
-	b := readAll(f, dir, "shard-000000.tar")
-	f.Add(b)
-	f.Add(b[:len(b)/2])
-	f.Add(append(make([]byte, 512), b...))
-	f.Add([]byte{})
-	f.Fuzz(func(t *testing.T, shard []byte) {
-		dir := t.TempDir()
-		writeAll(t, shard, dir, "shard-000000.tar")
-		r, err := dataset.Rebuild(t.Context(), dataset.RebuildConfig{Dir: dir, Workers: 1})
-		if errors.Is(err, dataset.ErrNoClips) {
-			return
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		set, err := dataset.Open(dir)
-		if err != nil || set.Len() != r.Clips {
-			t.Fatalf("%d clips, %v", r.Clips, err)
-		}
-		for i := range set.Len() {
-			if err := set.Read(t.Context(), i, new(dataset.Clip)); err != nil {
-				t.Error(err)
-			}
-		}
-	})
-}

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"gonum.org/v1/gonum/dsp/fourier"
+
 	"avjepa/internal/rng"
 )
 
@@ -241,6 +243,27 @@ func TestAverage(t *testing.T) {
 		}
 		if bits := g.hash(); bits != 0 { // it gets brighter to the right everywhere
 			t.Errorf("%d×%d: hash %x", w, h, bits)
+		}
+	}
+}
+
+// The transform of two windows has the powers that gonum's has of each.
+func TestTransform(t *testing.T) {
+	r := rng.New(1, "transform")
+	two := [2][]float64{make([]float64, windowSize), make([]float64, windowSize)}
+	x := newTransform()
+	for i := range windowSize {
+		two[0][i], two[1][i] = r.NormFloat64(), r.NormFloat64()
+		x.load(i, two[0][i], two[1][i])
+	}
+	x.run()
+	for n, window := range two {
+		for k, c := range fourier.NewFFT(windowSize).Coefficients(nil, window) {
+			a, b := x.power(k)
+			want := real(c)*real(c) + imag(c)*imag(c)
+			if got := []float64{a, b}[n]; !(math.Abs(got-want) <= 1e-9*(1+want)) {
+				t.Fatalf("window %d, bin %d: %v, want %v", n, k, got, want)
+			}
 		}
 	}
 }

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"math"
 	"slices"
-
-	"gonum.org/v1/gonum/dsp/fourier"
 )
 
 // The spectrogram that landmarks are found in.
@@ -48,7 +46,7 @@ type peak struct {
 type ear struct {
 	rate   int // Hz, of the thinned sound
 	thin   int // samples that are averaged to one
-	fft    *fourier.FFT
+	fft    *transform
 	window []float64
 
 	thinned []float64
@@ -60,9 +58,8 @@ type ear struct {
 
 func newEar(rate int) *ear {
 	thin := max(1, rate/leastRate)
-	e := &ear{rate: rate / thin, thin: thin, fft: fourier.NewFFT(windowSize),
-		window: make([]float64, windowSize), frame: make([]float64, windowSize),
-		coeff: make([]complex128, windowSize/2+1), bandOf: make([]int, windowSize/2+1)}
+	e := &ear{rate: rate / thin, thin: thin, fft: newTransform(),
+		window: make([]float64, windowSize), bandOf: make([]int, windowSize/2+1)}
 	for i := range e.window {
 		e.window[i] = .5 - .5*math.Cos(2*math.Pi*float64(i)/windowSize)
 	}
@@ -95,21 +92,23 @@ func (e *ear) spectrogram(samples []int16) int {
 	}
 	frames := (n-windowSize)/hopSize + 1
 	e.levels = slices.Grow(e.levels[:0], frames*bands)[:frames*bands]
-	for f := range frames {
-		part := e.thinned[f*hopSize:][:windowSize]
+	for f := 0; f < frames; f += 2 {
+		g := min(f+1, frames-1) // the last one of an odd number goes with itself
+		x, y := e.thinned[f*hopSize:][:windowSize], e.thinned[g*hopSize:][:windowSize]
 		for i, w := range e.window {
-			e.frame[i] = part[i] * w
+			e.fft.load(i, x[i]*w, y[i]*w)
 		}
-		e.fft.Coefficients(e.coeff, e.frame)
-		var power [bands]float64
+		e.fft.run()
+		var p, q [bands]float64
 		for k, b := range e.bandOf {
 			if b >= 0 {
-				c := e.coeff[k]
-				power[b] += real(c)*real(c) + imag(c)*imag(c)
+				u, v := e.fft.power(k)
+				p[b], q[b] = p[b]+u, q[b]+v
 			}
 		}
-		for b, p := range power {
-			e.levels[f*bands+b] = float32(10 * math.Log10(p+1e-9))
+		for b := range bands {
+			e.levels[f*bands+b] = float32(10 * math.Log10(p[b]+1e-9))
+			e.levels[g*bands+b] = float32(10 * math.Log10(q[b]+1e-9))
 		}
 	}
 	return frames
