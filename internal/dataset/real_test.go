@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"image/jpeg"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -83,6 +85,45 @@ func TestIngestWithFFmpeg(t *testing.T) {
 		if d := sound - picture; c.HasAudio() && c.HasVideo() && !(d > -0.2 && d < 0.2) {
 			t.Errorf("%s: %v s of sound, %v s of picture", c.Key, sound, picture)
 		}
+	}
+}
+
+// Of films of one speaker before one wall only those are near duplicates that are one
+// recording, encoded at half the size into another container and begun 0.3 s later.
+func TestDuplicatesOfRealFilms(t *testing.T) {
+	tools := realTools(t)
+	films, err := filepath.Glob(filepath.Join(sharedData, "clips/grid_s1/b*a.mp4"))
+	if err != nil || len(films) < 8 {
+		t.Fatalf("%d films (%v)", len(films), err)
+	}
+	src := t.TempDir()
+	films, again := films[:8], films[:3]
+	for _, film := range again {
+		out, err := exec.Command(tools.FFmpeg, "-v", "error", "-ss", "0.3", "-i", "file:"+film,
+			"-vf", "scale=iw/2:ih/2", "-c:v", "mpeg4", "-b:v", "200k", "-c:a", "aac", "-b:a", "48k",
+			"file:"+filepath.Join(src, "again-"+strings.TrimSuffix(filepath.Base(film), ".mp4")+".mkv")).CombinedOutput()
+		if err != nil {
+			t.Fatalf("ffmpeg: %v\n%s", err, out)
+		}
+	}
+	cfg := DefaultIngestConfig()
+	cfg.Dir, cfg.Entries, cfg.Decoder = t.TempDir(), sources(t, append(films, src)...), tools
+	cfg.Settings.ShortSide = 112
+	sum, err := Ingest(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, err := ReadDuplicates(cfg.Dir)
+	if err != nil || len(read) != len(sum.Duplicates) || len(sum.Duplicates) != len(again) {
+		t.Fatalf("%d pairs, %d in the file, want %d (%v)", len(sum.Duplicates), len(read), len(again), err)
+	}
+	for _, d := range sum.Duplicates {
+		if d.Key != "again-"+d.Other {
+			t.Errorf("%+v", d)
+		}
+	}
+	if len(sum.Flags) > 0 {
+		t.Errorf("flags %v", sum.Flags)
 	}
 }
 

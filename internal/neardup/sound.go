@@ -50,8 +50,6 @@ type ear struct {
 	window []float64
 
 	thinned []float64
-	frame   []float64
-	coeff   []complex128
 	bandOf  []int // of every frequency bin, −1 for none
 	levels  []float32
 }
