@@ -6,8 +6,21 @@ import (
 	"strings"
 )
 
+// Modality says what an encoder takes.
+type Modality uint8
+
+const (
+	Both      Modality = iota // frames and log-mel, in one sequence with types
+	AudioOnly                 // the log-mel alone: one of two encoders
+	VideoOnly                 // the frames alone: the other
+)
+
 // Config is the geometry and the options of an Encoder.
 type Config struct {
+	// Modality leaves out the parameters and tokens of the other one, and the types,
+	// which would tell them apart. Groups must then have that modality alone.
+	Modality Modality
+
 	Width, Depth, Heads int
 	MLPRatio            int // hidden width of the MLP over Width
 
@@ -95,6 +108,9 @@ func (c Config) Validate() error {
 			errs = append(errs, fmt.Errorf("vit: %s %g is not in [0, 1)", p.name, p.value))
 		}
 	}
+	if c.Modality > VideoOnly {
+		errs = append(errs, fmt.Errorf("vit: modality %d is none", c.Modality))
+	}
 	if !(c.InitStd > 0) {
 		errs = append(errs, fmt.Errorf("vit: initial deviation %g must be above 0", c.InitStd))
 	}
@@ -116,12 +132,18 @@ func (c Config) audioGrid() (bands, times int) {
 
 // VideoTokens returns the number of video tokens of a view.
 func (c Config) VideoTokens() int {
+	if c.Modality == AudioOnly {
+		return 0
+	}
 	t, s := c.videoGrid()
 	return t * s
 }
 
 // AudioTokens returns the number of audio tokens of a view.
 func (c Config) AudioTokens() int {
+	if c.Modality == VideoOnly {
+		return 0
+	}
 	f, t := c.audioGrid()
 	return f * t
 }

@@ -5,7 +5,8 @@
 //	[CLS; video, time-major then row-major; audio, frequency-major]
 //
 // that runs through pre-norm transformer blocks. The CLS of the last block is
-// the embedding of a view.
+// the embedding of a view. An encoder can also take one modality alone
+// (Config.Modality), where each has one of its own.
 //
 //	cfg, err := vit.Default().WithSize("tiny")
 //	ps := nn.NewParams()

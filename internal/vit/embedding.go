@@ -42,7 +42,8 @@ func (g Group) Patches(c Config) (lo, hi int) {
 //	token = patch·W + b + position in time + position in space or frequency + type
 //
 // then a LayerNorm and dropout over all, CLS included. The patches are cut again
-// in backward: they are larger than everything a block keeps.
+// in backward: they are larger than everything a block keeps. What an encoder of
+// one modality lacks is nil.
 type embedding struct {
 	cfg                  Config
 	audioFreq, audioTime *nn.Param // (1, Fa, 1, D), (1, 1, Ta, D)
@@ -53,6 +54,8 @@ type embedding struct {
 	norm                 nn.LayerNorm
 }
 
+// newEmbedding registers the parameters in an order that does not depend on the
+// modality, as moments of checkpoints lie in it.
 func newEmbedding(ps *nn.Params, name string, c Config) embedding {
 	d, w := c.Width, nn.Normal(c.InitStd)
 	vt, vs := c.videoGrid()
@@ -60,22 +63,30 @@ func newEmbedding(ps *nn.Params, name string, c Config) embedding {
 	add := func(n string, spared bool, in nn.Init, dims ...int) *nn.Param {
 		return ps.Add(name+"."+n, tensor.Of(dims...), in, spared)
 	}
-	m := embedding{
-		cfg:       c,
-		audioFreq: add("audio_freq_pos_embed", true, w, 1, af, 1, d),
-		audioTime: add("audio_time_pos_embed", true, w, 1, 1, at, d),
-		videoTime: add("video_time_embed", true, w, 1, vt, 1, d),
-		videoArea: add("video_spatial_embed", true, w, 1, 1, vs, d),
-		cls:       add("cls_token", true, w, 1, 1, d),
-		video: nn.Linear{
+	m := embedding{cfg: c}
+	if c.Modality != VideoOnly {
+		m.audioFreq = add("audio_freq_pos_embed", true, w, 1, af, 1, d)
+		m.audioTime = add("audio_time_pos_embed", true, w, 1, 1, at, d)
+	}
+	if c.Modality != AudioOnly {
+		m.videoTime = add("video_time_embed", true, w, 1, vt, 1, d)
+		m.videoArea = add("video_spatial_embed", true, w, 1, 1, vs, d)
+	}
+	m.cls = add("cls_token", true, w, 1, 1, d)
+	if c.Modality != AudioOnly {
+		m.video = nn.Linear{
 			W: add("video_patch_embed.projection.weight", false, w, d, 3, c.PatchT, c.Patch, c.Patch),
 			B: add("video_patch_embed.projection.bias", true, nn.Zeros(), d),
-		},
-		audio: nn.Linear{
+		}
+	}
+	if c.Modality != VideoOnly {
+		m.audio = nn.Linear{
 			W: add("audio_patch_embed.projection.weight", false, w, d, 1, c.PatchMel, c.PatchMelT),
 			B: add("audio_patch_embed.projection.bias", true, nn.Zeros(), d),
-		},
-		types: add("modality_type_embeddings.weight", true, w, 2, d),
+		}
+	}
+	if c.Modality == Both {
+		m.types = add("modality_type_embeddings.weight", true, w, 2, d)
 	}
 	if c.EmbedNorm {
 		m.norm = nn.NewLayerNorm(ps, name+".layernorm", d, 1e-6)
@@ -87,13 +98,21 @@ func newEmbedding(ps *nn.Params, name string, c Config) embedding {
 func (m *embedding) forward(cx *nn.Context, y engine.Tensor, g Group) {
 	mark := cx.Arena.Mark()
 	c, d := m.cfg, m.cfg.Width
-	args := engine.AssembleArgs{Y: y, CLS: m.cls.Value.Reshape(d), Drop: c.DropAbsent,
-		VideoBias: m.video.B.Value, VideoType: m.types.Value.Slice(0, 1).Reshape(d),
-		VideoTime:  m.videoTime.Value.Reshape(m.videoTime.Shape.Dim(1), d),
-		VideoSpace: m.videoArea.Value.Reshape(m.videoArea.Shape.Dim(2), d),
-		AudioBias:  m.audio.B.Value, AudioType: m.types.Value.Slice(1, 2).Reshape(d),
-		AudioFreq: m.audioFreq.Value.Reshape(m.audioFreq.Shape.Dim(1), d),
-		AudioTime: m.audioTime.Value.Reshape(m.audioTime.Shape.Dim(2), d)}
+	args := engine.AssembleArgs{Y: y, CLS: m.cls.Value.Reshape(d), Drop: c.DropAbsent}
+	if c.Modality != AudioOnly {
+		args.VideoBias = m.video.B.Value
+		args.VideoTime = m.videoTime.Value.Reshape(m.videoTime.Shape.Dim(1), d)
+		args.VideoSpace = m.videoArea.Value.Reshape(m.videoArea.Shape.Dim(2), d)
+	}
+	if c.Modality != VideoOnly {
+		args.AudioBias = m.audio.B.Value
+		args.AudioFreq = m.audioFreq.Value.Reshape(m.audioFreq.Shape.Dim(1), d)
+		args.AudioTime = m.audioTime.Value.Reshape(m.audioTime.Shape.Dim(2), d)
+	}
+	if c.Modality == Both {
+		args.VideoType = m.types.Value.Slice(0, 1).Reshape(d)
+		args.AudioType = m.types.Value.Slice(1, 2).Reshape(d)
+	}
 	if !g.Video.Nil() {
 		args.Video = cx.Arena.NewCompute(g.Views*c.VideoTokens(), d)
 		part := cx.Arena.Mark()
@@ -115,13 +134,21 @@ func (m *embedding) forward(cx *nn.Context, y engine.Tensor, g Group) {
 func (m *embedding) backward(cx *nn.Context, dy engine.Tensor, g Group) {
 	mark := cx.Arena.Mark()
 	c, d := m.cfg, m.cfg.Width
-	args := engine.AssembleBackwardArgs{DY: dy, DCLS: m.cls.Grad.Reshape(d), Drop: c.DropAbsent,
-		DVideoBias: m.video.B.Grad, DVideoType: m.types.Grad.Slice(0, 1).Reshape(d),
-		DVideoTime:  m.videoTime.Grad.Reshape(m.videoTime.Shape.Dim(1), d),
-		DVideoSpace: m.videoArea.Grad.Reshape(m.videoArea.Shape.Dim(2), d),
-		DAudioBias:  m.audio.B.Grad, DAudioType: m.types.Grad.Slice(1, 2).Reshape(d),
-		DAudioFreq: m.audioFreq.Grad.Reshape(m.audioFreq.Shape.Dim(1), d),
-		DAudioTime: m.audioTime.Grad.Reshape(m.audioTime.Shape.Dim(2), d)}
+	args := engine.AssembleBackwardArgs{DY: dy, DCLS: m.cls.Grad.Reshape(d), Drop: c.DropAbsent}
+	if c.Modality != AudioOnly {
+		args.DVideoBias = m.video.B.Grad
+		args.DVideoTime = m.videoTime.Grad.Reshape(m.videoTime.Shape.Dim(1), d)
+		args.DVideoSpace = m.videoArea.Grad.Reshape(m.videoArea.Shape.Dim(2), d)
+	}
+	if c.Modality != VideoOnly {
+		args.DAudioBias = m.audio.B.Grad
+		args.DAudioFreq = m.audioFreq.Grad.Reshape(m.audioFreq.Shape.Dim(1), d)
+		args.DAudioTime = m.audioTime.Grad.Reshape(m.audioTime.Shape.Dim(2), d)
+	}
+	if c.Modality == Both {
+		args.DVideoType = m.types.Grad.Slice(0, 1).Reshape(d)
+		args.DAudioType = m.types.Grad.Slice(1, 2).Reshape(d)
+	}
 	if !g.Video.Nil() {
 		args.DVideo = cx.Arena.NewCompute(g.Views*c.VideoTokens(), d)
 	}

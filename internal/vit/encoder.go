@@ -14,19 +14,22 @@ type Encoder struct {
 }
 
 // New registers an encoder's parameters under the prefix, in the names of the
-// published checkpoints. It returns cfg.Validate's error.
+// published checkpoints: prefix.embedding.* and prefix.encoder.blocks.*, those of
+// one modality prefix.audio_embedding.* and prefix.audio_encoder.blocks.*, or
+// video_…. It returns cfg.Validate's error.
 func New(ps *nn.Params, prefix string, cfg Config) (*Encoder, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	m := &Encoder{Config: cfg, embedding: newEmbedding(ps, prefix+".embedding", cfg)}
+	prefix += map[Modality]string{Both: ".", AudioOnly: ".audio_", VideoOnly: ".video_"}[cfg.Modality]
+	m := &Encoder{Config: cfg, embedding: newEmbedding(ps, prefix+"embedding", cfg)}
 	for i := range cfg.Depth {
-		m.blocks = append(m.blocks, nn.NewBlock(ps, prefix+".encoder.blocks", i, nn.BlockConfig{
+		m.blocks = append(m.blocks, nn.NewBlock(ps, prefix+"encoder.blocks", i, nn.BlockConfig{
 			Width: cfg.Width, Heads: cfg.Heads, Hidden: cfg.hidden(), Dropout: cfg.Dropout,
 			AttentionDropout: cfg.AttentionDropout, InitStd: cfg.InitStd}))
 	}
 	if cfg.FinalNorm {
-		m.norm = nn.NewLayerNorm(ps, prefix+".encoder.layernorm", cfg.Width, 1e-5)
+		m.norm = nn.NewLayerNorm(ps, prefix+"encoder.layernorm", cfg.Width, 1e-5)
 	}
 	return m, nil
 }
