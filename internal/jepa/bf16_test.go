@@ -133,15 +133,16 @@ func TestBF16Embeds(t *testing.T) {
 	run := func(compute engine.DType) [4][]float32 {
 		m, batch := bf16Model(t, compute)
 		m.Globals, m.Locals = 1, 0
-		m.setGroups(batch, 0, golden.Clips)
-		g := m.groups[0]
+		at := m.Towers[0]
+		at.layOut(m, batch, 0, golden.Clips)
+		g := at.groups[0]
 		g.Video, g.Audio = g.Video.Slice(0, g.Views), g.Audio.Slice(0, g.Views)
 		out := m.Embed(g)
 		all := [4][]float32{golden.Download(m.engine, out.CLS),
 			golden.Download(m.engine, out.Projected), golden.Download(m.engine, out.Patches)}
 		m.arena.Release(engine.Mark{})
-		m.Encoder.Forward(&m.cx, &m.cache, m.groups, vit.Keep)
-		all[3] = golden.Download(m.engine, m.Encoder.AttentionWeights(&m.cx, &m.cache, 0))
+		at.Encoder.Forward(&m.cx, &at.cache, at.groups, vit.Keep)
+		all[3] = golden.Download(m.engine, at.Encoder.AttentionWeights(&m.cx, &at.cache, 0))
 		return all
 	}
 	want, got := run(engine.F32), run(engine.BF16)

@@ -11,10 +11,14 @@ import (
 
 // Config describes a model and its objective.
 type Config struct {
-	Encoder          vit.Config
-	Hidden           int     // width of the projector's two hidden layers
-	Proj             int     // K, dimensions of a projection
-	ProjectorInitStd float64 // 0: PyTorch's default, uniform within ±1/√fan-in
+	Encoder          vit.Config // both modalities'; with Dual of each, whose share it takes
+	Hidden           int        // width of the projector's two hidden layers
+	Proj             int        // K, dimensions of a projection
+	ProjectorInitStd float64    // 0: PyTorch's default, uniform within ±1/√fan-in
+
+	// Dual gives each modality an encoder of its own, where else one takes both: the
+	// paper's ablation. See Tower for what that changes in the objective.
+	Dual bool
 
 	Globals, Locals int  // views per clip
 	LocalsBoth      bool // locals have both modalities, not one by turns
@@ -56,6 +60,10 @@ func Default() Config {
 // Validate returns every fault of the configuration, joined.
 func (c Config) Validate() error {
 	errs := []error{c.Encoder.Validate(), c.sigreg().Validate()}
+	if c.Encoder.Modality != vit.Both {
+		errs = append(errs, errors.New("jepa: the encoder is described for both modalities: "+
+			"with Dual each takes its share"))
+	}
 	positive := func(what string, n int) {
 		if n < 1 {
 			errs = append(errs, fmt.Errorf("jepa: %s %d must be at least 1", what, n))

@@ -184,7 +184,7 @@ func TestEmbedOfOnePatch(t *testing.T) {
 	rng.New(6).FillNormal(mel.Data, 1)
 	group := vit.Group{Views: 3, Audio: golden.Upload(t, m.engine, mel.Data, 3, 16, 16)}
 	got := golden.Download(m.engine, m.Embed(group).Patches)
-	tokens := m.cache.Tokens(0)
+	tokens := m.Towers[0].cache.Tokens(0)
 	want := golden.Download(m.engine, tokens.Token(tokens.Dim(1)-1))
 	if !slices.Equal(got, want) || slices.Equal(got[:48], got[48:96]) {
 		t.Error("the mean is not the token of its view")

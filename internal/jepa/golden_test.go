@@ -59,20 +59,21 @@ func goldenEncoder(g *golden.File, m *Model, name string, group vit.Group) {
 	cx.Train = false
 	groups := []vit.Group{group}
 	m.arena.Release(engine.Mark{})
-	m.cache.CLSOnly = false
-	m.Encoder.Forward(cx, &m.cache, groups, vit.Keep)
-	before, after := m.cache.Embedded(0)
+	c := &m.Towers[0].cache
+	c.CLSOnly = false
+	m.Towers[0].Encoder.Forward(cx, c, groups, vit.Keep)
+	before, after := c.Embedded(0)
 	g.Check("patches and positions", name+"embed_pre_ln", golden.Download(e, before)...)
 	g.Check("embedding norm", name+"embed_post_ln", golden.Download(e, after)...)
-	g.Check("block 0", name+"block0", golden.Download(e, m.cache.Block(0, 0))...)
-	g.Check("block 1", name+"block1", golden.Download(e, m.cache.Block(0, 1))...)
-	g.Check("CLS", name+"cls", golden.Download(e, m.cache.CLS)...)
+	g.Check("block 0", name+"block0", golden.Download(e, c.Block(0, 0))...)
+	g.Check("block 1", name+"block1", golden.Download(e, c.Block(0, 1))...)
+	g.Check("CLS", name+"cls", golden.Download(e, c.CLS)...)
 	g.Check("attention weights", name+"attn_last",
-		golden.Download(e, m.Encoder.AttentionWeights(cx, &m.cache, 0))...)
+		golden.Download(e, m.Towers[0].Encoder.AttentionWeights(cx, c, 0))...)
 	out := m.Embed(group)
 	g.Check("CLS", name+"cls", golden.Download(e, out.CLS)...)
 	g.Check("projector, running stats", name+"proj_eval", golden.Download(e, out.Projected)...)
-	tokens := golden.Download(e, m.cache.Tokens(0))
+	tokens := golden.Download(e, c.Tokens(0))
 	patches := make([]float32, 0, len(tokens))
 	d, n := m.Config.Encoder.Width, m.Config.Encoder.Tokens()
 	for v := range group.Views {
@@ -156,11 +157,12 @@ func goldenGradients(g *golden.File, m *Model) {
 func goldenObjective(g *golden.File, m *Model, b *Batch) {
 	e, cx := m.engine, &m.cx
 	cx.Train = true
-	m.setGroups(b, 0, golden.Clips)
+	t := m.Towers[0]
+	t.layOut(m, b, 0, golden.Clips)
 	m.arena.Release(engine.Mark{})
-	m.cache.CLSOnly = true
-	m.Encoder.Forward(cx, &m.cache, m.groups, vit.Keep)
-	cls := m.cache.CLS
+	t.cache.CLSOnly = true
+	t.Encoder.Forward(cx, &t.cache, t.groups, vit.Keep)
+	cls := t.cache.CLS
 	z := cx.Arena.New(m.Views(), golden.Clips, m.Proj)
 	dz := cx.Arena.New(m.Views(), golden.Clips, m.Proj)
 	dCLS := cx.Arena.New(cls.Dim(0), cls.Dim(1))
@@ -195,5 +197,5 @@ func goldenLosses(g *golden.File, m *Model) {
 	g.Check("losses", "sigreg", float32(l.SIGReg))
 	g.Check("losses", "embed_std", float32(l.EmbedStd))
 	g.Check("losses", "grad_norm", float32(l.GradNorm))
-	g.Check("losses", "sigreg_per_view", m.report.host[2:2+m.report.tests]...)
+	g.Check("losses", "sigreg_per_view", m.report.host[2:2+m.report.tests[0]]...)
 }

@@ -91,13 +91,13 @@ func (m *Model) Combine(all [][]float32) (Losses, error) {
 			return l, fmt.Errorf("jepa: process %d reports %d numbers, want %d: all processes must "+
 				"run the same program with the same configuration", rank, len(host), len(r.host))
 		}
-		l.Invariance += float64(host[0]) / w
+		l.Invariance += r.invarianceOf(host) / w
 	}
 	// These are the same everywhere: they were made of averages.
-	l.GradNorm = math.Sqrt(float64(all[0][1]))
-	l.SIGReg = mean(all[0][2 : 2+r.tests])
+	l.GradNorm = math.Sqrt(float64(all[0][0]))
+	l.SIGReg = r.sigregOf(all[0])
 	for i := range r.stds {
-		l.EmbedStd += m.deviation(all, 2+r.tests+i) / float64(r.stds)
+		l.EmbedStd += m.deviation(all, r.deviationAt+i) / float64(r.stds)
 	}
 	l.Total = (1-m.Lambda)*l.Invariance + m.Lambda*l.SIGReg
 	return l, nil

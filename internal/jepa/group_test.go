@@ -237,7 +237,7 @@ func TestGroupGradient(t *testing.T) {
 			inv := []float64{m.wide(m.report.invariance)[0]}
 			sum := 0.
 			for _, v := range m.wide(m.report.sigreg) {
-				sum += v / float64(m.report.tests)
+				sum += v / float64(m.report.tests[0])
 			}
 			b, err := binary.Append(nil, binary.LittleEndian, inv)
 			if err != nil {

@@ -8,31 +8,31 @@ import (
 	"avjepa/internal/nn"
 	"avjepa/internal/sigreg"
 	"avjepa/internal/tensor"
-	"avjepa/internal/vit"
 )
 
-// Model is an encoder and a projector with the memory to train them, or only to
-// embed.
+// Model is an encoder, or one for each modality, and a projector, with the memory to
+// train them, or only to embed.
 type Model struct {
 	Config
 	Params    *nn.Params
-	Encoder   *vit.Encoder
+	Towers    []*Tower // one, or with Dual that of audio, then that of video
 	Projector *Projector
 
-	engine     engine.Engine
-	seed       uint64
-	batch      int // B, this process's clips of a step; 0 when the model only embeds
-	total      int // clips of a step over all processes
-	first      int // place among them of this process's first
-	reducer    *nn.Reducer
-	arena      *engine.Arena
-	cx         nn.Context
-	cache      vit.Cache
-	groups     []vit.Group   // of the last pass
-	cls        engine.Tensor // (V·B, D) of the last Step
-	projCaches [2]projectorCache
-	regular    *sigreg.Regularizer
-	report     report
+	engine  engine.Engine
+	seed    uint64
+	batch   int // B, this process's clips of a step; 0 when the model only embeds
+	total   int // clips of a step over all processes
+	first   int // place among them of this process's first
+	encoded int // E, views of a clip that towers encode: a view of both in two counts twice
+	reducer *nn.Reducer
+	arena   *engine.Arena
+	cx      nn.Context
+	cls     engine.Tensor // (E·B, D) of the last Step, tower after tower
+	joint   engine.Tensor // (V·B, D) of the clips' views, where towers share them; else nil
+	tokens  []Tokens      // that Features returns
+	calls   []projectorCall
+	regular *sigreg.Regularizer
+	report  report
 }
 
 // New returns a model that trains on steps of batch clips, with initial values
@@ -63,7 +63,7 @@ func newModel(e engine.Engine, cfg Config, seed uint64, arena engine.ArenaSize,
 	}
 	m := &Model{Config: cfg, Params: nn.NewParams(), engine: e, seed: seed}
 	var err error
-	if m.Encoder, err = vit.New(m.Params, "encoder", cfg.Encoder); err != nil {
+	if err = m.addTowers(); err != nil {
 		return nil, err
 	}
 	m.Projector = newProjector(m.Params, "projector", cfg)
@@ -84,24 +84,25 @@ func newModel(e engine.Engine, cfg Config, seed uint64, arena engine.ArenaSize,
 // newTrainer returns a model for steps of batch clips of this process.
 func newTrainer(e engine.Engine, cfg Config, seed uint64, batch int, arena engine.ArenaSize,
 	g engine.Group) (*Model, error) {
-	normed := batch
-	if g != nil && cfg.GlobalNorm {
-		normed *= g.Size()
-	}
-	globals, locals := cfg.Globals*normed, cfg.Locals*normed
-	if batch < 1 || globals < 2 || locals == 1 {
-		return nil, fmt.Errorf("jepa: batch of %d clips: %d global and %d local views, and "+
-			"BatchNorm needs 2 of each: take 2 clips or more in each process", batch, globals, locals)
-	}
 	m, err := newModel(e, cfg, seed, arena, nn.WithGradients)
 	if err != nil {
 		return nil, err
 	}
 	m.batch = batch
+	normed := batch
+	if g != nil && cfg.GlobalNorm {
+		normed *= g.Size()
+	}
+	for _, c := range m.calls {
+		if rows := (c.hi - c.lo) * normed; rows < 2 {
+			return nil, fmt.Errorf("jepa: batch of %d clips: BatchNorm sees %d of the projector's "+
+				"rows at once and needs 2: take 2 clips or more in each process", batch, rows)
+		}
+	}
 	if m.regular, err = sigreg.New(e, cfg.sigreg(), cfg.Proj); err != nil {
 		return nil, err
 	}
-	m.report, err = newReport(e, m.regular.Losses(cfg.Views()), cfg.Views(), cfg.Proj, g != nil)
+	m.report, err = m.newReport(g != nil)
 	m.join(g)
 	return m, err
 }
@@ -160,50 +161,6 @@ func (m *Model) NewBatch(frames engine.DType) (*Batch, error) {
 	return b, nil
 }
 
-// Embedding holds what a view can be represented by.
-type Embedding struct {
-	CLS       engine.Tensor // (views, D)
-	Projected engine.Tensor // (views, K) of the CLS, with running statistics
-	Patches   engine.Tensor // (views, D) mean of the present modalities' tokens
-}
-
-// Embed runs views without dropout and with the running statistics. The result
-// is valid until the next Step or Embed.
-func (m *Model) Embed(g vit.Group) Embedding {
-	cx := &m.cx
-	cx.Train = false
-	m.arena.Release(engine.Mark{})
-	m.groups = append(m.groups[:0], g)
-	m.cache.CLSOnly = false
-	m.Encoder.Forward(cx, &m.cache, m.groups, vit.Discard)
-	out := Embedding{CLS: m.cache.CLS,
-		Projected: m.arena.New(g.Views, m.Proj),
-		Patches:   m.arena.New(g.Views, m.Config.Encoder.Width)}
-	mark := m.arena.Mark()
-	m.Projector.Forward(cx, &m.projCaches[0], out.Projected, out.CLS)
-	m.arena.Release(mark)
-	m.meanPatches(out.Patches, g)
-	return out
-}
-
-// meanPatches sets y (views, D) to the mean of the tokens of the modalities that
-// the group has.
-func (m *Model) meanPatches(y engine.Tensor, g vit.Group) {
-	tokens, c := m.cache.Tokens(0), m.Config.Encoder
-	lo, hi := g.Patches(c)
-	if hi-lo == 1 { // ColumnStats needs two rows
-		m.engine.Copy(y, tokens.Token(lo))
-		return
-	}
-	mark := m.arena.Mark()
-	std := m.arena.New(c.Width)
-	for v := range g.Views {
-		view := tokens.Slice(v, v+1).Reshape(tokens.Dim(1), c.Width)
-		m.engine.ColumnStats(y.Slice(v, v+1).Reshape(c.Width), std, view.Slice(lo, hi))
-	}
-	m.arena.Release(mark)
-}
-
 // Losses are the numbers of a step that are logged.
 type Losses struct {
 	Total      float64
@@ -216,10 +173,10 @@ type Losses struct {
 // Losses waits for the last Step and returns its numbers. In a group invariance and
 // deviation are those of this process's clips: Combine gives those of all.
 func (m *Model) Losses() Losses {
-	r := &m.report
-	m.Numbers()
-	l := Losses{Invariance: float64(r.host[0]), GradNorm: math.Sqrt(float64(r.host[1])),
-		SIGReg: mean(r.host[2 : 2+r.tests]), EmbedStd: mean(r.host[2+r.tests : 2+r.tests+r.stds])}
+	host, r := m.Numbers(), &m.report
+	l := Losses{Invariance: r.invarianceOf(host), SIGReg: r.sigregOf(host),
+		EmbedStd: mean(host[r.deviationAt : r.deviationAt+r.stds]),
+		GradNorm: math.Sqrt(float64(host[0]))}
 	l.Total = (1-m.Lambda)*l.Invariance + m.Lambda*l.SIGReg
 	return l
 }

@@ -1,113 +1,134 @@
 package jepa
 
 import (
-	"fmt"
-
 	"avjepa/internal/engine"
 	"avjepa/internal/nn"
-	"avjepa/internal/tensor"
 )
 
-// report is everything a step reports: parts of one tensor, so that it is read
-// at once.
-type report struct {
-	all        engine.Tensor // the following, one after the other
-	invariance engine.Tensor // (1)
-	gradSquare engine.Tensor // (1)
-	sigreg     engine.Tensor // (tests)
-	deviation  engine.Tensor // (V, K)
-	means      engine.Tensor // (V, K) of the projections; nil without a group
-
-	tests, stds int // elements of sigreg and of deviation
-	host        []float32
+// projectorCall is a run of the projector over views lo to hi−1 of those that are
+// encoded: BatchNorm sees them apart from the others, and moves its running
+// statistics once for each call. The globals of all towers come first, then their
+// locals.
+type projectorCall struct {
+	lo, hi int
+	cache  projectorCache
 }
 
-func newReport(e engine.Engine, tests, views, proj int, means bool) (report, error) {
-	r := report{tests: tests, stds: views * proj}
-	stds := 2 + r.tests + r.stds
-	n := stds
-	if means {
-		n += r.stds
+// addCall appends a call, unless it is of no views.
+func (m *Model) addCall(lo, hi int) {
+	if lo < hi {
+		m.calls = append(m.calls, projectorCall{lo: lo, hi: hi})
 	}
-	buf, err := e.NewBuffer(engine.F32, n)
-	if err != nil {
-		return r, fmt.Errorf("jepa: report: %w", err)
-	}
-	r.all = engine.NewTensor(buf, 0, tensor.Of(n))
-	r.invariance, r.gradSquare = r.all.Slice(0, 1), r.all.Slice(1, 2)
-	r.sigreg = r.all.Slice(2, 2+tests)
-	r.deviation = r.all.Slice(2+tests, stds).Reshape(views, proj)
-	if means {
-		r.means = r.all.Slice(stds, n).Reshape(views, proj)
-	}
-	r.host = make([]float32, n)
-	return r, nil
 }
 
-// objective projects cls (V·B, D), computes the losses into the report and sets
+// objective projects cls (E·B, D), computes the losses into the report and sets
 // dCLS to the gradient of the total by cls.
 func (m *Model) objective(cx *nn.Context, dCLS, cls engine.Tensor) {
 	mark := cx.Arena.Mark()
-	z := cx.Arena.New(m.Views(), m.batch, m.Proj)
-	dz := cx.Arena.New(m.Views(), m.batch, m.Proj)
+	z := cx.Arena.New(m.encoded, m.batch, m.Proj)
+	dz := cx.Arena.New(m.encoded, m.batch, m.Proj)
 	m.project(cx, z, cls)
 	m.losses(cx, dz, z)
 	m.projectBackward(cx, dCLS, dz)
 	if m.reducer != nil {
-		m.reducer.Final(m.Projector.in.W.Grad) // its weights are behind the encoder's
+		m.reducer.Final(m.Projector.in.W.Grad) // its weights are behind the encoders'
 	}
 	cx.Arena.Release(mark)
 }
 
-// project sets z (V, B, K) from cls (V·B, D). BatchNorm sees the rows of the
-// globals and those of the locals apart, and moves its running statistics for
-// each.
+// project sets z (E, B, K) from cls (E·B, D).
 func (m *Model) project(cx *nn.Context, z, cls engine.Tensor) {
-	for i, at := range m.calls() {
-		if n := at.hi - at.lo; n > 0 {
-			m.Projector.Forward(cx, &m.projCaches[i],
-				z.Slice(at.lo, at.hi).Reshape(n*m.batch, m.Proj),
-				cls.Slice(at.lo*m.batch, at.hi*m.batch))
-		}
+	for i := range m.calls {
+		c := &m.calls[i]
+		m.Projector.Forward(cx, &c.cache,
+			z.Slice(c.lo, c.hi).Reshape((c.hi-c.lo)*m.batch, m.Proj),
+			cls.Slice(c.lo*m.batch, c.hi*m.batch))
 	}
 }
 
-// projectBackward sets dCLS (V·B, D) from dz (V, B, K).
+// projectBackward sets dCLS (E·B, D) from dz (E, B, K).
 func (m *Model) projectBackward(cx *nn.Context, dCLS, dz engine.Tensor) {
-	for i, at := range m.calls() {
-		if n := at.hi - at.lo; n > 0 {
-			m.Projector.Backward(cx, &m.projCaches[i],
-				dCLS.Slice(at.lo*m.batch, at.hi*m.batch),
-				dz.Slice(at.lo, at.hi).Reshape(n*m.batch, m.Proj))
-		}
+	for i := range m.calls {
+		c := &m.calls[i]
+		m.Projector.Backward(cx, &c.cache,
+			dCLS.Slice(c.lo*m.batch, c.hi*m.batch),
+			dz.Slice(c.lo, c.hi).Reshape((c.hi-c.lo)*m.batch, m.Proj))
 	}
 }
 
-// calls returns the views of the projector's two calls.
-func (m *Model) calls() [2]struct{ lo, hi int } {
-	return [2]struct{ lo, hi int }{{0, m.Globals}, {m.Globals, m.Views()}}
-}
-
-// losses sets dz (V, B, K) to the gradient of the total by z (V, B, K) and fills
+// losses sets dz (E, B, K) to the gradient of the total by z (E, B, K) and fills
 // the report.
 func (m *Model) losses(cx *nn.Context, dz, z engine.Tensor) {
-	e := cx.Engine
-	mark := cx.Arena.Mark()
-	center := cx.Arena.New(m.batch, m.Proj)
-	e.Center(center, z, m.Globals)
-	e.Fill(dz, 0)
-	e.PredictionLoss(engine.PredictionLossArgs{Loss: m.report.invariance, DZ: dz, Z: z,
-		C: center, G: m.Globals, Weight: 1 - m.Lambda, Sum: m.Sum})
-	m.regular.Step(cx, m.report.sigreg, dz, z, m.Lambda)
+	cx.Engine.Fill(dz, 0)
+	m.predict(cx, dz, z)
+	test := 0
+	for _, t := range m.Towers {
+		n := m.regular.Losses(t.views)
+		m.regular.Step(cx, m.report.sigreg.Slice(test, test+n), t.of(dz), t.of(z),
+			m.Lambda/float64(len(m.Towers)))
+		test += n
+	}
 	m.spread(cx, z)
+}
+
+// of returns the tower's views of z (E, B, K) or its gradient.
+func (t *Tower) of(z engine.Tensor) engine.Tensor { return z.Slice(t.first, t.first+t.views) }
+
+// predict reports the prediction loss of every tower's views and adds the gradient
+// of their mean.
+func (m *Model) predict(cx *nn.Context, dz, z engine.Tensor) {
+	e, mark := cx.Engine, cx.Arena.Mark()
+	center := cx.Arena.New(m.batch, m.Proj)
+	for i, t := range m.Towers {
+		to := m.Towers[t.target]
+		e.Center(center, to.of(z), to.globals)
+		args := engine.PredictionLossArgs{Loss: m.report.invariance.Slice(i, i+1), Z: t.of(z),
+			C: center, G: t.globals, Weight: (1 - m.Lambda) / float64(len(m.Towers)), Sum: m.Sum}
+		if to == t {
+			args.DZ = t.of(dz)
+			e.PredictionLoss(args)
+			continue
+		}
+		e.PredictionLoss(args)
+		m.predictAcross(cx, dz, t, to, args)
+	}
 	cx.Arena.Release(mark)
 }
 
-// spread reports deviations, and in a group means, of the projections z (V, B, K)
+// predictAcross adds the gradient of tower t's prediction loss, whose center c is the
+// mean z̄ of another tower's G globals, to dz (E, B, K). Over the t.views views of t,
+// with a for the weight of one square,
+//
+//	dz_v += 2a·(z_v − c)   for every view v of t
+//	dz_g += 2a/G·Σ_v (c − z_v)   for every global g of the other tower
+func (m *Model) predictAcross(cx *nn.Context, dz engine.Tensor, t, to *Tower,
+	args engine.PredictionLossArgs) {
+	e, mark := cx.Engine, cx.Arena.Mark()
+	slope := 2 * args.Weight / float64(args.Z.Rows())
+	if !args.Sum {
+		slope /= float64(args.Z.Cols())
+	}
+	mean, d := cx.Arena.New(m.batch, m.Proj), t.of(dz)
+	e.Center(mean, args.Z, t.views)
+	e.AddTo(d, args.Z, float32(slope))
+	for v := range t.views {
+		e.AddTo(d.Slice(v, v+1).Reshape(m.batch, m.Proj), args.C, -float32(slope))
+	}
+	back := slope * float64(t.views) / float64(to.globals)
+	for g := range to.globals {
+		d := to.of(dz).Slice(g, g+1).Reshape(m.batch, m.Proj)
+		e.AddTo(d, args.C, float32(back))
+		e.AddTo(d, mean, -float32(back))
+	}
+	cx.Arena.Release(mark)
+}
+
+// spread reports deviations, and in a group means, of the projections z (E, B, K)
 // over clips. One clip has no deviation: it stays 0.
 func (m *Model) spread(cx *nn.Context, z engine.Tensor) {
+	mark := cx.Arena.Mark()
 	mean := cx.Arena.New(m.Proj)
-	for v := range m.Views() {
+	for v := range m.encoded {
 		rows := z.Slice(v, v+1).Reshape(m.batch, m.Proj)
 		if !m.report.means.Nil() {
 			mean = m.report.means.Slice(v, v+1).Reshape(m.Proj)
@@ -119,4 +140,5 @@ func (m *Model) spread(cx *nn.Context, z engine.Tensor) {
 			cx.Engine.Copy(mean, rows.Reshape(m.Proj))
 		}
 	}
+	cx.Arena.Release(mark)
 }

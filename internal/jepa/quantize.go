@@ -20,5 +20,9 @@ func (m *Model) Quantize() error {
 	if !ok {
 		return fmt.Errorf("jepa: engine %s has no 8-bit products", m.engine.Info().Name)
 	}
-	return q.QuantizeWeights(m.Encoder.Matrices()...)
+	var all []engine.Tensor
+	for _, t := range m.Towers {
+		all = append(all, t.Encoder.Matrices()...)
+	}
+	return q.QuantizeWeights(all...)
 }

@@ -37,13 +37,18 @@ func (m *Model) StepDrawn(b *Batch, step int) {
 	if m.reducer != nil {
 		m.reducer.Begin()
 	}
-	m.cache.CLSOnly = !m.KeepTokens
+	for _, t := range m.Towers {
+		t.cache.CLSOnly = !m.KeepTokens
+	}
 	keep := vit.Keep
 	if m.Recompute {
 		keep = vit.KeepInputs
 	}
-	rows, d := m.Views()*m.batch, m.Config.Encoder.Width
+	rows, d := m.encoded*m.batch, m.Config.Encoder.Width
 	m.cls = m.arena.New(rows, d)
+	if len(m.Towers) > 1 {
+		m.joint = m.arena.New(m.Views()*m.batch, d)
+	}
 	dCLS := m.arena.New(rows, d)
 	mark, last := m.arena.Mark(), m.parts()-1
 	for i := range last {
@@ -80,80 +85,41 @@ func (m *Model) clips(part int) (lo, hi int) {
 	return part * m.MicroBatch, min((part+1)*m.MicroBatch, m.batch)
 }
 
-// encode runs the encoder over a part and sets its rows of the CLS.
+// encode runs the encoders over a part and sets its rows of the CLS.
 func (m *Model) encode(b *Batch, part int, k vit.Keeping) {
 	lo, hi := m.clips(part)
 	n := hi - lo
-	m.setGroups(b, lo, hi)
 	m.cx.Rows = rng.MaskRows{First: m.first + lo, Run: n, Stride: m.total}
-	m.Encoder.Forward(&m.cx, &m.cache, m.groups, k)
-	for v := range m.Views() {
-		m.engine.Copy(clipsOf(m.cls, m.batch, v, lo, hi), m.cache.CLS.Slice(v*n, (v+1)*n))
+	for i, t := range m.Towers {
+		t.layOut(m, b, lo, hi)
+		m.cx.Part = i // so that towers have masks of their own
+		t.Encoder.Forward(&m.cx, &t.cache, t.groups, k)
+		for v := range t.views {
+			m.engine.Copy(clipsOf(m.cls, m.batch, t.first+v, lo, hi), t.cache.CLS.Slice(v*n, (v+1)*n))
+		}
 	}
 }
 
-// encodeBackward adds the gradients of the encoder from a part's rows of dCLS
-// (V·B, D), after encode of that part. With final no other part follows.
+// encodeBackward adds the gradients of the encoders from a part's rows of dCLS
+// (E·B, D), after encode of that part. With final no other part follows. The last
+// tower comes first: gradients become final from the end.
 func (m *Model) encodeBackward(part int, dCLS engine.Tensor, final bool) {
 	lo, hi := m.clips(part)
 	n := hi - lo
-	d := m.arena.New(m.Views()*n, dCLS.Dim(1))
-	for v := range m.Views() {
-		m.engine.Copy(d.Slice(v*n, (v+1)*n), clipsOf(dCLS, m.batch, v, lo, hi))
-	}
 	if final {
 		m.cx.Reducer = m.reducer
 	}
-	m.Encoder.Backward(&m.cx, &m.cache, m.groups, d, nil)
+	for i := len(m.Towers) - 1; i >= 0; i-- {
+		t := m.Towers[i]
+		d := m.arena.New(t.views*n, dCLS.Dim(1))
+		for v := range t.views {
+			m.engine.Copy(d.Slice(v*n, (v+1)*n), clipsOf(dCLS, m.batch, t.first+v, lo, hi))
+		}
+		m.cx.Part = i
+		t.Encoder.Backward(&m.cx, &t.cache, t.groups, d, nil)
+	}
 	m.cx.Reducer = nil
-}
-
-// setGroups lays the views of clips lo to hi−1 out.
-func (m *Model) setGroups(b *Batch, lo, hi int) {
-	m.groups = m.groups[:0]
-	var none engine.Tensor
-	m.addGroups(m.Globals, b.GlobalVideo, b.GlobalAudio, lo, hi)
-	if m.LocalsBoth {
-		m.addGroups(m.Locals, b.LocalVideo, b.LocalAudio, lo, hi)
-		return
-	}
-	m.addGroups(m.AudioLocals(), none, b.LocalAudio, lo, hi)
-	m.addGroups(m.VideoLocals(), b.LocalVideo, none, lo, hi)
-}
-
-// addGroups appends clips lo to hi−1 of a number of views with these inputs: one
-// group, or one a view when they are not all clips and so lie apart.
-func (m *Model) addGroups(views int, video, audio engine.Tensor, lo, hi int) {
-	if views > 0 && hi-lo == m.batch {
-		m.groups = append(m.groups, vit.Group{Views: views * m.batch, Video: video, Audio: audio})
-		return
-	}
-	for v := range views {
-		m.groups = append(m.groups, vit.Group{Views: hi - lo,
-			Video: clipsOf(video, m.batch, v, lo, hi), Audio: clipsOf(audio, m.batch, v, lo, hi)})
-	}
-}
-
-// clipsOf returns clips lo to hi−1 of a view, of a tensor whose first dimension is
-// view·batch + clip. Nothing has no clips.
-func clipsOf(t engine.Tensor, batch, view, lo, hi int) engine.Tensor {
-	if t.Nil() {
-		return t
-	}
-	return t.Slice(view*batch+lo, view*batch+hi)
 }
 
 // GradSquare returns the squared norm (1) of the gradients of the last Step.
 func (m *Model) GradSquare() engine.Tensor { return m.report.gradSquare }
-
-// Features is what the last Step made of its views, for online probes and
-// pictures. Valid until the next Step or Embed.
-type Features struct {
-	CLS     engine.Tensor // (V·B, D), rows as in the batch
-	Encoder *vit.Cache    // tokens by group, with KeepTokens: globals, then locals
-}
-
-// Features returns those of the last Step.
-func (m *Model) Features() Features {
-	return Features{CLS: m.cls, Encoder: &m.cache}
-}

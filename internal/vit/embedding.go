@@ -54,8 +54,7 @@ type embedding struct {
 	norm                 nn.LayerNorm
 }
 
-// newEmbedding registers the parameters in an order that does not depend on the
-// modality, as moments of checkpoints lie in it.
+// newEmbedding registers the parameters that the modality needs.
 func newEmbedding(ps *nn.Params, name string, c Config) embedding {
 	d, w := c.Width, nn.Normal(c.InitStd)
 	vt, vs := c.videoGrid()
