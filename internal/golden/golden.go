@@ -93,9 +93,14 @@ func (g *File) Int64(name string) []int64 {
 
 // Weights returns the parameters and running statistics of the model that made
 // the vectors, and of its probes.
-func Weights(t *testing.T) map[string]tensor.Array {
+func Weights(t *testing.T) map[string]tensor.Array { return weights(t, "weights.safetensors") }
+
+// DualWeights returns those of the model of two encoders that made dual.safetensors.
+func DualWeights(t *testing.T) map[string]tensor.Array { return weights(t, "dual_weights.safetensors") }
+
+func weights(t *testing.T, name string) map[string]tensor.Array {
 	t.Helper()
-	g, arrays := Open(t, "weights.safetensors"), map[string]tensor.Array{}
+	g, arrays := Open(t, name), map[string]tensor.Array{}
 	for _, name := range g.file.Names() {
 		if strings.HasSuffix(name, "num_batches_tracked") {
 			arrays[name] = tensor.From([]float32{float32(g.Int64(name)[0])})

@@ -2,6 +2,7 @@ package probe
 
 import (
 	"avjepa/internal/engine"
+	"avjepa/internal/jepa"
 	"avjepa/internal/nn"
 )
 
@@ -16,16 +17,30 @@ func meanCLS(cx *nn.Context, y, cls engine.Tensor, lo, hi int) {
 	e.Scale(y, 1/float32(hi-lo))
 }
 
-// meanTokens sets y (B, hi−lo, D) to the mean over views of their tokens lo…hi−1.
-// tokens is (views·B, N, D), its rows view·B + clip.
-func meanTokens(cx *nn.Context, y, tokens engine.Tensor, lo, hi int) {
-	b, views := y.Dim(0), tokens.Dim(0)/y.Dim(0)
-	for clip := range b {
-		to := sequence(y, clip)
-		cx.Engine.Copy(to, sequence(tokens, clip).Slice(lo, hi))
-		for v := 1; v < views; v++ {
-			cx.Engine.AddTo(to, sequence(tokens, v*b+clip).Slice(lo, hi), 1)
+// patches returns how many patches a view has.
+func patches(all []jepa.Tokens) int {
+	n := 0
+	for _, t := range all {
+		n += t.Hi - t.Lo
+	}
+	return n
+}
+
+// meanTokens sets y (B, N, D), N patches(all), to the mean over views of their
+// patches, of one sequence after the other. Rows of a sequence's views are view·B +
+// clip.
+func meanTokens(cx *nn.Context, y engine.Tensor, all []jepa.Tokens) {
+	at, b, views := 0, y.Dim(0), all[0].All.Dim(0)/y.Dim(0)
+	for _, t := range all {
+		n := t.Hi - t.Lo
+		for clip := range b {
+			to := sequence(y, clip).Slice(at, at+n)
+			cx.Engine.Copy(to, sequence(t.All, clip).Slice(t.Lo, t.Hi))
+			for v := 1; v < views; v++ {
+				cx.Engine.AddTo(to, sequence(t.All, v*b+clip).Slice(t.Lo, t.Hi), 1)
+			}
 		}
+		at += n
 	}
 	if views > 1 {
 		cx.Engine.Scale(y, 1/float32(views))

@@ -84,7 +84,7 @@ func goldenLogits(g *golden.File, m *jepa.Model, o *Online) {
 		g.Check("logits, linear", c.name, golden.Download(e, y)...)
 	}
 	tokens := cx.Arena.New(golden.Clips, 14, 48)
-	meanTokens(cx, tokens, f.Encoder.Tokens(0), 1, 15)
+	meanTokens(cx, tokens, f.Tokens)
 	o.Attentive.Forward(cx, &AttentiveCache{}, y, tokens)
 	g.Check("logits, attentive", "att_logits", golden.Download(e, y)...)
 }
@@ -134,13 +134,13 @@ func TestGoldenFinetune(t *testing.T) {
 		m.Params.ZeroGrads()
 		o.Params.ZeroGrads()
 		var cache vit.Cache
-		m.Encoder.Forward(&o.cx, &cache, groups, vit.Keep)
+		m.Towers[0].Encoder.Forward(&o.cx, &cache, groups, vit.Keep)
 		for i, l := range labels {
 			o.hostLabels[i] = float32(l)
 		}
 		e.Upload(o.labels, o.hostLabels)
 		dCLS, dTokens := finetuneHeads(o, &cache)
-		m.Encoder.Backward(&o.cx, &cache, groups, dCLS, []engine.Tensor{dTokens})
+		m.Towers[0].Encoder.Backward(&o.cx, &cache, groups, dCLS, []engine.Tensor{dTokens})
 		e.SquaredNorm(o.report.square, o.Params.Grads)
 		l := o.Losses()
 		g.Check("losses", "finetune.linear_loss", float32(l.Linear))
@@ -182,7 +182,7 @@ func finetuneHeads(o *Online, cache *vit.Cache) (dCLS, dTokens engine.Tensor) {
 	loss(o.report.linear)
 	o.Linear.Backward(cx, &lc, dCLS, dlogits)
 	patches, dPatches := cx.Arena.New(b, n-1, d), cx.Arena.New(b, n-1, d)
-	meanTokens(cx, patches, tokens, 1, n)
+	meanTokens(cx, patches, []jepa.Tokens{{All: tokens, Lo: 1, Hi: n}})
 	var ac AttentiveCache
 	o.Attentive.Forward(cx, &ac, logits, patches)
 	loss(o.report.attended)

@@ -158,11 +158,12 @@ func (o *Online) rehearse() {
 	if err != nil {
 		panic("probe: " + err.Error()) // the counting engine has room for all
 	}
-	o.train(outside.New(o.model.Views()*o.batch, c.Width),
-		outside.New(o.model.Globals*o.batch, c.Tokens(), c.Width))
+	tokens := func(views int) []jepa.Tokens {
+		return []jepa.Tokens{{All: outside.New(views*o.batch, c.Tokens(), c.Width), Lo: 1, Hi: c.Tokens()}}
+	}
+	o.train(outside.New(o.model.Views()*o.batch, c.Width), tokens(o.model.Globals))
 	a.Release(engine.Mark{})
-	o.classify(outside.New(o.batch, c.Width), outside.New(o.batch, c.Tokens(), c.Width),
-		1, c.Tokens())
+	o.classify(outside.New(o.batch, c.Width), tokens(1))
 }
 
 // Free gives the memory of parameters and activations back to the engine.

@@ -22,17 +22,13 @@ func (o *Online) Step(f jepa.Features, labels []int) error {
 		o.hostLabels[i] = float32(l)
 	}
 	o.engine.Upload(o.labels, o.hostLabels)
-	var tokens engine.Tensor
-	if o.Attentive != nil {
-		tokens = f.Encoder.Tokens(0)
-	}
-	o.train(f.CLS, tokens)
+	o.train(f.CLS, f.Tokens)
 	return nil
 }
 
 // train sets gradients and losses from cls (V·B, D) and the tokens (G·B, N, D) of
 // the globals.
-func (o *Online) train(cls, tokens engine.Tensor) {
+func (o *Online) train(cls engine.Tensor, tokens []jepa.Tokens) {
 	o.cx.Arena.Release(engine.Mark{})
 	o.Params.ZeroGrads()
 	o.engine.Fill(o.report.all, 0)
@@ -73,11 +69,11 @@ func (o *Online) trainLinear(cls engine.Tensor) {
 }
 
 // trainAttentive runs the attentive head over the mean of the globals' patches.
-func (o *Online) trainAttentive(tokens engine.Tensor) {
-	cx, b, n := &o.cx, o.batch, tokens.Dim(1)
-	x := cx.Arena.New(b, n-1, o.model.Encoder.Width)
+func (o *Online) trainAttentive(tokens []jepa.Tokens) {
+	cx, b := &o.cx, o.batch
+	x := cx.Arena.New(b, patches(tokens), o.model.Encoder.Width)
 	logits, dlogits := cx.Arena.New(b, o.Classes), cx.Arena.New(b, o.Classes)
-	meanTokens(cx, x, tokens, 1, n)
+	meanTokens(cx, x, tokens)
 	var c AttentiveCache
 	o.Attentive.Forward(cx, &c, logits, x)
 	o.engine.CrossEntropy(engine.CrossEntropyArgs{Loss: o.report.attended, Labels: o.labels,

@@ -116,7 +116,7 @@ func TestStepAllocatesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cls, tokens := m.Features().CLS, m.Features().Encoder.Tokens(0)
+	cls, tokens := m.Features().CLS, m.Features().Tokens
 	if n := testing.AllocsPerRun(5, func() { c.train(cls, tokens); c.Losses() }); n != 0 {
 		t.Errorf("%g allocations in a step", n)
 	}

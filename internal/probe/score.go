@@ -16,9 +16,7 @@ func (o *Online) Score(model *jepa.Model, g vit.Group) (linear, attentive []floa
 		panic(fmt.Sprintf("probe: %d views to score, memory for %d", g.Views, o.batch))
 	}
 	cls := model.Embed(g).CLS
-	tokens := model.Features().Encoder.Tokens(0)
-	lo, hi := g.Patches(model.Config.Encoder)
-	y, z := o.classify(cls, tokens, lo, hi)
+	y, z := o.classify(cls, model.Features().Tokens)
 	linear = make([]float32, y.Elems())
 	o.engine.Download(linear, y)
 	if !z.Nil() {
@@ -28,9 +26,9 @@ func (o *Online) Score(model *jepa.Model, g vit.Group) (linear, attentive []floa
 	return linear, attentive
 }
 
-// classify returns the logits of cls (R, D), and those of tokens lo…hi−1 of
-// tokens (R, N, D), from the arena.
-func (o *Online) classify(cls, tokens engine.Tensor, lo, hi int) (linear, attentive engine.Tensor) {
+// classify returns the logits of cls (R, D), and those of the patches among tokens
+// (R, N, D), from the arena.
+func (o *Online) classify(cls engine.Tensor, tokens []jepa.Tokens) (linear, attentive engine.Tensor) {
 	cx, r := &o.cx, cls.Dim(0)
 	cx.Arena.Release(engine.Mark{})
 	linear = cx.Arena.New(r, o.Classes)
@@ -40,8 +38,8 @@ func (o *Online) classify(cls, tokens engine.Tensor, lo, hi int) (linear, attent
 		return linear, attentive
 	}
 	attentive = cx.Arena.New(r, o.Classes)
-	x := cx.Arena.New(r, hi-lo, o.model.Encoder.Width)
-	meanTokens(cx, x, tokens, lo, hi)
+	x := cx.Arena.New(r, patches(tokens), o.model.Encoder.Width)
+	meanTokens(cx, x, tokens)
 	var a AttentiveCache
 	o.Attentive.Forward(cx, &a, attentive, x)
 	return linear, attentive
