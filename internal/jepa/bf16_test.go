@@ -167,9 +167,9 @@ func TestBF16Timed(t *testing.T) {
 // TestPlanBF16: the plan counts both types as they are used; and the figures of 40
 // clips at the paper's geometry.
 func TestPlanBF16(t *testing.T) {
-	for _, recompute := range []bool{false, true} {
-		cfg := goldenConfig()
-		cfg.Compute, cfg.Recompute = engine.BF16, recompute
+	for i := range 4 {
+		cfg, recompute := goldenConfig(), i&1 != 0
+		cfg.Compute, cfg.Recompute, cfg.Dual = engine.BF16, recompute, i&2 != 0
 		p, err := PlanTraining(cfg, golden.Clips)
 		if err != nil {
 			t.Fatal(err)

@@ -63,22 +63,25 @@ func TestOneClip(t *testing.T) {
 // TestPlanIsWhatIsUsed: the arena of a plan is filled to the last element, and
 // the paper's step takes the work the paper implies.
 func TestPlanIsWhatIsUsed(t *testing.T) {
-	cfg := goldenConfig()
-	m, err := New(ref.New(), cfg, 1, 3)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := m.NewBatch(engine.U8)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.Step(b, 0)
-	p, err := PlanTraining(cfg, 3)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if p.arena != m.arena.Peak() || p.Activations != m.arena.Peak().Bytes() {
-		t.Errorf("planned %+v elements, used %+v", p.arena, m.arena.Peak())
+	var p Plan
+	for _, dual := range []bool{false, true} {
+		cfg := goldenConfig()
+		cfg.Dual = dual
+		m, err := New(ref.New(), cfg, 1, 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := m.NewBatch(engine.U8)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Step(b, 0)
+		if p, err = PlanTraining(cfg, 3); err != nil {
+			t.Fatal(err)
+		}
+		if p.arena != m.arena.Peak() || p.Activations != m.arena.Peak().Bytes() {
+			t.Errorf("dual %v: planned %+v elements, used %+v", dual, p.arena, m.arena.Peak())
+		}
 	}
 	for _, c := range []struct {
 		keepTokens bool
@@ -86,6 +89,7 @@ func TestPlanIsWhatIsUsed(t *testing.T) {
 	}{{true, 5.77e12}, {false, 5.33e12}} {
 		paper := Default()
 		paper.KeepTokens = c.keepTokens
+		var err error
 		if p, err = PlanTraining(paper, 2); err != nil {
 			t.Fatal(err)
 		}
@@ -109,8 +113,9 @@ func TestSteadyStepAllocatesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer cpuEngine.Close()
-	for _, e := range []engine.Engine{engine.NewCounting(), cpuEngine} {
+	for i, e := range []engine.Engine{engine.NewCounting(), cpuEngine, engine.NewCounting(), cpuEngine} {
 		cfg := goldenConfig()
+		cfg.Dual = i >= 2
 		cfg.Encoder.Dropout, cfg.Encoder.AttentionDropout = 0.1, 0.1
 		cfg.Encoder.DropAbsent, cfg.Encoder.FinalNorm = true, true
 		m, err := New(e, cfg, 1, golden.Clips)
@@ -140,11 +145,12 @@ func TestSteadyStepAllocatesNothing(t *testing.T) {
 // gradients must be finite and of both groups.
 func TestLayouts(t *testing.T) {
 	for _, c := range []struct {
-		locals int
-		both   bool
-	}{{0, false}, {1, false}, {5, false}, {2, true}} {
+		locals     int
+		both, dual bool
+	}{{0, false, false}, {1, false, false}, {5, false, false}, {2, true, false},
+		{0, false, true}, {1, false, true}, {5, false, true}, {2, true, true}} {
 		cfg := goldenConfig()
-		cfg.Locals, cfg.LocalsBoth = c.locals, c.both
+		cfg.Locals, cfg.LocalsBoth, cfg.Dual = c.locals, c.both, c.dual
 		cfg.Encoder.DropAbsent, cfg.Sum, cfg.PooledSIGReg = true, true, true
 		m, err := New(ref.New(), cfg, 1, 2)
 		if err != nil {
@@ -164,10 +170,10 @@ func TestLayouts(t *testing.T) {
 		m.Step(b, 0)
 		l := m.Losses()
 		if !(l.GradNorm > 0 && l.GradNorm < math.Inf(1)) || !(l.Total > 0) {
-			t.Errorf("%d locals, both %v: %+v", c.locals, c.both, l)
+			t.Errorf("%+v: %+v", c, l)
 		}
 		if got := m.Features().CLS.Dim(0); got != 2*(2+c.locals) {
-			t.Errorf("%d locals, both %v: %d rows", c.locals, c.both, got)
+			t.Errorf("%+v: %d rows", c, got)
 		}
 	}
 }

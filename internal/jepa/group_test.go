@@ -171,14 +171,15 @@ var newEngines = []struct {
 // some steps, whatever is run in parts or again, and however the gradients are cut.
 func TestGroupIsOneProcess(t *testing.T) {
 	for _, on := range newEngines {
-		for i := range 16 {
+		for i := range 20 {
 			cfg := groupConfig()
+			cfg.Dual = i >= 16
 			cfg.GlobalNorm, cfg.Recompute = true, i&1 != 0
 			cfg.MicroBatch, cfg.PooledSIGReg = i>>1&1, i&8 != 0
 			cfg.Encoder.DropAbsent, cfg.LocalsBoth = i&4 != 0, i&12 == 12
 			size := []int{2, 4, groupBatch}[i%3] // the last: a clip each
-			name := fmt.Sprintf("%s/%d processes, recompute %v, micro %d, drop %v, both %v", on.name,
-				size, cfg.Recompute, cfg.MicroBatch, cfg.Encoder.DropAbsent, cfg.LocalsBoth)
+			name := fmt.Sprintf("%s/%d processes, recompute %v, micro %d, drop %v, both %v, dual %v", on.name,
+				size, cfg.Recompute, cfg.MicroBatch, cfg.Encoder.DropAbsent, cfg.LocalsBoth, cfg.Dual)
 			t.Run(name, func(t *testing.T) {
 				alone := on.open(t)
 				defer alone.Close()
@@ -224,9 +225,15 @@ func TestGroupIsOneProcess(t *testing.T) {
 // TestGroupGradient holds the averaged gradients of processes that normalise apart to
 // differences of their common loss.
 func TestGroupGradient(t *testing.T) {
-	const size = 2
 	cfg := groupConfig()
 	cfg.MicroBatch = 1
+	groupGradient(t, cfg)
+	cfg.Dual, cfg.Locals, cfg.Sum = true, 3, true
+	groupGradient(t, cfg)
+}
+
+func groupGradient(t *testing.T, cfg Config) {
+	const size = 2
 	grouptest.Run(t, size, func(p *grouptest.Process) {
 		e := ref.New()
 		m := newProcess(t, e, cfg, p.Group(e))
@@ -234,10 +241,16 @@ func TestGroupGradient(t *testing.T) {
 		at := m.wide(params)
 		loss := func() float64 {
 			m.Step(m.batch, 1)
-			inv := []float64{m.wide(m.report.invariance)[0]}
-			sum := 0.
-			for _, v := range m.wide(m.report.sigreg) {
-				sum += v / float64(m.report.tests[0])
+			inv, sum, towers := []float64{0}, 0., float64(len(m.Towers))
+			for _, v := range m.wide(m.report.invariance) {
+				inv[0] += v / towers
+			}
+			sigreg := m.wide(m.report.sigreg)
+			for _, n := range m.report.tests {
+				for _, v := range sigreg[:n] {
+					sum += v / float64(n) / towers
+				}
+				sigreg = sigreg[n:]
 			}
 			b, err := binary.Append(nil, binary.LittleEndian, inv)
 			if err != nil {
@@ -280,11 +293,11 @@ func TestGroupGradient(t *testing.T) {
 // TestBuckets: every gradient is averaged once, from the end of the weights towards
 // their beginning, and as soon as enough are final.
 func TestBuckets(t *testing.T) {
-	for _, micro := range []int{0, 1} {
+	for i := range 4 {
 		for _, bucket := range []int{1, 700, 0} {
 			grouptest.Run(t, 2, func(p *grouptest.Process) {
 				cfg, e := groupConfig(), ref.New()
-				cfg.MicroBatch, cfg.Encoder.DropAbsent = micro, true
+				cfg.MicroBatch, cfg.Encoder.DropAbsent, cfg.Dual = i&1, true, i&2 != 0
 				g := p.Group(e)
 				m := newProcess(t, e, cfg, g)
 				m.reducer.Bucket = bucket
@@ -375,9 +388,9 @@ func TestUnevenBatch(t *testing.T) {
 
 // TestGroupPlan: what a process takes is what was planned.
 func TestGroupPlan(t *testing.T) {
-	for _, global := range []bool{false, true} {
+	for i := range 4 {
 		cfg := groupConfig()
-		cfg.GlobalNorm = global
+		cfg.GlobalNorm, cfg.Dual = i&1 != 0, i&2 != 0
 		plan, err := PlanProcess(cfg, groupBatch, 2)
 		if err != nil {
 			t.Fatal(err)

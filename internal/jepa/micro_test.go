@@ -46,14 +46,15 @@ func TestMicroBatches(t *testing.T) {
 		if e.Info().Name == "ref" {
 			tolerance = 1e-12
 		}
-		for i := range 8 {
+		for i := range 12 {
 			cfg := goldenConfig()
 			cfg.Encoder.Dropout, cfg.Encoder.AttentionDropout = 0.2, 0.1
-			cfg.Encoder.DropAbsent, cfg.LocalsBoth = i&1 != 0, i&4 != 0
+			cfg.Dual = i >= 8
+			cfg.Encoder.DropAbsent, cfg.LocalsBoth = i&1 != 0, i&4 != 0 || i == 11
 			whole, losses, cls, arena := step(t, e, cfg)
 			cfg.Recompute, cfg.MicroBatch = i&2 != 0, 1+i&1
-			name := fmt.Sprintf("drop %v recompute %v both %v clips %d", cfg.Encoder.DropAbsent,
-				cfg.Recompute, cfg.LocalsBoth, cfg.MicroBatch)
+			name := fmt.Sprintf("dual %v drop %v recompute %v both %v clips %d", cfg.Dual,
+				cfg.Encoder.DropAbsent, cfg.Recompute, cfg.LocalsBoth, cfg.MicroBatch)
 			parts, partLosses, partCLS, partArena := step(t, e, cfg)
 			diff, norm := 0.0, 0.0
 			for k, v := range whole {
@@ -87,17 +88,18 @@ func near(x, y float64) bool { return math.Abs(x-y) <= 2e-6 }
 // TestRecomputeIsTheSame bit for bit.
 func TestRecomputeIsTheSame(t *testing.T) {
 	golden.OnEngines(t, func(t *testing.T, e engine.Engine) {
-		for _, micro := range []int{0, 3} {
-			cfg := goldenConfig()
-			cfg.Encoder.Dropout, cfg.MicroBatch = 0.2, micro
+		for i := range 4 {
+			cfg, micro := goldenConfig(), 3*(i&1)
+			cfg.Encoder.Dropout, cfg.MicroBatch, cfg.Dual = 0.2, micro, i&2 != 0
 			want, losses, _, arena := step(t, e, cfg)
 			cfg.Recompute = true
 			got, l, _, less := step(t, e, cfg)
 			if !slices.Equal(got, want) || l != losses {
-				t.Errorf("micro-batch %d: gradients or losses differ", micro)
+				t.Errorf("micro-batch %d, dual %v: gradients or losses differ", micro, cfg.Dual)
 			}
 			if !(less < arena) {
-				t.Errorf("micro-batch %d: %d elements of memory, %d without", micro, less, arena)
+				t.Errorf("micro-batch %d, dual %v: %d elements of memory, %d without", micro, cfg.Dual,
+					less, arena)
 			}
 		}
 	})

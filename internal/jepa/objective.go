@@ -96,29 +96,23 @@ func (m *Model) predict(cx *nn.Context, dz, z engine.Tensor) {
 }
 
 // predictAcross adds the gradient of tower t's prediction loss, whose center c is the
-// mean z̄ of another tower's G globals, to dz (E, B, K). Over the t.views views of t,
-// with a for the weight of one square,
-//
-//	dz_v += 2a·(z_v − c)   for every view v of t
-//	dz_g += 2a/G·Σ_v (c − z_v)   for every global g of the other tower
+// mean of another tower's G globals, to dz (E, B, K). The center stands as one more
+// view, its own center, before the V views of t: it adds nothing to the squares, but
+// their mean is over V+1 views, and its gradient is that of c, 1/G of it for each
+// global.
 func (m *Model) predictAcross(cx *nn.Context, dz engine.Tensor, t, to *Tower,
 	args engine.PredictionLossArgs) {
 	e, mark := cx.Engine, cx.Arena.Mark()
-	slope := 2 * args.Weight / float64(args.Z.Rows())
-	if !args.Sum {
-		slope /= float64(args.Z.Cols())
-	}
-	mean, d := cx.Arena.New(m.batch, m.Proj), t.of(dz)
-	e.Center(mean, args.Z, t.views)
-	e.AddTo(d, args.Z, float32(slope))
-	for v := range t.views {
-		e.AddTo(d.Slice(v, v+1).Reshape(m.batch, m.Proj), args.C, -float32(slope))
-	}
-	back := slope * float64(t.views) / float64(to.globals)
+	views := 1 + t.views
+	x, dx := cx.Arena.New(views, m.batch, m.Proj), cx.Arena.New(views, m.batch, m.Proj)
+	e.Copy(x.Slice(0, 1).Reshape(m.batch, m.Proj), args.C)
+	e.Copy(x.Slice(1, views), args.Z)
+	e.Fill(dx, 0)
+	e.PredictionLoss(engine.PredictionLossArgs{Loss: cx.Arena.New(1), DZ: dx, Z: x, C: args.C, G: 1,
+		Weight: args.Weight * float64(views) / float64(t.views), Sum: m.Sum})
+	e.AddTo(t.of(dz), dx.Slice(1, views), 1)
 	for g := range to.globals {
-		d := to.of(dz).Slice(g, g+1).Reshape(m.batch, m.Proj)
-		e.AddTo(d, args.C, float32(back))
-		e.AddTo(d, mean, -float32(back))
+		e.AddTo(to.of(dz).Slice(g, g+1), dx.Slice(0, 1), 1/float32(to.globals))
 	}
 	cx.Arena.Release(mark)
 }

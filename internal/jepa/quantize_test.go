@@ -29,14 +29,25 @@ func TestQuantize(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Close()
-	g := golden.Open(t, "encoder.safetensors")
-	m, err := NewEmbedder(e, goldenConfig(), 1, 2)
-	if err != nil {
-		t.Fatal(err)
+	for _, dual := range []bool{false, true} {
+		cfg, weights := goldenConfig(), golden.Weights(t)
+		if cfg.Dual = dual; dual {
+			weights = golden.DualWeights(t)
+		}
+		m, err := NewEmbedder(e, cfg, 1, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Params.Import(weights); err != nil {
+			t.Fatal(err)
+		}
+		quantize(t, m)
 	}
-	if err := m.Params.Import(goldenModel(t, ref.New(), false).Params.Export()); err != nil {
-		t.Fatal(err)
-	}
+}
+
+// quantize compares a model's embeddings before and after.
+func quantize(t *testing.T, m *Model) {
+	g, e := golden.Open(t, "encoder.safetensors"), m.engine
 	group := vit.Group{Views: 2,
 		Video: golden.Upload(t, e, g.Array("video").Data, 2, 3, 4, 32, 32),
 		Audio: golden.Upload(t, e, g.Array("audio").Data, 2, 32, 48)}
@@ -58,7 +69,8 @@ func TestQuantize(t *testing.T) {
 			xy, xx, yy = xy+float64(x)*y, xx+float64(x)*float64(x), yy+y*y
 		}
 		if far := 1 - xy/math.Sqrt(xx*yy); !(far > 1e-8 && far <= 1e-3) {
-			t.Errorf("%s: 1 − cosine is %.2g, want rounding to bytes, at most 1e-3", name, far)
+			t.Errorf("dual %v: %s: 1 − cosine is %.2g, want rounding to bytes, at most 1e-3",
+				m.Dual, name, far)
 		}
 	}
 }
