@@ -69,7 +69,7 @@ func planProcess(ctx context.Context, c *config.Config, e engine.Engine, set *da
 	}
 	inputs := inputBytes(c, jc, plan, c.Train.BatchSize/procs)
 	p := &runPlan{
-		Parameters: plan.Parameters, Tokens: jc.Encoder.Tokens(), Clips: set.Len(),
+		Parameters: plan.Parameters, Tokens: jc.Tokens(), Clips: set.Len(),
 		BatchSize: c.Train.BatchSize, Processes: procs, Steps: c.TrainConfig(set.Len()).Schedule.Steps,
 		TrainedBytes: plan.Values + plan.Gradients + plan.Moments, ActiveBytes: plan.Activations,
 		BatchBytes: (onDevices(e) + batchesAhead) * inputs,

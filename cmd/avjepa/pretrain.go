@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -39,7 +40,7 @@ Started as several processes (avjepa launch, torchrun, srun), they share every b
 		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.name == "" {
-				o.name = s.preset
+				o.name = strings.ReplaceAll(s.preset, ",", "-")
 			}
 			if err := checkName(o.name); err != nil {
 				return err

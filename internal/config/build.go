@@ -74,7 +74,7 @@ func (c *Config) JEPAConfig() (jepa.Config, error) {
 	enc, err := c.EncoderConfig()
 	l := c.Loss
 	return jepa.Config{
-		Encoder: enc, Hidden: c.Project.Hidden, Proj: c.Project.Out,
+		Encoder: enc, Dual: c.Model.Encoder == "dual", Hidden: c.Project.Hidden, Proj: c.Project.Out,
 		ProjectorInitStd: c.Project.InitStd,
 		Globals:          c.View.Globals, Locals: c.View.Locals, LocalsBoth: c.Mask.Enabled,
 		Compute: c.compute(),
@@ -172,6 +172,7 @@ func (c *Config) Validate() error {
 		within("mask.freq_bands", k.FreqBands, 0, math.MaxInt32)
 		within("mask.time_frames", k.TimeFrames, 0, math.MaxInt32)
 	}
+	oneOf("model.encoder", c.Model.Encoder, "shared", "dual")
 	oneOf("model.absent", c.Model.Absent, "zero", "drop")
 	// Only bounds that keep sizes from overflowing: the model has its own limits.
 	within("model.width", c.Model.Width, 0, 1<<14)

@@ -115,6 +115,7 @@ type Mask struct {
 
 // Model is the encoder.
 type Model struct {
+	Encoder          string  `toml:"encoder" doc:"shared by both modalities, or dual: one for each"`
 	Size             string  `toml:"size" doc:"tiny, small, base or large; sets width, depth, heads"`
 	Width            int     `toml:"width" doc:"D; 0 takes it from size"`
 	Depth            int     `toml:"depth" doc:"blocks; 0 takes it from size"`
@@ -193,7 +194,7 @@ func New() *Config {
 		},
 		Mask: Mask{DropP: 0.5, TubeArea: 0.8, FreqBands: 64, TimeFrames: 400},
 		Model: Model{
-			Size: "base", MLPRatio: 4, PatchFrames: 2, Patch: 16, PatchMel: 16, PatchMelFrames: 16,
+			Encoder: "shared", Size: "base", MLPRatio: 4, PatchFrames: 2, Patch: 16, PatchMel: 16, PatchMelFrames: 16,
 			Dropout: 0.1, AttentionDropout: 0.1, EmbedNorm: true, InitStd: 0.02, Absent: "zero",
 		},
 		Project: Project{Hidden: 2048, Out: 128},

@@ -15,48 +15,78 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-//go:embed presets/*.toml
+//go:embed presets/*.toml presets/ablations/*.toml
 var presets embed.FS
+
+// presetFolders are whole presets, and those that change one thing of another.
+var presetFolders = [2]string{"presets", "presets/ablations"}
 
 // Limits of a config text: a full one has 3 KiB, tables are one deep.
 const (
 	maxFileBytes = 64 << 10
 	maxNesting   = 4
 	maxErrors    = 20  // reported
+	maxPresets   = 20  // laid over each other at once
 	maxDots      = 100 // in a line: the parser takes minutes for very long dotted keys
 )
 
 // Presets returns the names of the presets with the first comment line of each.
 func Presets() map[string]string {
 	out := map[string]string{}
-	names, err := fs.Glob(presets, "presets/*.toml")
-	if err != nil {
-		panic(err)
-	}
-	for _, file := range names {
-		text, err := presets.ReadFile(file)
+	for _, folder := range presetFolders {
+		names, err := fs.Glob(presets, folder+"/*.toml")
 		if err != nil {
 			panic(err)
 		}
-		first, _, _ := strings.Cut(string(text), "\n")
-		name := strings.TrimSuffix(path.Base(file), ".toml")
-		out[name] = strings.TrimSpace(strings.TrimPrefix(first, "#"))
+		for _, file := range names {
+			text, err := presets.ReadFile(file)
+			if err != nil {
+				panic(err)
+			}
+			first, _, _ := strings.Cut(string(text), "\n")
+			name := strings.TrimSuffix(path.Base(file), ".toml")
+			if out[name] != "" {
+				panic("config: two presets " + name)
+			}
+			out[name] = strings.TrimSpace(strings.TrimPrefix(first, "#"))
+		}
 	}
 	return out
 }
 
 // ApplyPreset lays a preset over the present values; a preset may extend others.
-func (c *Config) ApplyPreset(name string) error {
-	text, err := presets.ReadFile("presets/" + name + ".toml")
-	if err != nil {
-		var names []string
-		for n := range Presets() {
-			names = append(names, n)
-		}
-		sort.Strings(names)
-		return fmt.Errorf("config: no preset %q: there are %s", name, strings.Join(names, ", "))
+// Several names with commas between them are laid down one after the other:
+// "demo,dual,lambda-1".
+func (c *Config) ApplyPreset(names string) error {
+	if strings.Count(names, ",") > maxPresets {
+		return fmt.Errorf("config: more than %d presets at once", maxPresets)
 	}
-	return c.apply(string(text), "preset "+name)
+	for _, name := range strings.Split(names, ",") {
+		text, err := preset(name)
+		if err == nil {
+			err = c.apply(text, "preset "+name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// preset returns the text of a preset.
+func preset(name string) (string, error) {
+	for _, folder := range presetFolders {
+		text, err := presets.ReadFile(folder + "/" + name + ".toml")
+		if err == nil && path.Base(name) == name {
+			return string(text), nil
+		}
+	}
+	var all []string
+	for n := range Presets() {
+		all = append(all, n)
+	}
+	sort.Strings(all)
+	return "", fmt.Errorf("config: no preset %.80q: there are %s", name, strings.Join(all, ", "))
 }
 
 // ApplyFile lays a TOML file over the present values.

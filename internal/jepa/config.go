@@ -104,6 +104,15 @@ func (c Config) Validate() error {
 // Views returns the views per clip.
 func (c Config) Views() int { return c.Globals + c.Locals }
 
+// Tokens returns the tokens of a view with both modalities, over all encoders: with
+// Dual each has a CLS.
+func (c Config) Tokens() int {
+	if c.Dual {
+		return c.Encoder.Tokens() + 1
+	}
+	return c.Encoder.Tokens()
+}
+
 // AudioLocals returns the number of local views that have audio only: those of
 // even index.
 func (c Config) AudioLocals() int {
