@@ -33,10 +33,14 @@ func newPretrainCommand(g *globals) *cobra.Command {
 		Long: `Trains AV-JEPA and writes runs/NAME: the resolved configuration, metrics.jsonl and
 checkpoints. Ctrl-C saves and leaves; --resume continues, bit for bit, with the
 settings in the run's config.toml; --set, --config and flags still change them.
+--init begins with the weights of another run, which may have seen views of another
+length, size or rate: it says what was interpolated and what was left out.
 Started as several processes (avjepa launch, torchrun, srun), they share every batch.`,
 		Example: `  avjepa pretrain --data data/mine --preset tiny --name first
   avjepa pretrain --data data/mine --preset tiny --dry-run
-  avjepa pretrain --name first --resume`,
+  avjepa pretrain --name first --resume
+  avjepa pretrain --data data/mine --preset demo,dual,lambda-0.10
+  avjepa pretrain --data data/mine --preset tiny --init runs/first --set view.seconds=2`,
 		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.name == "" {
@@ -86,6 +90,7 @@ Started as several processes (avjepa launch, torchrun, srun), they share every b
 	s.addFlags(c)
 	f := c.Flags()
 	f.String("data", "", "folder written by avjepa ingest")
+	f.String("init", "", "run or checkpoint whose weights a new run starts from; positions are interpolated")
 	f.Int("batch-size", 0, "clips a step")
 	f.Int("epochs", 0, "passes over the clips")
 	f.Int("steps", 0, "optimiser steps, instead of epochs")
@@ -103,7 +108,7 @@ Started as several processes (avjepa launch, torchrun, srun), they share every b
 
 // pretrainKeys are the flags that are short for settings.
 var pretrainKeys = []struct{ flag, key string }{
-	{"data", "data.dir"}, {"batch-size", "train.batch_size"}, {"epochs", "train.epochs"},
+	{"data", "data.dir"}, {"init", "train.init"}, {"batch-size", "train.batch_size"}, {"epochs", "train.epochs"},
 	{"steps", "train.steps"}, {"lr", "train.lr"}, {"seed", "seed"}, {"threads", "engine.threads"},
 	{"engine", "engine.name"}, {"device", "engine.device"}, {"precision", "engine.precision"},
 }
@@ -246,6 +251,11 @@ func trainIn(ctx context.Context, run *train.Folder, c *config.Config, resume bo
 		return nil, err
 	}
 	defer model.Free()
+	if run != nil { // the others get their values from process 0
+		if err := startFrom(c.Train.Init, run, model, p); err != nil {
+			return nil, err
+		}
+	}
 	clips, err := newClips(c, set)
 	if err != nil {
 		return nil, err

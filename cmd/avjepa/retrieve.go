@@ -22,8 +22,9 @@ type evalOptions struct {
 	data, split, embedding string
 	windows                int
 	center                 bool
-	shift                  float64 // seconds
-	precision              string  // of the encoder's weights; "" is precisionFloat
+	shift                  float64  // seconds
+	precision              string   // of the encoder's weights; "" is precisionFloat
+	set                    []string // key=value, over the run's settings
 	engine                 config.Engine
 
 	// group returns the processes that embed a share of the clips each; nil for this
@@ -46,6 +47,7 @@ func (o *evalOptions) addFlags(c *cobra.Command) {
 		"projected, cls or patches; the run's eval.embedding if not given")
 	f.IntVar(&o.windows, "windows", 0, "windows of a clip; the run's eval.windows if not given")
 	f.Float64Var(&o.shift, "shift", 0, "seconds by which the picture's window starts after the sound's")
+	f.StringArrayVar(&o.set, "set", nil, "one setting over the run's, such as --set view.seconds=4; may be repeated")
 	f.BoolVar(&o.center, "center", false, "subtract each modality's mean first")
 	engineFlags(f, &o.engine)
 }
@@ -72,10 +74,12 @@ func newRetrieveCommand(g *globals) *cobra.Command {
 		Use:   "retrieve RUN",
 		Short: "How well sounds find their pictures, and pictures their sounds",
 		Long: `Encodes every held-out clip twice, heard only and seen only, and ranks all
-candidates by cosine. RUN is a run folder or a checkpoint file. Started as several
-processes (avjepa launch), each encodes its share.`,
+candidates by cosine. RUN is a run folder or a checkpoint file. With --set the views may
+be longer, larger or denser than those trained on: positions are interpolated. Started
+as several processes (avjepa launch), each encodes its share.`,
 		Example: `  avjepa retrieve runs/demo
   avjepa retrieve runs/mine --data data/other --split test --json
+  avjepa retrieve runs/mine --set view.side=224 --set view.resize=256
   avjepa retrieve runs/mine --precision int8`,
 		Args: takes("RUN"),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
@@ -133,6 +137,12 @@ func evaluate(ctx context.Context, path string, o *evalOptions, p *progress) (*e
 	if err != nil {
 		return nil, err
 	}
+	if err := setAll(run.cfg, o.set); err != nil {
+		return nil, err
+	}
+	if err := validate(run.cfg); err != nil {
+		return nil, err
+	}
 	o.fill(run)
 	set, err := openSplit(ctx, o.data, o.split, p)
 	if err != nil {
@@ -164,6 +174,7 @@ func evaluate(ctx context.Context, path string, o *evalOptions, p *progress) (*e
 	if err != nil {
 		return nil, err
 	}
+	p.sayFit(run.fit)
 	p.sayUnread(f.Skipped)
 	ev := &evaluation{run: run, opts: *o, set: set, clips: clips, features: f, n: len(f.Index),
 		leads: g == nil || g.Rank() == 0}

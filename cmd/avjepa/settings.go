@@ -46,16 +46,21 @@ func (s *settings) resolve() (*config.Config, error) {
 	if err := c.ApplyEnviron(os.Environ()); err != nil {
 		return nil, configError(err)
 	}
-	for _, kv := range s.set {
+	return c, setAll(c, s.set)
+}
+
+// setAll sets key=value each.
+func setAll(c *config.Config, all []string) error {
+	for _, kv := range all {
 		key, value, ok := strings.Cut(kv, "=")
 		if !ok {
-			return nil, usageError(fmt.Errorf("--set %q: want key=value", kv))
+			return usageError(fmt.Errorf("--set %q: want key=value", kv))
 		}
 		if err := c.Set(strings.TrimSpace(key), strings.TrimSpace(value), "flag --set"); err != nil {
-			return nil, configError(err)
+			return configError(err)
 		}
 	}
-	return c, nil
+	return nil
 }
 
 // override sets a key from a flag of its own, when the flag was given.

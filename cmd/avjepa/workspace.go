@@ -68,6 +68,7 @@ type runState struct {
 	cfg   *config.Config
 	state train.State
 	file  *checkpoint.File
+	fit   jepa.Fit // of the values into the model that embeds
 }
 
 // openRun reads the newest checkpoint of a run folder, or a checkpoint file.
@@ -92,7 +93,7 @@ func openRun(path string) (*runState, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, configError(err)
 	}
-	return &runState{path, cfg, state, file}, nil
+	return &runState{path: path, cfg: cfg, state: state, file: file}, nil
 }
 
 // embedViews is how many views run at once when embedding.
@@ -105,12 +106,13 @@ func (r *runState) embed(ctx context.Context, e engine.Engine, set *dataset.Set,
 	if err != nil {
 		return nil, nil, configError(err)
 	}
-	// The configuration comes with the file: it may not make us allocate more.
+	// The configuration comes with the file: it may not make us allocate more, but for
+	// the positions of a larger geometry.
 	plan, err := jepa.PlanEmbedding(jc, embedViews)
 	if err != nil {
 		return nil, nil, err
 	}
-	if plan.Values > r.file.Size() {
+	if plan.Values/2 > r.file.Size() {
 		return nil, nil, kind{fmt.Errorf("%s holds %d bytes, the model it describes has %d: "+
 			"it is damaged or no run's checkpoint", r.path, r.file.Size(), plan.Values), errCheckpoint}
 	}
@@ -119,8 +121,12 @@ func (r *runState) embed(ctx context.Context, e engine.Engine, set *dataset.Set,
 		return nil, nil, err
 	}
 	defer model.Free()
-	if err := train.Load(r.file, model, nil, 0); err != nil {
+	if r.fit, err = train.LoadFitting(r.file, model); err != nil {
 		return nil, nil, kind{err, errCheckpoint}
+	}
+	if len(r.fit.Left) > 0 {
+		return nil, nil, kind{fmt.Errorf("%s lacks values to embed with: %s", r.path,
+			strings.Join(r.fit.Left, "; ")), errCheckpoint}
 	}
 	if precision == precisionInt8 {
 		if err := model.Quantize(); err != nil {

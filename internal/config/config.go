@@ -153,6 +153,7 @@ type Loss struct {
 
 // Train is the optimisation.
 type Train struct {
+	Init            string  `toml:"init" doc:"run or checkpoint whose weights a new run starts from"`
 	BatchSize       int     `toml:"batch_size" doc:"B: clips a step, over all processes"`
 	Epochs          int     `toml:"epochs" doc:"passes over the clips, unless steps is set"`
 	Steps           int     `toml:"steps" doc:"optimiser steps; 0 takes epochs"`

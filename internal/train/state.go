@@ -96,13 +96,9 @@ func ReadState(path string) (State, *checkpoint.File, error) {
 // checkpoint. On an error, which is ErrMismatch and lists what does not fit,
 // the model is unchanged.
 func Load(f *checkpoint.File, model *jepa.Model, opt *optim.AdamW, step int) error {
-	arrays := map[string]tensor.Array{}
-	for _, n := range f.Names() {
-		a, err := f.Float32(n)
-		if err != nil {
-			return fmt.Errorf("train: %w: %w", ErrMismatch, err)
-		}
-		arrays[n] = a
+	arrays, err := arraysOf(f)
+	if err != nil {
+		return err
 	}
 	var moments error
 	if opt != nil {
@@ -121,6 +117,34 @@ func Load(f *checkpoint.File, model *jepa.Model, opt *optim.AdamW, step int) err
 		return nil
 	}
 	return opt.Import(arrays, step)
+}
+
+// LoadFitting sets a model's values from an open checkpoint of a model that may see
+// views of another geometry, and says what was interpolated or left as it was. On an
+// error, which is ErrMismatch, the model is unchanged.
+func LoadFitting(f *checkpoint.File, model *jepa.Model) (jepa.Fit, error) {
+	arrays, err := arraysOf(f)
+	if err != nil {
+		return jepa.Fit{}, err
+	}
+	fit, err := model.ImportFitting(arrays)
+	if err != nil {
+		return fit, fmt.Errorf("train: %w: %w", ErrMismatch, err)
+	}
+	return fit, nil
+}
+
+// arraysOf reads all of a checkpoint.
+func arraysOf(f *checkpoint.File) (map[string]tensor.Array, error) {
+	arrays := map[string]tensor.Array{}
+	for _, n := range f.Names() {
+		a, err := f.Float32(n)
+		if err != nil {
+			return nil, fmt.Errorf("train: %w: %w", ErrMismatch, err)
+		}
+		arrays[n] = a
+	}
+	return arrays, nil
 }
 
 // sameShapes reports whether every parameter is there in the model's shape.
