@@ -31,9 +31,18 @@ func BenchmarkStep(b *testing.B) {
 }
 
 // BenchmarkDemoStep is the step of preset "demo".
-func BenchmarkDemoStep(b *testing.B) {
+func BenchmarkDemoStep(b *testing.B) { benchmarkPreset(b, "demo") }
+
+// BenchmarkDual compares the step of two encoders with that of a shared one.
+func BenchmarkDual(b *testing.B) {
+	for _, preset := range []string{"demo", "demo,dual", "tiny", "tiny,dual"} {
+		b.Run(preset, func(b *testing.B) { benchmarkPreset(b, preset) })
+	}
+}
+
+func benchmarkPreset(b *testing.B, preset string) {
 	c := config.New()
-	if err := c.ApplyPreset("demo"); err != nil {
+	if err := c.ApplyPreset(preset); err != nil {
 		b.Fatal(err)
 	}
 	cfg, err := c.JEPAConfig()
@@ -81,7 +90,9 @@ func benchmarkStep(b *testing.B, cfg jepa.Config, clips int) {
 	n, d := float64(cfg.Encoder.Tokens()), float64(cfg.Encoder.Width)
 	views := float64(clips * cfg.Views())
 	convention := 3 * views * float64(cfg.Encoder.Depth) * (24*n*d*d + 4*n*n*d)
-	b.ReportMetric(convention/seconds/1e9, "GFLOP/s")
+	if !cfg.Dual { // else the views are no sequences of n tokens
+		b.ReportMetric(convention/seconds/1e9, "GFLOP/s")
+	}
 	b.ReportMetric(float64(plan.StepFLOPs)/seconds/1e9, "GFLOP/s-done")
 	b.ReportMetric(float64(plan.Total())/(1<<20), "MB-planned")
 }
