@@ -45,27 +45,29 @@ func TestQuantize(t *testing.T) {
 	}
 }
 
-// quantize compares a model's embeddings before and after.
+// quantize compares a model's embeddings before and after, of all modalities.
 func quantize(t *testing.T, m *Model) {
 	g, e := golden.Open(t, "encoder.safetensors"), m.engine
-	group := vit.Group{Views: 2,
+	both := vit.Group{Views: 2,
 		Video: golden.Upload(t, e, g.Array("video").Data, 2, 3, 4, 32, 32),
 		Audio: golden.Upload(t, e, g.Array("audio").Data, 2, 32, 48)}
-	var out [2][3][]float32
-	for i := range out {
-		if i == 1 {
-			if err := m.Quantize(); err != nil {
-				t.Fatal(err)
-			}
+	embed := func() (all [][]float32) {
+		for _, group := range []vit.Group{both, {Views: 2, Audio: both.Audio}, {Views: 2, Video: both.Video}} {
+			x := m.Embed(group)
+			all = append(all, golden.Download(e, x.CLS), golden.Download(e, x.Projected),
+				golden.Download(e, x.Patches))
 		}
-		x := m.Embed(group)
-		out[i] = [3][]float32{golden.Download(e, x.CLS), golden.Download(e, x.Projected),
-			golden.Download(e, x.Patches)}
+		return all
 	}
-	for k, name := range []string{"CLS", "projection", "mean patch"} {
+	floats := embed()
+	if err := m.Quantize(); err != nil {
+		t.Fatal(err)
+	}
+	for k, bytes := range embed() {
+		name := []string{"both", "audio", "video"}[k/3] + []string{" CLS", " projection", " mean patch"}[k%3]
 		var xy, xx, yy float64
-		for i, x := range out[0][k] {
-			y := float64(out[1][k][i])
+		for i, x := range floats[k] {
+			y := float64(bytes[i])
 			xy, xx, yy = xy+float64(x)*y, xx+float64(x)*float64(x), yy+y*y
 		}
 		if far := 1 - xy/math.Sqrt(xx*yy); !(far > 1e-8 && far <= 1e-3) {

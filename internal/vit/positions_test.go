@@ -122,6 +122,24 @@ func TestInterpolateOnePlace(t *testing.T) {
 	}
 }
 
+// TestInterpolateAverages: where places become fewer, what alternates between them
+// goes, and is not picked out.
+func TestInterpolateAverages(t *testing.T) {
+	x := table(false, 15, func(x, _ float64, _ int) float64 { return math.Cos(15 * math.Pi * (x - .5/15)) })
+	if x.Data[0] != 1 || !(math.Abs(float64(x.Data[3])+1) < 1e-6) {
+		t.Fatalf("places %v", x.Data)
+	}
+	got, _, err := position(false, 5).Interpolate(x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, v := range got.Data {
+		if !(math.Abs(float64(v)) < 0.15) {
+			t.Errorf("[%d] = %g", i, v)
+		}
+	}
+}
+
 func TestInterpolateRefuses(t *testing.T) {
 	for name, a := range map[string]tensor.Array{
 		"width": tensor.New(1, 1, 4, 5), "rank": tensor.New(4, 3), "no square": tensor.New(1, 1, 8, 3)} {
