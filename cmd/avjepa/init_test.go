@@ -14,8 +14,8 @@ import (
 // another, whose positions are interpolated; and evaluates at another geometry.
 func TestInit(t *testing.T) {
 	dir, runs := demoFolder(t), t.TempDir()
-	args := []string{"pretrain", "--runs", runs, "--preset", "demo", "--data", toyClips, "--threads", "1",
-		"--init", "runs/demo", "--set", "train.batch_size=8", "--set", "train.lr=1e-12",
+	args := []string{"pretrain", "--runs", runs, "--preset", "demo", "--data", toyClips,
+		"--threads", "1", "--init", "runs/demo", "--set", "train.batch_size=8", "--set", "train.lr=1e-12",
 		"--set", "train.min_lr=0"}
 	begin := func(name string, more ...string) outcome {
 		return run(t, dir, append(append(args[:len(args):len(args)], "--name", name), more...)...)

@@ -90,7 +90,8 @@ Started as several processes (avjepa launch, torchrun, srun), they share every b
 	s.addFlags(c)
 	f := c.Flags()
 	f.String("data", "", "folder written by avjepa ingest")
-	f.String("init", "", "run or checkpoint whose weights a new run starts from; positions are interpolated")
+	f.String("init", "",
+		"run or checkpoint whose weights a new run starts from; positions are interpolated")
 	f.Int("batch-size", 0, "clips a step")
 	f.Int("epochs", 0, "passes over the clips")
 	f.Int("steps", 0, "optimiser steps, instead of epochs")

@@ -47,7 +47,8 @@ func (o *evalOptions) addFlags(c *cobra.Command) {
 		"projected, cls or patches; the run's eval.embedding if not given")
 	f.IntVar(&o.windows, "windows", 0, "windows of a clip; the run's eval.windows if not given")
 	f.Float64Var(&o.shift, "shift", 0, "seconds by which the picture's window starts after the sound's")
-	f.StringArrayVar(&o.set, "set", nil, "one setting over the run's, such as --set view.seconds=4; may be repeated")
+	f.StringArrayVar(&o.set, "set", nil,
+		"one setting over the run's, such as --set view.seconds=4; may be repeated")
 	f.BoolVar(&o.center, "center", false, "subtract each modality's mean first")
 	engineFlags(f, &o.engine)
 }

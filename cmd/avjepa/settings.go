@@ -21,7 +21,8 @@ type settings struct {
 func (s *settings) addFlags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&s.preset, "preset", s.preset,
-		"preset to start from, or several laid over each other: demo,dual (avjepa config presets lists them)")
+		"preset to start from, or several laid over each other: demo,dual "+
+			"(avjepa config presets lists them)")
 	f.StringVar(&s.file, "config", "", "TOML file laid over the preset")
 	f.StringArrayVar(&s.set, "set", nil, "one value, such as --set train.lr=3e-4; may be repeated")
 }

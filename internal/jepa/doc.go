@@ -5,6 +5,8 @@
 //
 //	total = (1−λ)·invariance + λ·SIGReg
 //
+// With Config.Dual each modality has an encoder of its own: see Tower.
+//
 // There is no decoder, no teacher and no stop-gradient. Views are laid out
 // view-major in groups of equal modalities: globals (both), audio-only locals,
 // video-only locals; row = view·B + clip.
