@@ -14,7 +14,7 @@ import (
 // earlier lines only, and an engine its kernels and the interface.
 var layers = [][]string{
 	{"tensor", "rng", "durable"},
-	{"kernel", "engine", "engine/torch/shim", "media", "manifest", "checkpoint", "chart", "metrics", "store", "neardup", "jpeg"},
+	{"kernel", "engine", "engine/torch/shim", "media", "manifest", "checkpoint", "torchfile", "chart", "metrics", "store", "neardup", "jpeg"},
 	{"engine/cpu", "engine/ref", "engine/enginetest", "engine/grouptest", "engine/timed", "engine/torch",
 		"engine/torch/shim/shimtest", "nn", "view", "dataset", "store/storetest"},
 	{"vit", "sigreg", "optim", "loader", "collective", "dataset/datasettest"},
