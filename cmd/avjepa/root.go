@@ -49,6 +49,8 @@ First steps:
 		newLaunchCommand(),
 		newRetrieveCommand(g),
 		newReportCommand(g),
+		newImportCommand(g),
+		newExportCommand(g),
 		newConfigCommand(g),
 		newBenchCommand(g),
 		newEngineCommand(g),

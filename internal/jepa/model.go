@@ -56,17 +56,37 @@ func NewEmbedder(e engine.Engine, cfg Config, seed uint64, views int) (*Model, e
 	return m, nil
 }
 
-func newModel(e engine.Engine, cfg Config, seed uint64, arena engine.ArenaSize,
-	g nn.Gradients) (*Model, error) {
+// Layout returns the names and shapes of a model's parameters and running statistics,
+// without memory for them: what a file of the model must hold.
+func Layout(cfg Config) (*nn.Params, error) {
+	m, err := register(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return m.Params, nil
+}
+
+// register returns a model whose parameters are registered, not yet built.
+func register(cfg Config) (*Model, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	m := &Model{Config: cfg, Params: nn.NewParams(), engine: e, seed: seed}
+	m := &Model{Config: cfg, Params: nn.NewParams()}
 	var err error
 	if err = m.addTowers(); err != nil {
 		return nil, err
 	}
 	m.Projector = newProjector(m.Params, "projector", cfg)
+	return m, nil
+}
+
+func newModel(e engine.Engine, cfg Config, seed uint64, arena engine.ArenaSize,
+	g nn.Gradients) (*Model, error) {
+	m, err := register(cfg)
+	if err != nil {
+		return nil, err
+	}
+	m.engine, m.seed = e, seed
 	if err := m.Params.Build(e, g); err != nil {
 		return nil, err
 	}

@@ -123,6 +123,9 @@ func (ps *Params) Lookup(name string) *Param { return ps.byName[name] }
 // Buffers returns the saved state that is not trained.
 func (ps *Params) Buffers() []*Buffer { return ps.buffers }
 
+// Counters returns the numbers on the host.
+func (ps *Params) Counters() []*Counter { return ps.counters }
+
 // Count returns the number of trained values, gaps not counted.
 func (ps *Params) Count() int {
 	n := 0

@@ -53,11 +53,7 @@ func (ps *Params) Export() map[string]tensor.Array { return Arrays(ps.Stored()) 
 // registered shape; counters may be absent and names that are not registered
 // are ignored. On an error, which lists what does not fit, nothing is changed.
 func (ps *Params) Import(arrays map[string]tensor.Array) error {
-	bad := ps.misfits("", arrays)
-	for _, b := range ps.buffers {
-		bad.check(arrays, b.Name, b.Shape)
-	}
-	if err := bad.join(); err != nil {
+	if err := ps.Complete(arrays); err != nil {
 		return err
 	}
 	for _, p := range ps.params {
@@ -72,6 +68,16 @@ func (ps *Params) Import(arrays map[string]tensor.Array) error {
 		}
 	}
 	return nil
+}
+
+// Complete returns an error that lists what Import would find missing, or of another
+// shape. It needs no memory: Build may come later, or never.
+func (ps *Params) Complete(arrays map[string]tensor.Array) error {
+	bad := ps.misfits("", arrays)
+	for _, b := range ps.buffers {
+		bad.check(arrays, b.Name, b.Shape)
+	}
+	return bad.join()
 }
 
 // Fits returns an error that lists the parameters for which there is no array

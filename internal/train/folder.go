@@ -64,6 +64,9 @@ func (f *Folder) WriteJSON(name string, v any) error {
 	return f.Write(name, append(text, '\n'))
 }
 
+// Checkpoint returns the path of the folder's checkpoint after the given step.
+func (f *Folder) Checkpoint(step int) string { return checkpointName(f.Dir, step) }
+
 // checkpointName returns the path of a run's checkpoint after the given step.
 func checkpointName(dir string, step int) string {
 	return filepath.Join(dir, "checkpoints", fmt.Sprintf("step-%08d.safetensors", step))

@@ -2,6 +2,7 @@ package train
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -20,6 +21,10 @@ type State struct {
 	Seed   uint64 // of the run
 	Config string // the run's config.toml
 	Data   string // fingerprint of the clips trained on
+
+	// Classes are the names of the classes of the heads that came with an imported
+	// model, in the order of their rows; nil for none.
+	Classes []string
 }
 
 // ErrMismatch is behind the error for a checkpoint that belongs to another
@@ -33,28 +38,60 @@ const format = "avjepa-1"
 // moments, and the state. opt may be nil: then the file can be used, not resumed.
 // Values that are not finite are not saved: the error is ErrNotFinite.
 func Save(path string, model *jepa.Model, opt *optim.AdamW, s State) error {
-	w := checkpoint.New(map[string]string{
+	w := newWriter(s)
+	w.add(model.Params.Stored())
+	if opt != nil {
+		w.add(opt.Stored())
+	}
+	return w.write(path)
+}
+
+// SaveArrays writes a checkpoint of values on the host, as Save does without
+// moments.
+func SaveArrays(path string, arrays map[string]tensor.Array, s State) error {
+	var all []nn.Stored
+	for name, a := range arrays {
+		all = append(all, nn.Stored{Name: name, Shape: a.Shape,
+			Read: func(dst []float32) { copy(dst, a.Data) }})
+	}
+	w := newWriter(s)
+	w.add(all)
+	return w.write(path)
+}
+
+// writer is a checkpoint to be.
+type writer struct {
+	*checkpoint.Writer
+	step int
+}
+
+func newWriter(s State) writer {
+	meta := map[string]string{
 		"format": format, "step": strconv.Itoa(s.Step), "seed": strconv.FormatUint(s.Seed, 10),
 		"config": s.Config, "data": s.Data,
-	})
-	add := func(all []nn.Stored) {
-		slices.SortFunc(all, func(a, b nn.Stored) int { // so that equal states give equal files
-			return cmp.Compare(a.Name, b.Name)
+	}
+	if len(s.Classes) > 0 {
+		text, _ := json.Marshal(s.Classes) // of strings: it cannot fail
+		meta["classes"] = string(text)
+	}
+	return writer{checkpoint.New(meta), s.Step}
+}
+
+// add adds arrays in the order of their names, so that equal states give equal files.
+func (w writer) add(all []nn.Stored) {
+	slices.SortFunc(all, func(a, b nn.Stored) int { return cmp.Compare(a.Name, b.Name) })
+	for _, x := range all {
+		w.AddRead(x.Name, x.Shape.Dims(), func(dst []float32) error {
+			if x.Read(dst); !finite(dst) {
+				return fmt.Errorf("train: %w after step %d: %s is not finite, so no checkpoint "+
+					"was written", ErrNotFinite, w.step, x.Name)
+			}
+			return nil
 		})
-		for _, x := range all {
-			w.AddRead(x.Name, x.Shape.Dims(), func(dst []float32) error {
-				if x.Read(dst); !finite(dst) {
-					return fmt.Errorf("train: %w after step %d: %s is not finite, so no checkpoint "+
-						"was written", ErrNotFinite, s.Step, x.Name)
-				}
-				return nil
-			})
-		}
 	}
-	add(model.Params.Stored())
-	if opt != nil {
-		add(opt.Stored())
-	}
+}
+
+func (w writer) write(path string) error {
 	err := w.WriteFile(path)
 	if err != nil && !errors.Is(err, ErrNotFinite) {
 		return fmt.Errorf("train: checkpoint: %w", err)
@@ -88,6 +125,11 @@ func ReadState(path string) (State, *checkpoint.File, error) {
 	}
 	if s.Seed, err = strconv.ParseUint(f.Metadata["seed"], 10, 64); err != nil {
 		return State{}, nil, fmt.Errorf("train: %s: seed %q", path, f.Metadata["seed"])
+	}
+	if text := f.Metadata["classes"]; text != "" {
+		if err := json.Unmarshal([]byte(text), &s.Classes); err != nil {
+			return State{}, nil, fmt.Errorf("train: %s: names of classes: %w", path, err)
+		}
 	}
 	return s, f, nil
 }

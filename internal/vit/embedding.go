@@ -13,6 +13,10 @@ var (
 	pixelStd  = [3]float32{0.229, 0.224, 0.225}
 )
 
+// PixelNorm returns the mean and deviation of red, green and blue on [0, 1] with
+// which frames are normalised.
+func PixelNorm() (mean, std [3]float32) { return pixelMean, pixelStd }
+
 // Group is a number of views with the same modalities.
 //
 //	Video  (Views, T, H, W, 3) U8, or (Views, 3, T, H, W) F32 and normalised;
