@@ -58,7 +58,9 @@ func (m *Official) describe(hyper *torchfile.Dict, a Assume) error {
 	m.set("view.side", side)
 	m.set("view.resize", max(side, side*256/224))
 	m.set("view.mel_bands", bands*patch[2])
-	m.setSeconds(frames, patch[3], hyper)
+	if err := m.setSeconds(frames, patch[3], hyper); err != nil {
+		return err
+	}
 	m.projector(s, width)
 	m.hyper(hyper)
 	m.Notes = append(m.Notes, "view.mel_mean and view.mel_std are not in such files: those of "+
@@ -144,14 +146,16 @@ func (m *Official) attentionHeads(width int, hyper *torchfile.Dict, a Assume) in
 
 // setSeconds derives the length of a view from its audio patches: the frames of the
 // log-mel that the file tells, else one more than the patches need.
-func (m *Official) setSeconds(patches, patch int, hyper *torchfile.Dict) {
-	mel := patches*patch + 1
+func (m *Official) setSeconds(patches, patch int, hyper *torchfile.Dict) error {
+	mel := int64(patches*patch + 1)
 	if size := hyper.Dict("a_config").Ints("spectrogram_size"); len(size) == 2 {
-		if n := int(min(size[1], math.MaxInt32)); n/patch == patches {
-			mel = n
+		if mel = size[1]; mel/int64(patch) != int64(patches) {
+			return fmt.Errorf("%w: a_config.spectrogram_size has %d frames, the positions are of %d "+
+				"patches of %d", ErrForeign, mel, patches, patch)
 		}
 	}
 	m.set("view.seconds", strconv.FormatFloat(float64(mel-1)/100, 'f', -1, 64))
+	return nil
 }
 
 // projector describes the projector; a model without one gets one that gives zeros.
