@@ -68,6 +68,10 @@ bench-peer: peer ## time PyTorch's training step alone, and hold its loss to the
 peer:
 	bench/peer/install.sh
 
+.PHONY: onnx
+onnx: ## install ONNX Runtime, to which tests hold what avjepa export writes
+	@scripts/onnx.sh
+
 # Packages whose tests a GPU machine runs, each built into bin/NAME.test.
 GPU_TESTS := internal/engine/torch internal/jepa
 

@@ -4,7 +4,11 @@
 # itself needs neither. Other systems' libraries in the package are removed.
 set -eu
 version=1.30.0
-dir=${XDG_CACHE_HOME:-$HOME/.cache}/avjepa/onnx
+case $(uname -s) in
+Darwin) cache=$HOME/Library/Caches ;;
+*) cache=${XDG_CACHE_HOME:-$HOME/.cache} ;;
+esac
+dir=$cache/avjepa/onnx
 package=$dir/node_modules/onnxruntime-node
 if grep -qs "\"version\": \"$version\"" "$package/package.json" &&
 	command -v node >/dev/null 2>&1; then

@@ -201,7 +201,7 @@ func (m *Official) hyper(h *torchfile.Dict) {
 	var left []string
 	for _, it := range h.Items {
 		if key, ok := it.Key.(string); ok && !slices.Contains(used, key) && len(left) < 200 {
-			left = append(left, fmt.Sprintf("%.60s = %s", key, summary(it.Value)))
+			left = append(left, fmt.Sprintf("%s = %s", shown(key), summary(it.Value)))
 		}
 	}
 	if len(left) > 0 {

@@ -81,6 +81,10 @@ func (t *Trained) doc(o ONNX) string {
 	return text + " The other modality is absent."
 }
 
+// maxTokens bounds a view of a graph, whose positions are written out and whose
+// attention is not made in blocks: the paper's has 1969.
+const maxTokens = 1 << 16
+
 // graph builds the operations of a model.
 type graph struct {
 	*onnx.Graph
@@ -109,6 +113,10 @@ func (t *Trained) graph(o ONNX) (*onnx.Graph, error) {
 	}
 	if o.modality() != Video {
 		audio = input("audio", 1, e.MelBands, e.MelFrames)
+	}
+	if n := b.tokens(video, audio); n > maxTokens {
+		return nil, fmt.Errorf("exchange: views of %d tokens: a graph takes %d at most, as it holds all "+
+			"pairs of them", n, maxTokens)
 	}
 	y := b.encoder(video, audio)
 	cls := b.Add("Gather", []string{y, b.AddInt("first", 0)}, "cls",

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
 
 	"avjepa/internal/jepa"
 	"avjepa/internal/tensor"
@@ -96,7 +97,10 @@ func read(f *torchfile.File, a Assume) (*Official, error) {
 // lightning notes what a checkpoint of Lightning has beside the weights.
 func (m *Official) lightning(root *torchfile.Dict) {
 	version, _ := root.Get("pytorch-lightning_version").(string)
-	m.Kind = strings.TrimSpace(fmt.Sprintf("Lightning %.20s", version))
+	m.Kind = "Lightning"
+	if len(version) <= 20 && plain(version) {
+		m.Kind += " " + version
+	}
 	if n, ok := root.Int("global_step"); ok && n >= 0 && n <= 1e12 {
 		m.Step = int(n)
 	}
@@ -105,9 +109,24 @@ func (m *Official) lightning(root *torchfile.Dict) {
 	for _, it := range root.Items {
 		key, ok := it.Key.(string)
 		if ok && !slices.Contains(used, key) {
-			m.Skipped = append(m.Skipped, fmt.Sprintf("%.80s (%s)", key, summary(it.Value)))
+			m.Skipped = append(m.Skipped, fmt.Sprintf("%s (%s)", shown(key), summary(it.Value)))
 		}
 	}
+}
+
+// shown is a name of the file as it may be printed: in quotes, if it is not plain.
+func shown(name string) string {
+	if len(name) <= 80 && plain(name) {
+		return name
+	}
+	return fmt.Sprintf("%.80q", name)
+}
+
+// plain reports whether a name is made of what names of parameters are made of.
+func plain(name string) bool {
+	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {
+		return !strings.ContainsRune("_.-", r) && (r > 'z' || !unicode.IsLetter(r) && !unicode.IsDigit(r))
+	})
 }
 
 // summary says what a value is, in a few words.
@@ -137,13 +156,13 @@ func (m *Official) rename(weights *torchfile.Dict) (map[string]*torchfile.Tensor
 		t, ok := it.Value.(*torchfile.Tensor)
 		if !ok {
 			if key != "" {
-				m.Skipped = append(m.Skipped, fmt.Sprintf("%.80s (%s)", key, summary(it.Value)))
+				m.Skipped = append(m.Skipped, fmt.Sprintf("%s (%s)", shown(key), summary(it.Value)))
 			}
 			continue
 		}
 		name := strings.ReplaceAll(strings.TrimPrefix(key, "module."), "_orig_mod.", "")
 		if tensors[name] != nil {
-			return nil, fmt.Errorf("%w: two tensors are %.80s", ErrForeign, name)
+			return nil, fmt.Errorf("%w: two tensors are %s", ErrForeign, shown(name))
 		}
 		tensors[name] = t
 	}
@@ -171,12 +190,15 @@ func (m *Official) load(f *torchfile.File, tensors map[string]*torchfile.Tensor)
 			m.Heads = append(m.Heads, name)
 		case strings.HasPrefix(name, "encoder."), strings.HasPrefix(name, "projector."):
 		default:
-			m.Skipped = append(m.Skipped, fmt.Sprintf("%.80s (tensor %v)", name, t.Shape))
+			m.Skipped = append(m.Skipped, fmt.Sprintf("%s (tensor %v)", shown(name), t.Shape))
 			continue
+		}
+		if !plain(name) {
+			return fmt.Errorf("%w: a parameter is named %s", ErrForeign, shown(name))
 		}
 		array, err := f.Float32(t)
 		if err != nil {
-			return fmt.Errorf("%.80s: %w", name, err)
+			return fmt.Errorf("%s: %w", name, err)
 		}
 		m.Arrays[name] = array
 		if t.DType != "float32" && t.DType != "int64" {
@@ -212,8 +234,8 @@ func Fits(cfg jepa.Config, arrays map[string]tensor.Array) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(arrays)) {
 		if !known[name] && !isHead(name) {
-			return fmt.Errorf("exchange: %w: it has %.80s, which no encoder or projector of avjepa has, "+
-				"so it computes something else", ErrForeign, name)
+			return fmt.Errorf("exchange: %w: it has %s, which no encoder or projector of avjepa has, "+
+				"so it computes something else", ErrForeign, shown(name))
 		}
 	}
 	return nil

@@ -12,10 +12,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"avjepa/internal/golden"
 	"avjepa/internal/jepa"
+	"avjepa/internal/tensor"
 	"avjepa/internal/vit"
 )
 
@@ -187,6 +189,23 @@ func TestONNXGivesTheGoldenNumbers(t *testing.T) {
 		g.Check("projector", name+".proj_eval", got[i]["projection"].floats(t)...)
 	}
 	g.Table("CLS", "projector")
+}
+
+// Positions of a few bytes may stand for more tokens than there is memory.
+func TestONNXRefusesManyTokens(t *testing.T) {
+	cfg := tiny()
+	cfg.Encoder.Frames, cfg.Encoder.Side = 600, 240
+	layout, err := jepa.Layout(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr := &Trained{Config: cfg, arrays: map[string]tensor.Array{}}
+	for _, p := range layout.List() {
+		tr.arrays[p.Name] = tensor.New(p.Shape.Dims()...)
+	}
+	if err := tr.WriteONNX(scratch(t, "m.onnx"), ONNX{}); err == nil || !strings.Contains(err.Error(), "720007") {
+		t.Errorf("error %v", err)
+	}
 }
 
 func TestONNXRefusesAnUnknownModality(t *testing.T) {

@@ -64,8 +64,8 @@ func (f *File) Close() error {
 func Parse(in io.ReaderAt, size int64) (*File, error) {
 	var magic [4]byte
 	if n, _ := in.ReadAt(magic[:], 0); n < 4 || !bytes.Equal(magic[:], []byte("PK\x03\x04")) {
-		return nil, fmt.Errorf("%w: it is no zip; torch.save before PyTorch 1.6 wrote another "+
-			"format: load and save it again there", ErrFormat)
+		return nil, fmt.Errorf("%w: it is no zip; if PyTorch before 1.6 or another program has "+
+			"written it, load it and torch.save it again", ErrFormat)
 	}
 	f := &File{size: size, records: map[string]*record{}, storages: map[string]*storage{}}
 	z, err := zip.NewReader(in, size)
