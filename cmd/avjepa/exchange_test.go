@@ -46,8 +46,8 @@ func TestImportAndExport(t *testing.T) {
 		args := append([]string{"export", "runs/official", "--json"}, strings.Fields(args)...)
 		e := run(t, dir, args...).wants(t, 0).object(t)
 		file, _ := e["file"].(string)
-		if info, err := os.Stat(filepath.Join(dir, file)); err != nil || float64(info.Size()) != e["bytes"] ||
-			e["parameters"] != 153056.0 {
+		info, err := os.Stat(filepath.Join(dir, file))
+		if err != nil || float64(info.Size()) != e["bytes"] || e["parameters"] != 153056.0 {
 			t.Errorf("%v: %v, %v", args, e, err)
 		}
 	}
@@ -91,7 +91,8 @@ func TestImportNamesClasses(t *testing.T) {
 		wants(t, 2, "one.txt names 1", "has 7")
 	run(t, dir, "import", official(t), "--out", "x.safetensors", "--classes", "seven.txt").wants(t, 0)
 	run(t, dir, "export", "x.safetensors", "--out", "y.safetensors").wants(t, 0)
-	if !bytes.Contains(readFile(t, dir, "y.safetensors"), []byte(`"classes":"[\"dog\",\"cat\",\"sea, waves\"`)) {
+	text := readFile(t, dir, "y.safetensors")
+	if !bytes.Contains(text, []byte(`"classes":"[\"dog\",\"cat\",\"sea, waves\"`)) {
 		t.Error("the classes are not in the metadata")
 	}
 }
@@ -114,7 +115,8 @@ func TestImportRefuses(t *testing.T) {
 	save("other.pt", one("conv1.weight"))
 	writeFile(t, "not a zip", dir, "text.ckpt")
 	whole := readFile(t, officialCheckpoint)
-	evil := bytes.Replace(whole, []byte("ccollections\nOrderedDict\n"), []byte("cposix_____\nsystem_____\n"), 1)
+	evil := bytes.Replace(whole, []byte("ccollections\nOrderedDict\n"),
+		[]byte("cposix_____\nsystem_____\n"), 1)
 	writeFile(t, string(evil), dir, "evil.ckpt")
 	writeFile(t, string(whole[:len(whole)/2]), dir, "half.ckpt")
 	before, err := os.ReadDir(dir)
@@ -139,7 +141,8 @@ func TestImportRefuses(t *testing.T) {
 		{11, official(t) + " --out r --set trian.lr=1", []string{"trian.lr"}},
 		{2, official(t) + " --out r --set x", []string{"key=value"}},
 	} {
-		o := run(t, dir, append([]string{"import"}, strings.Fields(c.args)...)...).wants(t, c.code, c.want...)
+		o := run(t, dir, append([]string{"import"}, strings.Fields(c.args)...)...)
+		o.wants(t, c.code, c.want...)
 		if o.stdout != "" {
 			t.Errorf("%s: stdout %q", c.args, o.stdout)
 		}

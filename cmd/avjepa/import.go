@@ -164,9 +164,10 @@ func readClasses(path string, m *exchange.Official) ([]string, error) {
 			err, maxClassBytes)
 	}
 	for _, head := range m.Heads {
-		if rows := m.Arrays[head].Shape; strings.HasSuffix(head, "head.bias") && rows.Elems() != len(names) {
+		rows := m.Arrays[head].Shape.Elems()
+		if strings.HasSuffix(head, "head.bias") && rows != len(names) {
 			return nil, usageError(fmt.Errorf("%s names %d classes, %s has %d", path, len(names), head,
-				rows.Elems()))
+				rows))
 		}
 	}
 	if len(m.Heads) == 0 {

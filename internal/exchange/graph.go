@@ -106,7 +106,8 @@ func (t *Trained) graph(o ONNX) (*onnx.Graph, error) {
 	}
 	var video, audio string
 	if m := o.modality(); m != Both && m != Video && m != Audio {
-		return nil, fmt.Errorf("exchange: %w: %q is none of %s, %s, %s", ErrModality, m, Both, Video, Audio)
+		return nil, fmt.Errorf("exchange: %w: %q is none of %s, %s, %s", ErrModality, m, Both, Video,
+			Audio)
 	}
 	if o.modality() != Audio {
 		video = input("video", 3, e.Frames, e.Side, e.Side)
@@ -260,8 +261,8 @@ func (b *graph) projector(x string) {
 
 // norm returns the LayerNorm over the last dimension.
 func (b *graph) norm(x, name string, eps float32) string {
-	return b.add("LayerNormalization", []string{x, b.weight(name + ".weight"), b.weight(name + ".bias")},
-		onnx.Attr{Name: "axis", Value: -1}, onnx.Attr{Name: "epsilon", Value: eps})
+	return b.add("LayerNormalization",
+		[]string{x, b.weight(name + ".weight"), b.weight(name + ".bias")}, onnx.Attr{Name: "axis", Value: -1}, onnx.Attr{Name: "epsilon", Value: eps})
 }
 
 // linear returns x·Wᵀ + b of a token's features; MatMul wants Wᵀ.

@@ -95,7 +95,8 @@ func TestImportedEncoderGivesTheGoldenNumbers(t *testing.T) {
 	e, g := newEngine(t), golden.Open(t, "encoder.safetensors")
 	m := goldenModel(t, e, 2)
 	in := inputs{2, g.Array("video").Data, g.Array("audio").Data}
-	for name, in := range map[string]inputs{"joint": in, "audio": {2, nil, in.audio}, "video": {2, in.video, nil}} {
+	for name, in := range map[string]inputs{"joint": in, "audio": {2, nil, in.audio},
+		"video": {2, in.video, nil}} {
 		got := in.run(t, e, m)
 		g.Check("CLS", name+".cls", got.cls...)
 		g.Check("projector", name+".proj_eval", got.projection...)
@@ -112,7 +113,8 @@ func stateDict(t *testing.T, shapes map[string][]int) string {
 		for _, d := range shapes[name] {
 			n *= d
 		}
-		entries = append(entries, torchfile.Entry{Name: name, Shape: shapes[name], Float32: make([]float32, n)})
+		entries = append(entries, torchfile.Entry{Name: name, Shape: shapes[name],
+			Float32: make([]float32, n)})
 	}
 	path := scratch(t, "state.pt")
 	err := durable.WriteFile(path, func(w io.Writer) error { return torchfile.Write(w, entries, nil) })
@@ -210,28 +212,32 @@ func TestRefusesForeignModels(t *testing.T) {
 		f(s)
 		return stateDict(t, s)
 	}
-	const e = "encoder.embedding."
+	set := func(name string, dims ...int) string {
+		return change(func(s map[string][]int) { s[name] = dims })
+	}
+	without := func(name string) string {
+		return change(func(s map[string][]int) { delete(s, name) })
+	}
+	const e, blocks = "encoder.embedding.", "encoder.encoder.blocks."
 	for name, c := range map[string]struct {
 		path string
 		want error
 		text string
 	}{
-		"dual": {change(func(s map[string][]int) {
-			s["encoder.audio_encoder._orig_mod.blocks.0.layernorm_1.weight"] = []int{24}
-		}), ErrDual, "one encoder for both"},
-		"dual's embedding": {change(func(s map[string][]int) {
-			s[e+"x"] = []int{1}
-			s["encoder.video_embedding.cls_token"] = []int{1, 1, 24}
-		}), ErrDual, "dual"},
-		"another model":  {stateDict(t, map[string][]int{"conv1.weight": {3, 3}}), ErrForeign, "cls_token"},
-		"no audio":       {change(func(s map[string][]int) { delete(s, e+"audio_patch_embed.projection.weight") }), ErrForeign, "audio_patch"},
-		"a missing bias": {change(func(s map[string][]int) { delete(s, "encoder.encoder.blocks.1.attention.key.bias") }), ErrForeign, "key.bias"},
-		"a gate":         {change(func(s map[string][]int) { s["encoder.encoder.blocks.1.attention.gate.weight"] = []int{24} }), ErrForeign, "gate.weight"},
-		"an oblong grid": {change(func(s map[string][]int) { s[e+"video_spatial_embed"] = []int{1, 1, 8, 24} }), ErrForeign, "square"},
-		"an odd MLP":     {change(func(s map[string][]int) { s["encoder.encoder.blocks.0.mlp.dense_1.weight"] = []int{50, 24} }), ErrForeign, "50"},
-		"a flat token":   {change(func(s map[string][]int) { s[e+"cls_token"] = []int{24} }), ErrForeign, "rank 3"},
-		"another width":  {change(func(s map[string][]int) { s["encoder.encoder.blocks.2.layernorm_1.bias"] = []int{25} }), ErrForeign, "25"},
-		"two of a name":  {change(func(s map[string][]int) { s["module."+e+"cls_token"] = []int{1, 1, 24} }), ErrForeign, "two tensors"},
+		"dual": {set("encoder.audio_encoder._orig_mod.blocks.0.layernorm_1.weight", 24), ErrDual,
+			"one encoder for both"},
+		"dual's embedding": {set("encoder.video_embedding.cls_token", 1, 1, 24), ErrDual, "dual"},
+		"another model": {stateDict(t, map[string][]int{"conv1.weight": {3, 3}}), ErrForeign,
+			"cls_token"},
+		"no audio":       {without(e + "audio_patch_embed.projection.weight"), ErrForeign, "audio_patch"},
+		"a missing bias": {without(blocks + "1.attention.key.bias"), ErrForeign, "key.bias"},
+		"a gate":         {set(blocks+"1.attention.gate.weight", 24), ErrForeign, "gate.weight"},
+		"an oblong grid": {set(e+"video_spatial_embed", 1, 1, 8, 24), ErrForeign, "square"},
+		"an odd MLP":     {set(blocks+"0.mlp.dense_1.weight", 50, 24), ErrForeign, "50"},
+		"a flat token":   {set(e+"cls_token", 24), ErrForeign, "rank 3"},
+		"another width":  {set(blocks+"2.layernorm_1.bias", 25), ErrForeign, "25"},
+		"an escape":      {set("head.\x1b]0;x\a", 1), ErrForeign, `"head.\x1b]0;x\a"`},
+		"two of a name":  {set("module."+e+"cls_token", 1, 1, 24), ErrForeign, "two tensors"},
 	} {
 		m, err := Read(c.path, Assume{Heads: 4})
 		if err == nil {
@@ -252,7 +258,8 @@ func TestRefusesOtherFunctions(t *testing.T) {
 		"mean_pool":       func(h *torchfile.Dict) { replace(h, "mean_pool", true) },
 		"patch_stride":    func(h *torchfile.Dict) { replace(h.Dict("a_config"), "patch_stride", int64(8)) },
 		"spectrogram_size": func(h *torchfile.Dict) {
-			replace(h.Dict("a_config"), "spectrogram_size", &torchfile.Tuple{Items: []any{int64(32), int64(64)}})
+			size := &torchfile.Tuple{Items: []any{int64(32), int64(64)}}
+			replace(h.Dict("a_config"), "spectrogram_size", size)
 		},
 		"dual_encoder": func(h *torchfile.Dict) { replace(h, "dual_encoder", true) },
 	} {
@@ -295,8 +302,8 @@ func TestTorchRoundTrip(t *testing.T) {
 	if !maps.EqualFunc(m.Arrays, tr.arrays, same) {
 		t.Error("arrays differ")
 	}
-	if m.Config != tr.About.Config || m.Step != 12 || m.Seed != 3 || !slices.Equal(m.Classes, tr.About.Classes) ||
-		m.Kind != "avjepa" || len(m.Heads) != 1 {
+	if m.Config != tr.About.Config || m.Step != 12 || m.Seed != 3 ||
+		!slices.Equal(m.Classes, tr.About.Classes) || m.Kind != "avjepa" || len(m.Heads) != 1 {
 		t.Errorf("read %+v", m)
 	}
 }

@@ -143,7 +143,8 @@ func TestONNXGivesOurNumbers(t *testing.T) {
 			}
 			for _, views := range []int{1, 3} {
 				in := noise(cfg.Encoder, views, modality)
-				what := want{fmt.Sprintf("%s, %s, %d views", name, modality, views), cfg, in, in.run(t, e, m)}
+				what := want{fmt.Sprintf("%s, %s, %d views", name, modality, views), cfg, in,
+					in.run(t, e, m)}
 				cases = append(cases, onnxCase{path, in.feed(cfg.Encoder, false)})
 				wants = append(wants, what)
 				if modality != Both && !cfg.Encoder.DropAbsent { // zeros are an absent modality
@@ -203,7 +204,8 @@ func TestONNXRefusesManyTokens(t *testing.T) {
 	for _, p := range layout.List() {
 		tr.arrays[p.Name] = tensor.New(p.Shape.Dims()...)
 	}
-	if err := tr.WriteONNX(scratch(t, "m.onnx"), ONNX{}); err == nil || !strings.Contains(err.Error(), "720007") {
+	err = tr.WriteONNX(scratch(t, "m.onnx"), ONNX{})
+	if err == nil || !strings.Contains(err.Error(), "720007") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -237,7 +239,8 @@ func TestONNXIsTheSameAgain(t *testing.T) {
 	if !slices.Equal(files[0], files[1]) {
 		t.Error("two files differ")
 	}
-	for _, name := range []string{"video", "audio", "cls", "projection", "encoder.encoder.blocks.2.mlp.dense_1.weight_t"} {
+	for _, name := range []string{"video", "audio", "cls", "projection",
+		"encoder.encoder.blocks.2.mlp.dense_1.weight_t"} {
 		if !bytes.Contains(files[0], []byte(name)) {
 			t.Errorf("no %s", name)
 		}

@@ -46,7 +46,8 @@ func newEngine(t *testing.T) engine.Engine {
 func tiny() jepa.Config {
 	return jepa.Config{
 		Encoder: vit.Config{Width: 24, Depth: 3, Heads: 4, MLPRatio: 3,
-			Frames: 6, Side: 12, PatchT: 3, Patch: 4, MelBands: 10, MelFrames: 23, PatchMel: 5, PatchMelT: 7,
+			Frames: 6, Side: 12, PatchT: 3, Patch: 4,
+			MelBands: 10, MelFrames: 23, PatchMel: 5, PatchMelT: 7,
 			EmbedNorm: true, InitStd: .3},
 		Hidden: 20, Proj: 9, Globals: 2, Locals: 2,
 		Lambda: .05, Directions: 16, Knots: engine.Knots{Max: 5, Count: 17},
@@ -102,8 +103,8 @@ func checkpointOf(t *testing.T, m *jepa.Model) *checkpoint.File {
 // trained returns a model as export reads it.
 func trained(t *testing.T, m *jepa.Model) *Trained {
 	t.Helper()
-	out, err := Of(checkpointOf(t, m), m.Config, About{Step: 12, Seed: 3, Config: "seed = 3\n", Classes: []string{"a", "ü"},
-		View: config.New().ViewConfig()})
+	out, err := Of(checkpointOf(t, m), m.Config, About{Step: 12, Seed: 3, Config: "seed = 3\n",
+		Classes: []string{"a", "ü"}, View: config.New().ViewConfig()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,8 @@ func TestWritesSafetensors(t *testing.T) {
 			if n, err := f.Int64(name); err != nil || n[0] != 37 {
 				t.Errorf("%s = %v, %v", name, n, err)
 			}
-		} else if got, err := f.Float32(name); err != nil || got.Shape != a.Shape || !slices.Equal(got.Data, a.Data) {
+		} else if got, err := f.Float32(name); err != nil || got.Shape != a.Shape ||
+			!slices.Equal(got.Data, a.Data) {
 			t.Errorf("%s differs: %v", name, err)
 		}
 	}
@@ -57,7 +58,8 @@ func TestRefusesAnotherModelsCheckpoint(t *testing.T) {
 	f := checkpointOf(t, random(t, newEngine(t), tiny(), 1))
 	other := tiny()
 	other.Encoder.Depth++
-	if _, err := Of(f, other, About{}); !errors.Is(err, ErrForeign) || !strings.Contains(err.Error(), "blocks.3") {
+	_, err := Of(f, other, About{})
+	if !errors.Is(err, ErrForeign) || !strings.Contains(err.Error(), "blocks.3") {
 		t.Errorf("error %v", err)
 	}
 }
