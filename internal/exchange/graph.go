@@ -261,8 +261,9 @@ func (b *graph) projector(x string) {
 
 // norm returns the LayerNorm over the last dimension.
 func (b *graph) norm(x, name string, eps float32) string {
-	return b.add("LayerNormalization",
-		[]string{x, b.weight(name + ".weight"), b.weight(name + ".bias")}, onnx.Attr{Name: "axis", Value: -1}, onnx.Attr{Name: "epsilon", Value: eps})
+	in := []string{x, b.weight(name + ".weight"), b.weight(name + ".bias")}
+	return b.add("LayerNormalization", in, onnx.Attr{Name: "axis", Value: -1},
+		onnx.Attr{Name: "epsilon", Value: eps})
 }
 
 // linear returns x·Wᵀ + b of a token's features; MatMul wants Wᵀ.
