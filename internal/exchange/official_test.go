@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -305,5 +306,42 @@ func TestTorchRoundTrip(t *testing.T) {
 	if m.Config != tr.About.Config || m.Step != 12 || m.Seed != 3 ||
 		!slices.Equal(m.Classes, tr.About.Classes) || m.Kind != "avjepa" || len(m.Heads) != 1 {
 		t.Errorf("read %+v", m)
+	}
+}
+
+// Arrays of any shape make a model, or an error: never a panic.
+func TestAnyShapesAreDescribedOrRefused(t *testing.T) {
+	base := map[string]tensor.Array{}
+	for name, dims := range shapesOf(t, tiny()) {
+		base[name] = tensor.New(dims...)
+	}
+	names, r, fit := sortedNames(base), rand.New(rand.NewPCG(1, 2)), 0
+	for range 600 {
+		m := &Official{Arrays: maps.Clone(base)}
+		for range r.IntN(3) {
+			dims := make([]int, r.IntN(6))
+			for i := range dims {
+				dims[i] = r.IntN(9)
+			}
+			m.Arrays[names[r.IntN(len(names))]] = tensor.New(dims...)
+		}
+		if m.describe(nil, Assume{Heads: r.IntN(6)}) != nil {
+			continue
+		}
+		c := config.New()
+		var err error
+		for _, s := range m.Settings {
+			err = errors.Join(err, c.Set(s.Key, s.Value, "file"))
+		}
+		if errors.Join(err, c.Validate()) != nil {
+			continue
+		}
+		jc, err := c.JEPAConfig()
+		if err == nil && Fits(jc, m.Arrays) == nil {
+			fit++
+		}
+	}
+	if fit < 20 {
+		t.Errorf("%d models fit: the test does not reach the end", fit)
 	}
 }
