@@ -14,7 +14,8 @@ import (
 // earlier lines only, and an engine its kernels and the interface.
 var layers = [][]string{
 	{"tensor", "rng", "durable"},
-	{"kernel", "engine", "engine/torch/shim", "media", "manifest", "checkpoint", "onnx", "torchfile", "chart", "metrics", "store", "neardup", "jpeg"},
+	{"kernel", "engine", "engine/torch/shim", "media", "jpeg", "manifest", "store", "neardup",
+		"checkpoint", "torchfile", "onnx", "chart", "metrics"},
 	{"engine/cpu", "engine/ref", "engine/enginetest", "engine/grouptest", "engine/timed", "engine/torch",
 		"engine/torch/shim/shimtest", "nn", "view", "dataset", "store/storetest"},
 	{"vit", "sigreg", "optim", "loader", "collective", "dataset/datasettest"},

@@ -14,6 +14,7 @@ import (
 
 	"avjepa/internal/manifest"
 	"avjepa/internal/media"
+	"avjepa/internal/store"
 )
 
 // sharedData is where test media lie beside a checkout, when they do.
@@ -113,7 +114,11 @@ func TestDuplicatesOfRealFilms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	read, err := ReadDuplicates(cfg.Dir)
+	at, err := store.Open(t.Context(), cfg.Dir, store.Config{Retry: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, err := ReadDuplicates(t.Context(), at)
 	if err != nil || len(read) != len(sum.Duplicates) || len(sum.Duplicates) != len(again) {
 		t.Fatalf("%d pairs, %d in the file, want %d (%v)", len(sum.Duplicates), len(read), len(again), err)
 	}
