@@ -3,6 +3,7 @@
 // Every film is another one, so that none is a duplicate.
 //
 //	trees -list vggsound_test.csv -out data/vgg -missing 0.2 -broken 0.01
+//	trees -list eval_segments.csv -out data/as -missing 0.2 -from data/vgg
 //	trees -films 1000 -seconds 100 -out data/films
 package main
 
@@ -25,7 +26,7 @@ import (
 
 // forest says what to write.
 type forest struct {
-	list, out       string
+	list, out, from string
 	films           int // without a list
 	seconds         float64
 	side            int // pixels; frames are side × 3·side/4
@@ -38,6 +39,7 @@ func main() {
 	var f forest
 	flag.StringVar(&f.list, "list", "", "list of clips; empty for -films numbered ones")
 	flag.StringVar(&f.out, "out", "", "folder to write")
+	flag.StringVar(&f.from, "from", "", "folder of films to link to, by turns, instead of making some")
 	flag.IntVar(&f.films, "films", 100, "number of films without a list")
 	flag.Float64Var(&f.seconds, "seconds", 1.5, "length of a film")
 	flag.IntVar(&f.side, "side", 64, "pixels of a frame's long side, a multiple of 8")
@@ -86,6 +88,9 @@ func (f *forest) grow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if f.from != "" {
+		return f.link(names)
+	}
 	if err := os.MkdirAll(f.out, 0o755); err != nil {
 		return err
 	}
@@ -132,6 +137,31 @@ deal:
 	if err == nil {
 		fmt.Printf("%d films, %d of them damaged; %d left away\n", made.Load(), damaged.Load(),
 			absent.Load())
+	}
+	return err
+}
+
+// link gives the names to films that are there already.
+func (f *forest) link(names []string) error {
+	films, err := filepath.Glob(filepath.Join(f.from, "*.mp4"))
+	if err == nil && len(films) == 0 {
+		err = fmt.Errorf("no *.mp4 in %s", f.from)
+	}
+	if err == nil {
+		err = os.MkdirAll(f.out, 0o755)
+	}
+	made := 0
+	for _, name := range names {
+		if rng.New(f.seed, "fate", name).Float64() < f.missing {
+			continue
+		}
+		if err == nil {
+			err = os.Link(films[made%len(films)], filepath.Join(f.out, name+".mp4"))
+		}
+		made++
+	}
+	if err == nil {
+		fmt.Printf("%d names of %d films; %d left away\n", made, len(films), len(names)-made)
 	}
 	return err
 }
