@@ -52,7 +52,7 @@ func Default() Assumptions {
 		HostHop:    30e-6, MetricsWait: true, Spread: .01, StallChance: 1e-4, StallLength: .1,
 		GPUHours: 50e3, Restart: 300, Save: 3,
 		FrameBytes: 9279, PixelRatio: 256 * 456 / (224. * 224), Frames: 80, SoundBytes: 10 * 16000 * 2,
-		IndexBytes: 242, ViewSeconds: .1, ShardBytes: 1 << 30, Stream: 85e6, FirstByte: .1,
+		IndexBytes: 242, ViewSeconds: .012, ShardBytes: 1 << 30, Stream: 85e6, FirstByte: .1,
 		Corpus: 100e6,
 	}
 }
@@ -99,8 +99,8 @@ func (a Assumptions) List() []Assumption {
 		{"frames of a clip", fmt.Sprint(a.Frames), "10 s at 8 a second, `avjepa ingest`'s default"},
 		{"sound of a clip", size(a.SoundBytes), "10 s, 16 kHz, 16 bits"},
 		{"a clip's line in the index", fmt.Sprintf("%.0f bytes", a.IndexBytes), "measured, same clips"},
-		{"views of a clip, from JPEG of 224 × 224", fmt.Sprintf("%.2f s of a core", a.ViewSeconds),
-			"measured: 83–120 ms ([benchmarks.md](benchmarks.md#loader))"},
+		{"views of a clip, from JPEG of 224 × 224", fmt.Sprintf("%.3f s of a core", a.ViewSeconds),
+			"measured: 7.8–11.5 ms at 298 × 224 ([benchmarks.md](benchmarks.md#loader))"},
 		{"shard", size(a.ShardBytes), "`avjepa ingest`'s default"},
 		{"one request's stream from the store", rate(a.Stream),
 			"Amazon S3, performance guidelines: 85 to 90 MB/s a request"},
