@@ -143,7 +143,7 @@ deal:
 
 // link gives the names to films that are there already.
 func (f *forest) link(names []string) error {
-	films, err := filepath.Glob(filepath.Join(f.from, "*.mp4"))
+	films, err := filepath.Glob(filepath.Join(f.from, "[^.]*.mp4"))
 	if err == nil && len(films) == 0 {
 		err = fmt.Errorf("no *.mp4 in %s", f.from)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"image"
 	"image/jpeg"
+	"slices"
 	"testing"
 
 	"avjepa/internal/manifest"
@@ -112,6 +113,67 @@ func FuzzScan(f *testing.F) {
 			if err := parseRecord(&Clip{Info: c}, shard[c.Offset:end]); err != nil {
 				t.Error(err)
 			}
+		}
+	})
+}
+
+// FuzzLedger: whatever a ledger says, what is taken from it obeys the bounds of a clip,
+// lies in order in its shards, and reads the same when it is written again.
+func FuzzLedger(f *testing.F) {
+	clip := Info{Key: "a/b", Split: "train", Seconds: 2, SampleRateHz: 8000, SampleCount: 16000,
+		Bytes: 4096}
+	lines := []*ledgerLine{{Source: "/v/b.mp4", Key: "a/b", Outcome: "usable", Clip: &clip},
+		{Source: "/v/c.mp4", Key: "a/c", Outcome: "corrupt", Reason: "cut off"},
+		{Source: "/v/b.mp4", Whole: true, Hash: "00", Split: "train"}, {Retry: true}}
+	f.Add(encodeLines(lines))
+	f.Add(encodeLines(lines[:2])[:150])
+	f.Add([]byte("{\"key\":\"k\",\"start\":1e999}\n"))
+	f.Add([]byte("{}\n{\"retry\":true}\n\"clip\":{\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		read := func(text []byte) (*ledger, int64, error) {
+			l := &ledger{clips: map[string]*ledgerLine{}, sources: map[string]*ledgerLine{},
+				ends: map[int]int64{}}
+			good, err := l.read(bytes.NewReader(text))
+			return l, good, err
+		}
+		l, good, err := read(text)
+		if err != nil {
+			return
+		}
+		if good > int64(len(text)) || good > 0 && text[good-1] != '\n' {
+			t.Fatalf("%d of %d bytes are good", good, len(text))
+		}
+		var again []*ledgerLine
+		for _, key := range l.order {
+			line := l.clips[key]
+			if manifest.CheckKey(key) != nil {
+				t.Errorf("key %q", key)
+			}
+			if c := line.Clip; c != nil && (c.validate() != nil || c.Offset+c.Bytes > l.ends[c.Shard]) {
+				t.Errorf("accepted %+v, its shard ends at %d", c, l.ends[c.Shard])
+			}
+			again = append(again, line)
+		}
+		m, _, err := read(encodeLines(again))
+		if err != nil || len(m.order) != len(l.order) || len(m.kept()) != len(l.kept()) {
+			t.Errorf("written again: %v, %d of %d clips", err, len(m.order), len(l.order))
+		}
+	})
+}
+
+// FuzzSamples: a sound that is read is the one that would be written.
+func FuzzSamples(f *testing.F) {
+	f.Add(appendWAV(nil, []int16{0, 1, -1, 32767, -32768}, 16000))
+	f.Add(appendWAV(nil, nil, 8000)[:43])
+	f.Fuzz(func(t *testing.T, b []byte) {
+		samples, rate, err := readWAV(nil, b)
+		if err != nil {
+			return
+		}
+		again, same, err := readWAV(nil, appendWAV(nil, samples, rate))
+		if err != nil || same != rate || !slices.Equal(again, samples) {
+			t.Errorf("%d samples at %d Hz, written again %d at %d (%v)", len(samples), rate, len(again),
+				same, err)
 		}
 	})
 }
