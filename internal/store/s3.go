@@ -134,7 +134,7 @@ func (s *Store) awsConfig(ctx context.Context, q url.Values) (aws.Config, error)
 		cfg.Credentials = fixed(k)
 	default:
 		anonymous := isTrue(q, "anonymous")
-		var opts []func(*config.LoadOptions) error
+		opts := []func(*config.LoadOptions) error{config.WithLogger(logging.Nop{})}
 		if cfg.Region != "" {
 			opts = append(opts, config.WithRegion(cfg.Region))
 		}
