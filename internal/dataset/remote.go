@@ -118,8 +118,9 @@ func checkLast(ctx context.Context, at shards, c *Info) error {
 		return fmt.Errorf("dataset: %s: %w", shardName(c.Shard), corrupt(err))
 	}
 	if c.Offset+c.Bytes > size {
-		return fmt.Errorf("dataset: %w: clip %s ends at byte %d of %s, which has %d",
-			ErrCorrupt, c.Key, c.Offset+c.Bytes, shardName(c.Shard), size)
+		return fmt.Errorf("dataset: %w: clip %s ends at byte %d of %s, which has %d; "+
+			"avjepa data verify lists the damage, avjepa data index keeps what is whole", ErrCorrupt,
+			c.Key, c.Offset+c.Bytes, shardName(c.Shard), size)
 	}
 	return nil
 }
