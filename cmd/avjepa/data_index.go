@@ -102,7 +102,7 @@ func showRebuilt(out io.Writer, dir string, o *dataIndexOptions, r dataset.Rebui
 	}
 	fmt.Fprintf(out, "%d clips in %d shards, %.1f MB\n", r.Clips, r.Shards, float64(r.Bytes)/1e6)
 	if r.Clips > 0 {
-		fmt.Fprintf(out, "\nNext: avjepa data ls %s\n", dir)
+		fmt.Fprintf(out, "\nNext: avjepa data ls %s\n", shellWord(dir))
 	}
 	return err
 }

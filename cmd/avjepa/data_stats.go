@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -66,7 +65,7 @@ func showStats(out io.Writer, dir string, s melStats, asJSON bool) error {
 	}
 	_, err := fmt.Fprintf(out, "view.mel_mean = %.6f\nview.mel_std = %.6f\n"+
 		"(dB, %d bands, %d clips; kept in %s)\n",
-		s.Mean, s.Std, s.Bands, s.Clips, filepath.Join(dir, statsName))
+		s.Mean, s.Std, s.Bands, s.Clips, inSet(dir, statsName))
 	return err
 }
 
@@ -118,6 +117,7 @@ func measureStats(ctx context.Context, c *config.Config, set *dataset.Set, limit
 	}
 	st := p.stage(ctx, "statistics", int64(total), "clips")
 	var s view.Stats
+	var first error
 	for i := 0; i < total; i++ {
 		if ctx.Err() != nil {
 			st.stop()
@@ -125,12 +125,15 @@ func measureStats(ctx context.Context, c *config.Config, set *dataset.Set, limit
 		}
 		if d, err := clips.Get(ctx, i*n/total); err == nil {
 			s.Add(maker, d)
+		} else if first == nil {
+			first = err
 		}
 		st.set(int64(i+1), int64(total), "")
 	}
 	if s.Clips == 0 {
 		st.stop()
-		return melStats{}, fmt.Errorf("none of the %d clips of %s can be read", total, c.Data.Dir)
+		return melStats{}, fmt.Errorf("none of the %d clips of %s can be read, the first because: %w",
+			total, c.Data.Dir, first)
 	}
 	st.done()
 	found := melStats{c.View.MelBands, s.Clips, s.Mean(), s.Std()}

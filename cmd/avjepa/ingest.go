@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"sort"
 	"strings"
 	"time"
@@ -64,6 +63,9 @@ on where it was.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.sources = args
+			if err := o.check(); err != nil {
+				return err
+			}
 			if o.dryRun {
 				return runIngestPlan(cmd.Context(), o, cmd.OutOrStdout(), g.json)
 			}
@@ -96,6 +98,19 @@ on where it was.`,
 		"only read the lists and say what is there and what it would take")
 	o.lists.flags(f)
 	return c
+}
+
+// check refuses negative counts.
+func (o *ingestOptions) check() error {
+	for _, c := range []struct {
+		flag string
+		n    int
+	}{{"workers", o.workers}, {"per-class", o.lists.perClass}, {"limit", o.lists.limit}} {
+		if c.n < 0 {
+			return usageError(fmt.Errorf("--%s %d: must not be negative", c.flag, c.n))
+		}
+	}
+	return nil
 }
 
 // config is the ingest of a list with the settings of the flags, without a decoder.
@@ -212,7 +227,7 @@ func showIngest(out io.Writer, dir string, sum dataset.Summary, list manifest.Li
 	if len(sum.LeftOut) > 0 {
 		fmt.Fprintf(out, "\n%d left out:\n", len(sum.LeftOut))
 		table(out, "lrl", leftOutRows(sum))
-		fmt.Fprintf(out, "\nAll of them, with reasons: %s\n", filepath.Join(dir, "left-out.csv"))
+		fmt.Fprintf(out, "\nAll of them, with reasons: %s\n", inSet(dir, "left-out.csv"))
 		if outcomes[string(media.Missing)] > 0 {
 			fmt.Fprintln(out, "When more of the missing files are there: the same command again")
 		}
@@ -230,7 +245,12 @@ func showIngest(out io.Writer, dir string, sum dataset.Summary, list manifest.Li
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\nNext: avjepa pretrain --data %s --preset tiny\n", dir)
+	if sum.Splits["train"] == 0 {
+		fmt.Fprintf(out, "\nNo clip is in split train, which pretrain takes\nNext: avjepa data ls %s\n",
+			shellWord(dir))
+		return nil
+	}
+	fmt.Fprintf(out, "\nNext: avjepa pretrain --data %s --preset tiny\n", shellWord(dir))
 	return nil
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -43,13 +42,13 @@ func keptOutcomes(names []string) ([]media.Outcome, error) {
 // a warning when they are in different splits.
 func showDull(out io.Writer, dir string, sum dataset.Summary) {
 	if text := counts(sum.Flags); text != "" {
-		fmt.Fprintf(out, "\nflagged: %s (avjepa data ls %s --flag NAME)\n", text, dir)
+		fmt.Fprintf(out, "\nflagged: %s (avjepa data ls %s --flag NAME)\n", text, shellWord(dir))
 	}
 	if len(sum.Duplicates) == 0 {
 		return
 	}
 	fmt.Fprintf(out, "\n%d pairs of clips are nearly the same: %s\n", len(sum.Duplicates),
-		filepath.Join(dir, "duplicates.csv"))
+		inSet(dir, "duplicates.csv"))
 	across := 0
 	for _, d := range sum.Duplicates {
 		if !d.Across {

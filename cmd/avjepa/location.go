@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"avjepa/internal/dataset"
 	"avjepa/internal/store"
@@ -53,6 +54,30 @@ func needsFolder(command, location string) error {
 	}
 	return usageError(fmt.Errorf("%s works on a folder, %s is remote: copy the data set first, or run "+
 		"it where the folder is", command, location))
+}
+
+// inSet returns where a file of a data set is, for people.
+func inSet(location, name string) string {
+	if !store.IsRemote(location) {
+		return filepath.Join(location, name)
+	}
+	place, query, found := strings.Cut(location, "?")
+	place = strings.TrimRight(place, "/") + "/" + name
+	if found {
+		place += "?" + query
+	}
+	return place
+}
+
+// shellWord returns s as one word for a POSIX shell, quoted only where it must be.
+func shellWord(s string) string {
+	plain := func(r rune) bool {
+		return unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("-_./:@%+,=", r)
+	}
+	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // workplace returns the folder in which a data set for a remote location is made, when
