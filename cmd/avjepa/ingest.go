@@ -93,7 +93,7 @@ on where it was.`,
 	f.StringSliceVar(&o.keep, "keep", nil,
 		"also keep clips that are silent, still, no-audio or no-video")
 	f.BoolVar(&o.retry, "retry", false,
-		"try clips again that an earlier run left out, also as missing")
+		"try clips again that an earlier run left out")
 	f.BoolVar(&o.dryRun, "dry-run", false,
 		"only read the lists and say what is there and what it would take")
 	o.lists.flags(f)

@@ -25,7 +25,8 @@ func OpenStore(ctx context.Context, at *store.Store) (*Set, error) {
 	defer f.Close()
 	clips, err := readIndex(f)
 	if err != nil {
-		return nil, fmt.Errorf("dataset: %s of %s: %w", indexFile, at, corrupt(err))
+		return nil, fmt.Errorf("dataset: %s of %s: %w (avjepa data index makes it anew from the shards)",
+			indexFile, at, corrupt(err))
 	}
 	if len(clips) == 0 {
 		return nil, fmt.Errorf("dataset: %s: %w", at, ErrNoClips)
