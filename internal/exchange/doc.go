@@ -14,8 +14,8 @@ package exchange
 import "errors"
 
 // ErrDual is behind the error for a model of two encoders, one per modality.
-var ErrDual = errors.New("a dual encoder, one per modality, which avjepa does not have: " +
-	"only models of one encoder for both can be imported")
+var ErrDual = errors.New("a dual encoder, one per modality: only models of one encoder " +
+	"for both can be imported or exported")
 
 // ErrForeign is behind the error for a file that holds no model avjepa can compute.
 var ErrForeign = errors.New("not a model that avjepa can compute")

@@ -345,3 +345,13 @@ func TestAnyShapesAreDescribedOrRefused(t *testing.T) {
 		t.Errorf("%d models fit: the test does not reach the end", fit)
 	}
 }
+
+// A model of two encoders is refused in the other direction too: no reader would know
+// what to do with it.
+func TestDualIsNotExported(t *testing.T) {
+	cfg := jepa.Default()
+	cfg.Dual = true
+	if _, err := Of(nil, cfg, About{}); !errors.Is(err, ErrDual) {
+		t.Errorf("%v", err)
+	}
+}

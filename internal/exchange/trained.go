@@ -34,8 +34,11 @@ type Trained struct {
 }
 
 // Of returns the model of a checkpoint, whose configuration is cfg, with the heads
-// that were imported with it. The error is ErrForeign when it does not fit.
+// that were imported with it. The error is ErrForeign when it does not fit, and ErrDual.
 func Of(f *checkpoint.File, cfg jepa.Config, about About) (*Trained, error) {
+	if cfg.Dual {
+		return nil, fmt.Errorf("exchange: %w", ErrDual)
+	}
 	layout, err := jepa.Layout(cfg)
 	if err != nil {
 		return nil, err
