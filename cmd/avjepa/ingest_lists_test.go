@@ -23,7 +23,8 @@ func TestIngestVGGSound(t *testing.T) {
 	dir := published(t)
 	args := []string{"ingest", "vggsound.csv", "--media", "videos", "--out", "d", "--short-side", "64"}
 	o := run(t, dir, args...).wants(t, 0)
-	for _, text := range []string{"1 clips kept from 1 files", "4 left out", "missing", "4  ", "the same command again",
+	for _, text := range []string{"1 clips kept from 1 files", "4 left out", "missing", "4  ",
+		"the same command again",
 		"warning: bad row: ", "vggsound.csv:6, start: \"soon\"", "in several splits: bbbbbbbbbbb"} {
 		if !strings.Contains(o.stdout, text) {
 			t.Errorf("stdout lacks %q:\n%s", text, o.stdout)
@@ -32,7 +33,7 @@ func TestIngestVGGSound(t *testing.T) {
 	// More files have come; the classes of the list stay, also those without a clip.
 	film(t, "1", dir, "videos/ccccccccccc_000005.webm.mkv")
 	film(t, "1", dir, "videos/ccccccccccc_000005.mkv")
-	m := run(t, dir, append(args, "the same command again", "--whole-videos", "--json")...).wants(t, 0).object(t)
+	m := run(t, dir, append(args, "--retry", "--whole-videos", "--json")...).wants(t, 0).object(t)
 	for path, want := range map[string]float64{"clips": 4, "left_out": 1, "bad_rows": 1, "leaks": 1,
 		"splits.train": 2, "splits.test": 2, "outcomes.missing": 1, "files": 3} {
 		if got := number(t, m, path); got != want {
