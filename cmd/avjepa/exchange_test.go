@@ -128,7 +128,7 @@ func TestImportRefuses(t *testing.T) {
 		args string
 		want []string
 	}{
-		{13, "dual.pt --out r", []string{"dual.pt", "dual encoder", "avjepa does not have"}},
+		{13, "dual.pt --out r", []string{"dual.pt", "dual encoder", "only models of one encoder"}},
 		{13, "other.pt --out r", []string{"other.pt", "cls_token"}},
 		{13, "text.ckpt --out r", []string{"text.ckpt", "no zip"}},
 		{13, "evil.ckpt --out r", []string{"evil.ckpt"}},
