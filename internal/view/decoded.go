@@ -43,8 +43,8 @@ const minSeconds = .5
 const maxDecodedBytes = 2 << 30
 
 // Decode decodes a clip: frames are JPEGs of equal size shown at a constant
-// fps, samples are mono at the config's rate (none is silence). Without random
-// crops frames are kept at Side × Side, else at their stored size; see
+// fps, samples are mono at the config's rate (none is silence). A clip may have no
+// frames, only samples. Without random crops frames are kept at Side × Side, else at their stored size; see
 // MemoryBytes. It keeps samples, which must not change any more. It returns an
 // error for a clip that is broken, shorter than 0.5 s or too large.
 func (m *Maker) Decode(frames [][]byte, fps float64, samples []int16) (*Decoded, error) {
@@ -77,8 +77,8 @@ func (m *Maker) Open(frames [][]byte, fps float64, samples []int16) (*Decoded, e
 	if !(fps > 0 && fps <= 1000) {
 		return nil, fmt.Errorf("view: %v frames per second is outside 0 to 1000", fps)
 	}
-	if len(frames) == 0 {
-		return nil, errors.New("view: clip without frames")
+	if len(frames) == 0 && len(samples) == 0 {
+		return nil, errors.New("view: clip without frames and samples")
 	}
 	rate := float64(m.cfg.SampleRateHz)
 	length := max(float64(len(frames))/fps, float64(len(samples))/rate)
@@ -99,7 +99,9 @@ func (m *Maker) Open(frames [][]byte, fps float64, samples []int16) (*Decoded, e
 		}
 		d.w, d.h = w, h
 	}
-	d.part = boxPixels(m.cfg.Box, d.w, d.h)
+	if d.HasVideo() {
+		d.part = boxPixels(m.cfg.Box, d.w, d.h)
+	}
 	if a, b := d.part.Dx(), d.part.Dy(); max(a, b) > 64*min(a, b) {
 		return nil, fmt.Errorf("view: frame part of %d×%d pixels: one side exceeds 64 times "+
 			"the other", a, b)
@@ -107,6 +109,11 @@ func (m *Maker) Open(frames [][]byte, fps float64, samples []int16) (*Decoded, e
 	d.frames = m.mel.Frames(max(len(samples), m.cfg.Samples()))
 	return d, nil
 }
+
+// HasVideo and HasAudio report what the clip has. Of one without pictures only views of
+// its sound can be made; one without sound is silent in views that have audio.
+func (d *Decoded) HasVideo() bool { return d.count > 0 }
+func (d *Decoded) HasAudio() bool { return len(d.samples) > 0 }
 
 // MemoryBytes returns the memory d holds.
 func (d *Decoded) MemoryBytes() int64 {

@@ -2,6 +2,7 @@ package view
 
 import (
 	"bytes"
+	"errors"
 	"image"
 	"image/color"
 	"image/jpeg"
@@ -90,7 +91,7 @@ func TestRefusesBrokenClips(t *testing.T) {
 		want    string
 		inFill  bool // only Decode and Fill can see it
 	}{
-		{"no frames", nil, 4, samples, "without frames", false},
+		{"nothing", nil, 4, nil, "without frames and samples", false},
 		{"zero fps", good, 0, samples, "frames per second", false},
 		{"NaN fps", good, math.NaN(), samples, "frames per second", false},
 		{"too short", good[:1], 4, samples[:4000], "outside 0.5", false},
@@ -113,6 +114,52 @@ func TestRefusesBrokenClips(t *testing.T) {
 		}
 		if err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: lazily %v, want %q", tc.name, err, tc.want)
+		}
+	}
+}
+
+// TestSoundAlone makes the sound's views of a clip without pictures, the same as of one
+// that has them, and no others.
+func TestSoundAlone(t *testing.T) {
+	c := Default()
+	c.Seconds, c.Frames, c.Side, c.Resize, c.Bands = 1, 4, 16, 16, 32
+	for _, c.LocalCrop = range []bool{false, true} {
+		m, err := NewMaker(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		frames, samples := testClip(t, 32, 24, 2, 4)
+		both, err := m.Decode(frames, 4, samples)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := make([]float32, c.Bands*c.MelFrames())
+		if err := m.Eval(nil, want, both, 1, 3); err != nil {
+			t.Fatal(err)
+		}
+		for name, open := range map[string]func([][]byte, float64, []int16) (*Decoded, error){
+			"whole": m.Decode, "lazily": m.Open} {
+			d, err := open(nil, 4, samples)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d.HasVideo() || !d.HasAudio() {
+				t.Errorf("%s: has picture %v, sound %v", name, d.HasVideo(), d.HasAudio())
+			}
+			got := make([]float32, len(want))
+			if err := m.Eval(nil, got, d, 1, 3); err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: the log-mel differs", name)
+			}
+			video := make([]byte, c.Frames*c.Side*c.Side*3)
+			if err := m.Eval(video, got, d, 1, 3); !errors.Is(err, errNoVideo) {
+				t.Errorf("%s: with pictures: %v", name, err)
+			}
+			if err := m.Fill(m.NewBatch(1), 0, d, 1, 0, "clip"); !errors.Is(err, errNoVideo) {
+				t.Errorf("%s: training views: %v", name, err)
+			}
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"errors"
 	"fmt"
 	"image"
 	"sync"
@@ -73,9 +74,13 @@ func (m *Maker) give(s *scratch) {
 // Fill sets place slot of b to the views of the clip d with the given key. The
 // same seed, epoch and key give the same views whatever else was made before.
 // Calls for different slots may run at the same time. The error is that of a
-// frame of a lazy clip that cannot be decoded; the slot is then undefined.
+// frame of a lazy clip that cannot be decoded, or of a clip without pictures; the slot
+// is then undefined.
 func (m *Maker) Fill(b *Batch, slot int, d *Decoded, seed uint64, epoch int, key string) error {
 	m.check(d, slot, b.Size)
+	if !d.HasVideo() {
+		return errNoVideo // global views have both modalities
+	}
 	s := m.take()
 	defer m.give(s)
 	c := &m.cfg
@@ -158,6 +163,12 @@ func (m *Maker) EvalAt(video []byte, audio []float32, d *Decoded,
 	return m.eval(video, audio, d, int(videoStart/step), int(audioStart/step))
 }
 
+// EvalStart returns where evaluation window number window of windows begins.
+func (m *Maker) EvalStart(d *Decoded, window, windows int) time.Duration {
+	m.check(d, window, windows)
+	return time.Duration(evalStart(d.slack(&m.cfg), window, windows)) * 10 * time.Millisecond
+}
+
 // LastStart returns the latest start of a window that lies within the clip.
 func (m *Maker) LastStart(d *Decoded) time.Duration {
 	return time.Duration(d.slack(&m.cfg)) * 10 * time.Millisecond
@@ -173,6 +184,9 @@ func (m *Maker) eval(video []byte, audio []float32, d *Decoded, videoStart, audi
 	if video == nil {
 		return nil
 	}
+	if !d.HasVideo() {
+		return errNoVideo
+	}
 	p := plan{start: videoStart}
 	if m.cfg.EvalSquash {
 		w, h := d.frameSide()
@@ -182,6 +196,9 @@ func (m *Maker) eval(video []byte, audio []float32, d *Decoded, videoStart, audi
 	m.show(d, &p, part(video, 0, m.cfg.videoElems()), nil, s)
 	return m.showFrames(d, s)
 }
+
+// errNoVideo is the error of a view that shows what the clip does not have.
+var errNoVideo = errors.New("view: the clip has no picture")
 
 func (m *Maker) check(d *Decoded, i, n int) {
 	if i < 0 || i >= n {
