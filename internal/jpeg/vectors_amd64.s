@@ -252,92 +252,100 @@ TEXT ·idctAVX2(SB), NOSPLIT, $256-40
 	VPMADDWD     idctSum<>+0(SB), Y4, Y10
 	VPADDD       idctRound1<>+0(SB), Y10, Y10
 	VPMADDWD     idctOuter<>+0(SB), Y6, Y11
-	VPADDD       Y9, Y5, Y14
-	VPMADDWD     idct0a<>+0(SB), Y2, Y13
-	VPMADDWD     idct0b<>+0(SB), Y1, Y12
+	VPMADDWD     idct0a<>+0(SB), Y2, Y12
+	VPMADDWD     idct0b<>+0(SB), Y1, Y13
+	VPADDD       Y13, Y12, Y12
+	VPADDD       Y9, Y5, Y13
 	VPADDD       Y12, Y13, Y13
-	VPSUBD       Y13, Y14, Y12
-	VPADDD       Y13, Y14, Y14
-	VPSRAD       $0x0b, Y14, Y14
-	VPSRAD       $0x0b, Y12, Y12
-	VPADDD       Y11, Y10, Y16
-	VPMADDWD     idct0a<>+0(SB), Y3, Y15
-	VPMADDWD     idct0b<>+0(SB), Y7, Y13
-	VPADDD       Y13, Y15, Y15
-	VPSUBD       Y15, Y16, Y13
-	VPADDD       Y15, Y16, Y16
-	VPSRAD       $0x0b, Y16, Y16
+	VPSLLD       $0x01, Y12, Y12
+	VPSUBD       Y12, Y13, Y12
 	VPSRAD       $0x0b, Y13, Y13
-	VPACKSSDW    Y16, Y14, Y14
-	VPACKSSDW    Y13, Y12, Y12
-	VMOVDQU      Y14, (SP)
-	VMOVDQU      Y12, 224(SP)
-	VPSUBD       Y9, Y5, Y12
-	VPMADDWD     idct3a<>+0(SB), Y2, Y9
-	VPMADDWD     idct3b<>+0(SB), Y1, Y5
-	VPADDD       Y5, Y9, Y9
-	VPSUBD       Y9, Y12, Y5
-	VPADDD       Y9, Y12, Y12
 	VPSRAD       $0x0b, Y12, Y12
+	VPMADDWD     idct0a<>+0(SB), Y3, Y14
+	VPMADDWD     idct0b<>+0(SB), Y7, Y15
+	VPADDD       Y15, Y14, Y14
+	VPADDD       Y11, Y10, Y15
+	VPADDD       Y14, Y15, Y15
+	VPSLLD       $0x01, Y14, Y14
+	VPSUBD       Y14, Y15, Y14
+	VPSRAD       $0x0b, Y15, Y15
+	VPSRAD       $0x0b, Y14, Y14
+	VPACKSSDW    Y15, Y13, Y13
+	VPACKSSDW    Y14, Y12, Y12
+	VMOVDQU      Y13, (SP)
+	VMOVDQU      Y12, 224(SP)
+	VPMADDWD     idct3a<>+0(SB), Y2, Y12
+	VPMADDWD     idct3b<>+0(SB), Y1, Y13
+	VPADDD       Y13, Y12, Y12
+	VPSUBD       Y9, Y5, Y5
+	VPADDD       Y12, Y5, Y5
+	VPSLLD       $0x01, Y12, Y12
+	VPSUBD       Y12, Y5, Y12
 	VPSRAD       $0x0b, Y5, Y5
-	VPSUBD       Y11, Y10, Y11
-	VPMADDWD     idct3a<>+0(SB), Y3, Y10
-	VPMADDWD     idct3b<>+0(SB), Y7, Y9
+	VPSRAD       $0x0b, Y12, Y12
+	VPMADDWD     idct3a<>+0(SB), Y3, Y9
+	VPMADDWD     idct3b<>+0(SB), Y7, Y13
+	VPADDD       Y13, Y9, Y9
+	VPSUBD       Y11, Y10, Y10
 	VPADDD       Y9, Y10, Y10
-	VPSUBD       Y10, Y11, Y9
-	VPADDD       Y10, Y11, Y11
-	VPSRAD       $0x0b, Y11, Y11
+	VPSLLD       $0x01, Y9, Y9
+	VPSUBD       Y9, Y10, Y9
+	VPSRAD       $0x0b, Y10, Y10
 	VPSRAD       $0x0b, Y9, Y9
-	VPACKSSDW    Y11, Y12, Y12
-	VPACKSSDW    Y9, Y5, Y5
-	VMOVDQU      Y12, 96(SP)
-	VMOVDQU      Y5, 128(SP)
+	VPACKSSDW    Y10, Y5, Y5
+	VPACKSSDW    Y9, Y12, Y12
+	VMOVDQU      Y5, 96(SP)
+	VMOVDQU      Y12, 128(SP)
 	VPMADDWD     idctDifference<>+0(SB), Y8, Y8
 	VPADDD       idctRound1<>+0(SB), Y8, Y8
 	VPMADDWD     idctInner<>+0(SB), Y0, Y0
 	VPMADDWD     idctDifference<>+0(SB), Y4, Y4
 	VPADDD       idctRound1<>+0(SB), Y4, Y4
 	VPMADDWD     idctInner<>+0(SB), Y6, Y6
-	VPADDD       Y0, Y8, Y10
-	VPMADDWD     idct1a<>+0(SB), Y2, Y9
-	VPMADDWD     idct1b<>+0(SB), Y1, Y5
+	VPMADDWD     idct1a<>+0(SB), Y2, Y5
+	VPMADDWD     idct1b<>+0(SB), Y1, Y9
+	VPADDD       Y9, Y5, Y5
+	VPADDD       Y0, Y8, Y9
 	VPADDD       Y5, Y9, Y9
-	VPSUBD       Y9, Y10, Y5
-	VPADDD       Y9, Y10, Y10
-	VPSRAD       $0x0b, Y10, Y10
-	VPSRAD       $0x0b, Y5, Y5
-	VPADDD       Y6, Y4, Y12
-	VPMADDWD     idct1a<>+0(SB), Y3, Y11
-	VPMADDWD     idct1b<>+0(SB), Y7, Y9
-	VPADDD       Y9, Y11, Y11
-	VPSUBD       Y11, Y12, Y9
-	VPADDD       Y11, Y12, Y12
-	VPSRAD       $0x0b, Y12, Y12
+	VPSLLD       $0x01, Y5, Y5
+	VPSUBD       Y5, Y9, Y5
 	VPSRAD       $0x0b, Y9, Y9
-	VPACKSSDW    Y12, Y10, Y10
-	VPACKSSDW    Y9, Y5, Y5
-	VMOVDQU      Y10, 32(SP)
+	VPSRAD       $0x0b, Y5, Y5
+	VPMADDWD     idct1a<>+0(SB), Y3, Y10
+	VPMADDWD     idct1b<>+0(SB), Y7, Y11
+	VPADDD       Y11, Y10, Y10
+	VPADDD       Y6, Y4, Y11
+	VPADDD       Y10, Y11, Y11
+	VPSLLD       $0x01, Y10, Y10
+	VPSUBD       Y10, Y11, Y10
+	VPSRAD       $0x0b, Y11, Y11
+	VPSRAD       $0x0b, Y10, Y10
+	VPACKSSDW    Y11, Y9, Y9
+	VPACKSSDW    Y10, Y5, Y5
+	VMOVDQU      Y9, 32(SP)
 	VMOVDQU      Y5, 192(SP)
-	VPSUBD       Y0, Y8, Y0
 	VPMADDWD     idct2a<>+0(SB), Y2, Y2
 	VPMADDWD     idct2b<>+0(SB), Y1, Y1
 	VPADDD       Y1, Y2, Y2
-	VPSUBD       Y2, Y0, Y1
+	VPSUBD       Y0, Y8, Y0
 	VPADDD       Y2, Y0, Y0
+	VPSLLD       $0x01, Y2, Y2
+	VPSUBD       Y2, Y0, Y2
 	VPSRAD       $0x0b, Y0, Y0
-	VPSRAD       $0x0b, Y1, Y1
-	VPSUBD       Y6, Y4, Y2
-	VPMADDWD     idct2a<>+0(SB), Y3, Y3
-	VPMADDWD     idct2b<>+0(SB), Y7, Y4
-	VPADDD       Y4, Y3, Y3
-	VPSUBD       Y3, Y2, Y4
-	VPADDD       Y3, Y2, Y2
 	VPSRAD       $0x0b, Y2, Y2
-	VPSRAD       $0x0b, Y4, Y4
-	VPACKSSDW    Y2, Y0, Y0
-	VPACKSSDW    Y4, Y1, Y1
+	VPMADDWD     idct2a<>+0(SB), Y3, Y1
+	VPMADDWD     idct2b<>+0(SB), Y7, Y3
+	VPADDD       Y3, Y1, Y1
+	VPSUBD       Y6, Y4, Y3
+	VPADDD       Y1, Y3, Y3
+	VPSLLD       $0x01, Y1, Y1
+	VPSUBD       Y1, Y3, Y1
+	VPSRAD       $0x0b, Y3, Y3
+	VPSRAD       $0x0b, Y1, Y1
+	VPACKSSDW    Y3, Y0, Y0
+	VPACKSSDW    Y1, Y2, Y2
 	VMOVDQU      Y0, 64(SP)
-	VMOVDQU      Y1, 160(SP)
+	VMOVDQU      Y2, 160(SP)
 	VMOVDQU      (SP), Y1
 	VPUNPCKLWD   128(SP), Y1, Y0
 	VPUNPCKHWD   128(SP), Y1, Y1
@@ -380,92 +388,100 @@ TEXT ·idctAVX2(SB), NOSPLIT, $256-40
 	VPMADDWD     idctSum<>+0(SB), Y4, Y10
 	VPADDD       idctRound2<>+0(SB), Y10, Y10
 	VPMADDWD     idctOuter<>+0(SB), Y0, Y11
-	VPADDD       Y9, Y2, Y14
-	VPMADDWD     idct0a<>+0(SB), Y8, Y13
-	VPMADDWD     idct0b<>+0(SB), Y1, Y12
+	VPMADDWD     idct0a<>+0(SB), Y8, Y12
+	VPMADDWD     idct0b<>+0(SB), Y1, Y13
+	VPADDD       Y13, Y12, Y12
+	VPADDD       Y9, Y2, Y13
 	VPADDD       Y12, Y13, Y13
-	VPSUBD       Y13, Y14, Y12
-	VPADDD       Y13, Y14, Y14
-	VPSRAD       $0x12, Y14, Y14
-	VPSRAD       $0x12, Y12, Y12
-	VPADDD       Y11, Y10, Y16
-	VPMADDWD     idct0a<>+0(SB), Y6, Y15
-	VPMADDWD     idct0b<>+0(SB), Y7, Y13
-	VPADDD       Y13, Y15, Y15
-	VPSUBD       Y15, Y16, Y13
-	VPADDD       Y15, Y16, Y16
-	VPSRAD       $0x12, Y16, Y16
+	VPSLLD       $0x01, Y12, Y12
+	VPSUBD       Y12, Y13, Y12
 	VPSRAD       $0x12, Y13, Y13
-	VPACKSSDW    Y16, Y14, Y14
-	VPACKSSDW    Y13, Y12, Y12
-	VMOVDQU      Y14, (SP)
-	VMOVDQU      Y12, 224(SP)
-	VPSUBD       Y9, Y2, Y12
-	VPMADDWD     idct3a<>+0(SB), Y8, Y9
-	VPMADDWD     idct3b<>+0(SB), Y1, Y2
-	VPADDD       Y2, Y9, Y9
-	VPSUBD       Y9, Y12, Y2
-	VPADDD       Y9, Y12, Y12
 	VPSRAD       $0x12, Y12, Y12
+	VPMADDWD     idct0a<>+0(SB), Y6, Y14
+	VPMADDWD     idct0b<>+0(SB), Y7, Y15
+	VPADDD       Y15, Y14, Y14
+	VPADDD       Y11, Y10, Y15
+	VPADDD       Y14, Y15, Y15
+	VPSLLD       $0x01, Y14, Y14
+	VPSUBD       Y14, Y15, Y14
+	VPSRAD       $0x12, Y15, Y15
+	VPSRAD       $0x12, Y14, Y14
+	VPACKSSDW    Y15, Y13, Y13
+	VPACKSSDW    Y14, Y12, Y12
+	VMOVDQU      Y13, (SP)
+	VMOVDQU      Y12, 224(SP)
+	VPMADDWD     idct3a<>+0(SB), Y8, Y12
+	VPMADDWD     idct3b<>+0(SB), Y1, Y13
+	VPADDD       Y13, Y12, Y12
+	VPSUBD       Y9, Y2, Y2
+	VPADDD       Y12, Y2, Y2
+	VPSLLD       $0x01, Y12, Y12
+	VPSUBD       Y12, Y2, Y12
 	VPSRAD       $0x12, Y2, Y2
-	VPSUBD       Y11, Y10, Y11
-	VPMADDWD     idct3a<>+0(SB), Y6, Y10
-	VPMADDWD     idct3b<>+0(SB), Y7, Y9
+	VPSRAD       $0x12, Y12, Y12
+	VPMADDWD     idct3a<>+0(SB), Y6, Y9
+	VPMADDWD     idct3b<>+0(SB), Y7, Y13
+	VPADDD       Y13, Y9, Y9
+	VPSUBD       Y11, Y10, Y10
 	VPADDD       Y9, Y10, Y10
-	VPSUBD       Y10, Y11, Y9
-	VPADDD       Y10, Y11, Y11
-	VPSRAD       $0x12, Y11, Y11
+	VPSLLD       $0x01, Y9, Y9
+	VPSUBD       Y9, Y10, Y9
+	VPSRAD       $0x12, Y10, Y10
 	VPSRAD       $0x12, Y9, Y9
-	VPACKSSDW    Y11, Y12, Y12
-	VPACKSSDW    Y9, Y2, Y2
-	VMOVDQU      Y12, 96(SP)
-	VMOVDQU      Y2, 128(SP)
+	VPACKSSDW    Y10, Y2, Y2
+	VPACKSSDW    Y9, Y12, Y12
+	VMOVDQU      Y2, 96(SP)
+	VMOVDQU      Y12, 128(SP)
 	VPMADDWD     idctDifference<>+0(SB), Y5, Y5
 	VPADDD       idctRound2<>+0(SB), Y5, Y5
 	VPMADDWD     idctInner<>+0(SB), Y3, Y3
 	VPMADDWD     idctDifference<>+0(SB), Y4, Y4
 	VPADDD       idctRound2<>+0(SB), Y4, Y4
 	VPMADDWD     idctInner<>+0(SB), Y0, Y0
-	VPADDD       Y3, Y5, Y10
-	VPMADDWD     idct1a<>+0(SB), Y8, Y9
-	VPMADDWD     idct1b<>+0(SB), Y1, Y2
+	VPMADDWD     idct1a<>+0(SB), Y8, Y2
+	VPMADDWD     idct1b<>+0(SB), Y1, Y9
+	VPADDD       Y9, Y2, Y2
+	VPADDD       Y3, Y5, Y9
 	VPADDD       Y2, Y9, Y9
-	VPSUBD       Y9, Y10, Y2
-	VPADDD       Y9, Y10, Y10
-	VPSRAD       $0x12, Y10, Y10
-	VPSRAD       $0x12, Y2, Y2
-	VPADDD       Y0, Y4, Y12
-	VPMADDWD     idct1a<>+0(SB), Y6, Y11
-	VPMADDWD     idct1b<>+0(SB), Y7, Y9
-	VPADDD       Y9, Y11, Y11
-	VPSUBD       Y11, Y12, Y9
-	VPADDD       Y11, Y12, Y12
-	VPSRAD       $0x12, Y12, Y12
+	VPSLLD       $0x01, Y2, Y2
+	VPSUBD       Y2, Y9, Y2
 	VPSRAD       $0x12, Y9, Y9
-	VPACKSSDW    Y12, Y10, Y10
-	VPACKSSDW    Y9, Y2, Y2
-	VMOVDQU      Y10, 32(SP)
-	VMOVDQU      Y2, 192(SP)
-	VPSUBD       Y3, Y5, Y2
-	VPMADDWD     idct2a<>+0(SB), Y8, Y3
-	VPMADDWD     idct2b<>+0(SB), Y1, Y1
-	VPADDD       Y1, Y3, Y3
-	VPSUBD       Y3, Y2, Y1
-	VPADDD       Y3, Y2, Y2
 	VPSRAD       $0x12, Y2, Y2
+	VPMADDWD     idct1a<>+0(SB), Y6, Y10
+	VPMADDWD     idct1b<>+0(SB), Y7, Y11
+	VPADDD       Y11, Y10, Y10
+	VPADDD       Y0, Y4, Y11
+	VPADDD       Y10, Y11, Y11
+	VPSLLD       $0x01, Y10, Y10
+	VPSUBD       Y10, Y11, Y10
+	VPSRAD       $0x12, Y11, Y11
+	VPSRAD       $0x12, Y10, Y10
+	VPACKSSDW    Y11, Y9, Y9
+	VPACKSSDW    Y10, Y2, Y2
+	VMOVDQU      Y9, 32(SP)
+	VMOVDQU      Y2, 192(SP)
+	VPMADDWD     idct2a<>+0(SB), Y8, Y2
+	VPMADDWD     idct2b<>+0(SB), Y1, Y1
+	VPADDD       Y1, Y2, Y2
+	VPSUBD       Y3, Y5, Y1
+	VPADDD       Y2, Y1, Y1
+	VPSLLD       $0x01, Y2, Y2
+	VPSUBD       Y2, Y1, Y2
 	VPSRAD       $0x12, Y1, Y1
-	VPSUBD       Y0, Y4, Y0
+	VPSRAD       $0x12, Y2, Y2
 	VPMADDWD     idct2a<>+0(SB), Y6, Y3
-	VPMADDWD     idct2b<>+0(SB), Y7, Y4
-	VPADDD       Y4, Y3, Y3
-	VPSUBD       Y3, Y0, Y4
+	VPMADDWD     idct2b<>+0(SB), Y7, Y5
+	VPADDD       Y5, Y3, Y3
+	VPSUBD       Y0, Y4, Y0
 	VPADDD       Y3, Y0, Y0
+	VPSLLD       $0x01, Y3, Y3
+	VPSUBD       Y3, Y0, Y3
 	VPSRAD       $0x12, Y0, Y0
-	VPSRAD       $0x12, Y4, Y4
-	VPACKSSDW    Y0, Y2, Y2
-	VPACKSSDW    Y4, Y1, Y1
-	VMOVDQU      Y2, 64(SP)
-	VMOVDQU      Y1, 160(SP)
+	VPSRAD       $0x12, Y3, Y3
+	VPACKSSDW    Y0, Y1, Y1
+	VPACKSSDW    Y3, Y2, Y2
+	VMOVDQU      Y1, 64(SP)
+	VMOVDQU      Y2, 160(SP)
 	MOVQ         a+16(FP), AX
 	MOVQ         b+24(FP), CX
 	MOVQ         stride+32(FP), DX

@@ -98,20 +98,24 @@ func pass(in [8]VecVirtual, k [4]factors, round Mem, shift uint8, row func(i int
 			f := k[o]
 			var sum, difference [2]VecVirtual
 			for half := range 2 {
-				t, odd, s := YMM(), YMM(), YMM()
+				odd, t := YMM(), YMM()
+				VPMADDWD(f.odd0, pairs[2][half], odd)
+				VPMADDWD(f.odd1, pairs[3][half], t)
+				VPADDD(t, odd, odd)
+				s := YMM()
 				if j == 0 {
 					VPADDD(even[half], zero[half], s)
 				} else {
 					VPSUBD(even[half], zero[half], s)
 				}
-				VPMADDWD(f.odd0, pairs[2][half], odd)
-				VPMADDWD(f.odd1, pairs[3][half], t)
-				VPADDD(t, odd, odd)
-				VPSUBD(odd, s, t)
+				// The difference is the sum less odd twice, which takes no register more:
+				// all 16 that AVX2 has are in use.
 				VPADDD(odd, s, s)
+				VPSLLD(U8(1), odd, odd)
+				VPSUBD(odd, s, odd)
 				VPSRAD(U8(shift), s, s)
-				VPSRAD(U8(shift), t, t)
-				sum[half], difference[half] = s, t
+				VPSRAD(U8(shift), odd, odd)
+				sum[half], difference[half] = s, odd
 			}
 			VPACKSSDW(sum[1], sum[0], sum[0])
 			VPACKSSDW(difference[1], difference[0], difference[0])
