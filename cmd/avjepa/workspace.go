@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"avjepa/internal/checkpoint"
 	"avjepa/internal/config"
 	"avjepa/internal/dataset"
 	"avjepa/internal/embed"
+	"avjepa/internal/encoder"
 	"avjepa/internal/engine"
 	"avjepa/internal/jepa"
 	"avjepa/internal/loader"
@@ -73,27 +73,22 @@ type runState struct {
 
 // openRun reads the newest checkpoint of a run folder, or a checkpoint file.
 func openRun(path string) (*runState, error) {
-	info, err := os.Stat(path)
+	r, err := encoder.Read(path)
 	if err != nil {
-		return nil, fmt.Errorf("no run or checkpoint at %s: %w", path, err)
+		return nil, modelError(err)
 	}
-	if info.IsDir() {
-		if path, err = train.Latest(path); err != nil {
-			return nil, err
-		}
+	return &runState{path: r.Path, cfg: r.Config, state: r.State, file: r.File}, nil
+}
+
+// modelError marks an error of package encoder for the exit codes.
+func modelError(err error) error {
+	switch {
+	case errors.Is(err, encoder.ErrCheckpoint):
+		return kind{err, errCheckpoint}
+	case errors.Is(err, encoder.ErrConfig):
+		return configError(err)
 	}
-	state, file, err := train.ReadState(path)
-	if err != nil {
-		return nil, kind{err, errCheckpoint}
-	}
-	cfg := config.New()
-	if err := cfg.ApplyText(state.Config, "checkpoint "+path); err != nil {
-		return nil, configError(err)
-	}
-	if err := cfg.Validate(); err != nil {
-		return nil, configError(err)
-	}
-	return &runState{path: path, cfg: cfg, state: state, file: file}, nil
+	return err
 }
 
 // embedViews is how many views run at once when embedding.
@@ -102,32 +97,13 @@ const embedViews = 64
 // embed embeds the clips of a set with the run's encoder, in the given precision.
 func (r *runState) embed(ctx context.Context, e engine.Engine, set *dataset.Set,
 	precision string, cfg embed.Config, done func(n int)) (*embed.Features, *loader.Clips, error) {
-	jc, err := r.cfg.JEPAConfig()
+	run := encoder.Run{Path: r.path, Config: r.cfg, State: r.state, File: r.file}
+	model, fit, err := run.Model(e, embedViews)
 	if err != nil {
-		return nil, nil, configError(err)
+		return nil, nil, modelError(err)
 	}
-	// The configuration comes with the file: it may not make us allocate more, but for
-	// the positions of a larger geometry.
-	plan, err := jepa.PlanEmbedding(jc, embedViews)
-	if err != nil {
-		return nil, nil, err
-	}
-	if plan.Values/2 > r.file.Size() {
-		return nil, nil, kind{fmt.Errorf("%s holds %d bytes, the model it describes has %d: "+
-			"it is damaged or no run's checkpoint", r.path, r.file.Size(), plan.Values), errCheckpoint}
-	}
-	model, err := jepa.NewEmbedder(e, jc, r.state.Seed, embedViews)
-	if err != nil {
-		return nil, nil, err
-	}
+	r.fit = fit
 	defer model.Free()
-	if r.fit, err = train.LoadFitting(r.file, model); err != nil {
-		return nil, nil, kind{err, errCheckpoint}
-	}
-	if len(r.fit.Left) > 0 {
-		return nil, nil, kind{fmt.Errorf("%s lacks values to embed with: %s", r.path,
-			strings.Join(r.fit.Left, "; ")), errCheckpoint}
-	}
 	if precision == precisionInt8 {
 		if err := model.Quantize(); err != nil {
 			return nil, nil, kind{fmt.Errorf("%w (--precision chooses)", err), errEngine}

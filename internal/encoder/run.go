@@ -28,7 +28,7 @@ type Run struct {
 }
 
 // Read reads the newest checkpoint of a run folder, or a checkpoint file. Errors are
-// ErrCheckpoint, ErrConfig, train.ErrNoCheckpoint, or those of the file.
+// ErrCheckpoint, ErrConfig, those of train.Latest, or the file system's.
 func Read(path string) (*Run, error) {
 	info, err := os.Stat(path)
 	if err != nil {

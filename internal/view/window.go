@@ -7,11 +7,14 @@ import (
 )
 
 // slack returns the latest start of a window in a clip, in hops (10 ms). The
-// shorter of the clip's two streams counts, so that a window has both wherever
+// shorter of the clip's streams counts, so that a window has both wherever
 // the clip is long enough; in a shorter clip every window starts at 0.
 func (d *Decoded) slack(c *Config) int {
-	length := float64(d.count) / d.fps
-	if len(d.samples) > 0 {
+	length := math.Inf(1)
+	if d.HasVideo() {
+		length = float64(d.count) / d.fps
+	}
+	if d.HasAudio() {
 		length = min(length, float64(len(d.samples))/float64(c.SampleRateHz))
 	}
 	return max(0, int((length-c.Seconds)*100+1e-6))
