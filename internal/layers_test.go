@@ -22,7 +22,7 @@ var layers = [][]string{
 	{"jepa", "golden"},
 	{"train", "probe", "retrieval", "embed", "scenes", "scaling", "exchange"},
 	{"config", "report"},
-	{"encoder"},
+	{"encoder", "ablation"},
 }
 
 // sameLine lists the imports within one line that the design allows.

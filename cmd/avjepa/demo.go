@@ -216,7 +216,7 @@ func (d *demo) evaluate(ctx context.Context) error {
 		}
 		d.sum.Shifted = &shifted.metrics
 	}
-	if d.sum.Probe, err = d.probe(ctx, ev); err != nil {
+	if d.sum.Probe, err = fitProbes(ctx, ev, d.p); err != nil {
 		return err
 	}
 	data, err := reportData(ctx, d.dir(), ev, 8)

@@ -25,27 +25,27 @@ type probeResult struct {
 // probeClips is how many training clips the probes are fitted on.
 const probeClips = 1200
 
-// probe fits linear probes on frozen embeddings of training clips, one per
+// fitProbes fits linear probes on frozen embeddings of the run's training clips, one per
 // modality, and tests them on the held-out ones. Unless each of these has one label there
 // is none.
-func (d *demo) probe(ctx context.Context, ev *evaluation) (*probeSummary, error) {
+func fitProbes(ctx context.Context, ev *evaluation, p *progress) (*probeSummary, error) {
 	classes := len(ev.set.Classes())
 	if classes < 2 || ev.set.Where(oneLabel).Len() < ev.set.Len() {
 		return nil, nil
 	}
-	set, err := openSplit(ctx, d.cfg.Data.Dir, d.cfg.Data.Split, d.p)
+	set, err := openSplit(ctx, ev.run.cfg.Data.Dir, ev.run.cfg.Data.Split, p)
 	if err != nil {
 		return nil, err
 	}
 	set = everyNth(set, probeClips).Where(func(f *dataset.Info) bool {
 		return oneLabel(f) && ev.set.Class(f.Labels[0]) >= 0
 	})
-	e, err := openEngine(d.cfg)
+	e, err := openEngine(ev.run.cfg)
 	if err != nil {
 		return nil, err
 	}
 	defer e.Close()
-	st := d.p.stage(ctx, "probe", int64(set.Len()), "clips")
+	st := p.stage(ctx, "probe", int64(set.Len()), "clips")
 	f, _, err := ev.run.embed(ctx, e, set, precisionFloat,
 		embed.Config{Windows: ev.opts.windows, Both: true},
 		func(n int) { st.set(int64(n), int64(set.Len()), "") })

@@ -49,6 +49,7 @@ First steps:
 		newLaunchCommand(),
 		newRetrieveCommand(g),
 		newReportCommand(g),
+		newAblateCommand(g),
 		newImportCommand(g),
 		newExportCommand(g),
 		newConfigCommand(g),

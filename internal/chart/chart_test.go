@@ -18,7 +18,7 @@ func TestLinesWriteValidSVG(t *testing.T) {
 	y[10], y[2000] = math.NaN(), 7 // a gap, and a spike that must survive thinning
 	l := Lines{
 		Title: "Loss <&>", XLabel: "step", YLabel: "loss",
-		Series:     []Series{{"total", x, y}},
+		Series:     []Series{{Name: "total", X: x, Y: y}},
 		References: []Reference{{"floor", 0.5}},
 	}
 	for _, theme := range []Theme{Light, Dark} {
@@ -48,7 +48,7 @@ func TestLinesWriteValidSVG(t *testing.T) {
 }
 
 func TestNothingToDrawIsAnError(t *testing.T) {
-	l := Lines{Title: "empty", LogY: true, Series: []Series{{"a", []float64{1}, []float64{-1}}}}
+	l := Lines{Title: "empty", LogY: true, Series: []Series{{Name: "a", X: []float64{1}, Y: []float64{-1}}}}
 	if err := l.WriteSVG(io.Discard, Light); err == nil {
 		t.Error("no error for a chart without points")
 	}
@@ -65,5 +65,35 @@ func TestMelHasLowBandsBelow(t *testing.T) {
 	}
 	if Cividis(math.NaN()) != Cividis(0) {
 		t.Error("NaN is not the darkest colour")
+	}
+}
+
+// A band is one filled shape under its curve, with no value that a browser cannot read;
+// an axis over many decades has few marks, all of them powers of ten.
+func TestBandsAndManyDecades(t *testing.T) {
+	x, y := []float64{0, 1, 2, 3}, []float64{1, 1e-2, 1e-5, 1e-7}
+	l := Lines{Title: "band", LogY: true, Series: []Series{{Name: "a", X: x, Y: y,
+		Low: []float64{.5, 5e-3, math.NaN(), 5e-8}, High: []float64{2, 2e-2, 2e-5, 2e-7}}}}
+	var b bytes.Buffer
+	if err := l.WriteSVG(&b, Light); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(b.String(), "fill-opacity"); n != 1 {
+		t.Errorf("%d translucent shapes, want the band alone", n)
+	}
+	if strings.Contains(b.String(), "NaN") {
+		t.Error("NaN in the picture")
+	}
+	ticks := logTicks{}.Ticks(5e-8, 2)
+	if len(ticks) < 4 || len(ticks) > 9 {
+		t.Errorf("%d marks over eight decades", len(ticks))
+	}
+	for _, tick := range ticks {
+		if e := math.Log10(tick.Value); math.Abs(e-math.Round(e)) > 1e-9 {
+			t.Errorf("a mark at %g", tick.Value)
+		}
+	}
+	if n := len(logTicks{}.Ticks(.5, 20)); n < 5 {
+		t.Errorf("%d marks over less than two decades", n)
 	}
 }

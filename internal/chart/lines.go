@@ -14,10 +14,12 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// Series is one curve. Points with a NaN or infinite value are left out.
+// Series is one curve. Points with a NaN or infinite value are left out. Low and High,
+// unless they are nil, are the edges of a band about it, one value a point.
 type Series struct {
-	Name string
-	X, Y []float64
+	Name      string
+	X, Y      []float64
+	Low, High []float64
 }
 
 // Reference is a horizontal line to compare with, such as a floor.
@@ -69,6 +71,9 @@ func (l Lines) WriteSVG(w io.Writer, theme Theme) error {
 			return fmt.Errorf("chart: %s: %w", s.Name, err)
 		}
 		line.Color = theme.Series[i%len(theme.Series)]
+		if err := l.addBand(p, s, line.Color); err != nil {
+			return err
+		}
 		line.Width = vg.Points(1.4)
 		line.Dashes = dashes[i/len(theme.Series)%len(dashes)]
 		p.Add(line)
@@ -99,6 +104,30 @@ func (l Lines) WriteSVG(w io.Writer, theme Theme) error {
 	p.Draw(draw.New(c))
 	_, err := c.WriteTo(w)
 	return err
+}
+
+// addBand fills what lies between the edges of a curve's band, thinned as curves are.
+func (l Lines) addBand(p *plot.Plot, s Series, c color.Color) error {
+	if s.Low == nil || s.High == nil {
+		return nil
+	}
+	edge := l.points(Series{X: s.X, Y: s.High})
+	low := l.points(Series{X: s.X, Y: s.Low})
+	for i := range low {
+		edge = append(edge, low[len(low)-1-i])
+	}
+	if len(edge) < 3 {
+		return nil
+	}
+	area, err := plotter.NewPolygon(edge)
+	if err != nil {
+		return fmt.Errorf("chart: band of %s: %w", s.Name, err)
+	}
+	r, g, b, _ := c.RGBA()
+	area.Color = color.NRGBA{uint8(r >> 8), uint8(g >> 8), uint8(b >> 8), 0x38}
+	area.LineStyle.Width = 0
+	p.Add(area)
+	return nil
 }
 
 // points returns the finite points of a curve, thinned to the extremes of bins
@@ -149,7 +178,7 @@ func (plainTicks) Ticks(lo, hi float64) []plot.Tick {
 	return ticks
 }
 
-// logTicks marks 1, 2 and 5 of every decade.
+// logTicks marks 1, 2 and 5 of every decade, of many decades some powers of ten alone.
 type logTicks struct{}
 
 func (logTicks) Ticks(lo, hi float64) []plot.Tick {
@@ -157,8 +186,12 @@ func (logTicks) Ticks(lo, hi float64) []plot.Tick {
 	if !(lo > 0 && hi >= lo) {
 		return ticks
 	}
-	for e := math.Floor(math.Log10(lo)); e <= math.Ceil(math.Log10(hi)); e++ {
-		for _, m := range []float64{1, 2, 5} {
+	marks, every := []float64{1, 2, 5}, 1.0
+	if decades := math.Log10(hi / lo); decades > 3 {
+		marks, every = []float64{1}, math.Ceil(decades/8)
+	}
+	for e := math.Floor(math.Log10(lo)/every) * every; e <= math.Ceil(math.Log10(hi)); e += every {
+		for _, m := range marks {
 			v := m * math.Pow(10, e)
 			if v >= lo*0.999 && v <= hi*1.001 {
 				ticks = append(ticks, plot.Tick{Value: v, Label: strconv.FormatFloat(v, 'g', 3, 64)})

@@ -91,16 +91,68 @@ func preset(name string) (string, error) {
 
 // ApplyFile lays a TOML file over the present values.
 func (c *Config) ApplyFile(file string) error {
+	text, err := readText(file)
+	if err != nil {
+		return err
+	}
+	return c.apply(text, "file "+file)
+}
+
+// readText returns what is in a file, of a larger one the beginning.
+func readText(file string) (string, error) {
 	f, err := os.Open(file)
 	if err != nil {
-		return fmt.Errorf("config: %w", err)
+		return "", fmt.Errorf("config: %w", err)
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
 	if err != nil {
-		return fmt.Errorf("config: %w", err)
+		return "", fmt.Errorf("config: %w", err)
 	}
-	return c.apply(string(text), "file "+file)
+	return string(text), nil
+}
+
+// DecodeFile reads a TOML file of another form into the struct that v points to. Bounds
+// are those of a config file; a key that v has no place for is an error.
+func DecodeFile(file string, v any) error {
+	text, err := readText(file)
+	if err != nil {
+		return err
+	}
+	meta, err := decode(text, "file "+file, v)
+	if err != nil {
+		return err
+	}
+	var unknown []string
+	for i, k := range meta.Undecoded() {
+		if i == maxErrors {
+			unknown = append(unknown, "…")
+			break
+		}
+		unknown = append(unknown, fmt.Sprintf("%.80q", k.String()))
+	}
+	if len(unknown) > 0 {
+		return fmt.Errorf("%w in file %s: %s", ErrKey, file, strings.Join(unknown, ", "))
+	}
+	return nil
+}
+
+// decode reads a TOML text into v, unless it is of a size or form that would take long.
+func decode(text, origin string, v any) (toml.MetaData, error) {
+	if len(text) > maxFileBytes {
+		return toml.MetaData{}, fmt.Errorf("config: %s is larger than %d bytes", origin, maxFileBytes)
+	}
+	for i, line := range strings.Split(text, "\n") {
+		if strings.Count(line, ".") > maxDots {
+			return toml.MetaData{}, fmt.Errorf("config: %s line %d has more than %d dots", origin, i+1,
+				maxDots)
+		}
+	}
+	meta, err := toml.Decode(text, v)
+	if err != nil {
+		return meta, fmt.Errorf("config: %s: %w", origin, err)
+	}
+	return meta, nil
 }
 
 // ApplyText lays a TOML text over the present values; origin says where it is
@@ -110,17 +162,9 @@ func (c *Config) ApplyText(text, origin string) error { return c.apply(text, ori
 // apply sets every key of a TOML text. The key "extends" names a preset to lay
 // down first. All bad keys are reported, not only the first.
 func (c *Config) apply(text, origin string) error {
-	if len(text) > maxFileBytes {
-		return fmt.Errorf("config: %s is larger than %d bytes", origin, maxFileBytes)
-	}
-	for i, line := range strings.Split(text, "\n") {
-		if strings.Count(line, ".") > maxDots {
-			return fmt.Errorf("config: %s line %d has more than %d dots", origin, i+1, maxDots)
-		}
-	}
 	var tree map[string]any
-	if _, err := toml.Decode(text, &tree); err != nil {
-		return fmt.Errorf("config: %s: %w", origin, err)
+	if _, err := decode(text, origin, &tree); err != nil {
+		return err
 	}
 	if base, ok := tree["extends"].(string); ok {
 		delete(tree, "extends")

@@ -13,17 +13,17 @@ import (
 	"avjepa/internal/train"
 )
 
-// curve is a chart of the run's log with the name of its file.
-type curve struct {
-	name  string
-	read  string // how to read it
-	lines chart.Lines
+// Curve is a chart with the name of its files and a line that says how to read it.
+type Curve struct {
+	Name  string
+	Read  string
+	Lines chart.Lines
 }
 
 // curves returns the charts of a log: the losses, their parts, the deviation of
 // the embeddings and the gradient norm. Numbers that are not finite are left out,
 // and charts without any.
-func curves(log []train.Metrics, lambda float64) []curve {
+func curves(log []train.Metrics, lambda float64) []Curve {
 	pick := func(name string, f func(train.Metrics) float64) chart.Series {
 		s := chart.Series{Name: name}
 		for _, m := range log {
@@ -40,7 +40,7 @@ func curves(log []train.Metrics, lambda float64) []curve {
 		}
 		return out
 	}
-	all := []curve{
+	all := []Curve{
 		{"loss", "All three should fall; invariance at 0 from the start would be a collapse.",
 			chart.Lines{Title: "Loss", YLabel: "loss", LogY: true, Series: []chart.Series{
 				pick("total", func(m train.Metrics) float64 { return m.Total }),
@@ -61,10 +61,17 @@ func curves(log []train.Metrics, lambda float64) []curve {
 				Series: []chart.Series{pick("before clipping",
 					func(m train.Metrics) float64 { return m.GradNorm })}}},
 	}
-	var out []curve
+	for i := range all {
+		all[i].Lines.XLabel = "step"
+	}
+	return Drawable(all)
+}
+
+// Drawable returns the charts that have a point to show.
+func Drawable(all []Curve) []Curve {
+	var out []Curve
 	for _, c := range all {
-		if drawable(c.lines) {
-			c.lines.XLabel = "step"
+		if drawable(c.Lines) {
 			out = append(out, c)
 		}
 	}
@@ -85,17 +92,22 @@ func drawable(l chart.Lines) bool {
 
 // Curves draws the run's log for the page.
 func Curves(log []train.Metrics, lambda float64) ([]Figure, error) {
+	return Figures(curves(log, lambda))
+}
+
+// Figures draws charts for the page.
+func Figures(all []Curve) ([]Figure, error) {
 	var out []Figure
-	for _, c := range curves(log, lambda) {
-		light, err := svg(c.lines, chart.Light)
+	for _, c := range all {
+		light, err := svg(c.Lines, chart.Light)
 		if err != nil {
 			return nil, err
 		}
-		dark, err := svg(c.lines, chart.Dark)
+		dark, err := svg(c.Lines, chart.Dark)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, Figure{Title: c.lines.Title, Read: c.read,
+		out = append(out, Figure{Title: c.Lines.Title, Read: c.Read,
 			Light: dataURI("image/svg+xml", light),
 			Dark:  template.Srcset(dataURI("image/svg+xml", dark))})
 	}
@@ -105,16 +117,22 @@ func Curves(log []train.Metrics, lambda float64) ([]Figure, error) {
 // WriteCurves draws the run's log into dir: loss-light.svg, loss-dark.svg and so
 // on. It makes the folder when it is not there.
 func WriteCurves(dir string, log []train.Metrics, lambda float64) error {
+	return WriteFigures(dir, curves(log, lambda))
+}
+
+// WriteFigures draws charts into dir, each as NAME-light.svg and NAME-dark.svg. It makes
+// the folder when it is not there.
+func WriteFigures(dir string, all []Curve) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
-	for _, c := range curves(log, lambda) {
+	for _, c := range all {
 		for theme, colours := range map[string]chart.Theme{"light": chart.Light, "dark": chart.Dark} {
-			picture, err := svg(c.lines, colours)
+			picture, err := svg(c.Lines, colours)
 			if err != nil {
 				return err
 			}
-			path := filepath.Join(dir, c.name+"-"+theme+".svg")
+			path := filepath.Join(dir, c.Name+"-"+theme+".svg")
 			err = durable.WriteFile(path, func(w io.Writer) error {
 				_, err := w.Write(picture)
 				return err

@@ -43,6 +43,7 @@ type Table struct {
 	Title, Read string
 	Head        []string
 	Rows        [][]string
+	Text        bool // words rather than numbers: columns begin on the left
 }
 
 // Setting is a key, its value and where that is from.
