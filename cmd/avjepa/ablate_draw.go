@@ -49,7 +49,7 @@ func (a *ablate) gather() (*ablationSummary, error) {
 		sum.Results = append(sum.Results, r)
 	}
 	sum.Verdicts = a.plan.Verdicts(sum.Results)
-	sum.rows = a.plan.Table(sum.Results)
+	sum.rows = a.plan.Table(sum.Results, false)
 	return sum, nil
 }
 
@@ -157,6 +157,7 @@ func (a *ablate) reportData(sum *ablationSummary, charts []report.Curve) (report
 	if err != nil {
 		return report.Data{}, err
 	}
+	rows := a.plan.Table(sum.Results, true)
 	held := 0
 	claims := report.Table{Title: "What the paper says", Text: true,
 		Read: "Each claim of appendix L that a number decides, beside what was measured here. Where the " +
@@ -171,7 +172,7 @@ func (a *ablate) reportData(sum *ablationSummary, charts []report.Curve) (report
 	d := report.Data{Title: a.plan.Title,
 		Verdict: fmt.Sprintf("%d runs of the same clips, %s: %d of %d claims of the paper reproduced.",
 			len(sum.Results), a.plan.Data, held, len(sum.Verdicts)),
-		Tables: []report.Table{{Title: "Runs", Read: ablation.TableNote, Head: sum.rows[0], Rows: sum.rows[1:]}},
+		Tables: []report.Table{{Title: "Runs", Read: ablation.TableNote, Head: rows[0], Rows: rows[1:]}},
 		Curves: figures,
 		Repeat: fmt.Sprintf("avjepa ablate FILE.toml --runs %s", shellWord(a.runs)),
 		Made:   time.Now().UTC().Format("2006-01-02 15:04 UTC"),

@@ -90,7 +90,7 @@ func (g *Group) chart(m measure, of map[string][]Curves, end float64) report.Cur
 	}
 	c := report.Curve{Name: g.Name + "-" + m.name, Lines: chart.Lines{Title: title + ": " + m.title,
 		XLabel: "epoch", YLabel: m.label, LogY: m.log, References: m.reference,
-		LegendBelow: m.label == "std" || m.probe != nil}}
+		LegendBeside: true}}
 	each, seeds := 1, 0
 	for _, name := range g.Runs { // a run keeps its colour where another has no curve
 		s, steps := m.over(of[name], end)
@@ -99,7 +99,7 @@ func (g *Group) chart(m measure, of map[string][]Curves, end float64) report.Cur
 		each, seeds = max(each, steps), max(seeds, len(of[name]))
 	}
 	if m.name == "std" && spread(c.Lines.Series) > 20 {
-		c.Lines.LogY, c.Lines.LegendBelow = true, true
+		c.Lines.LogY = true
 	}
 	c.Read = fmt.Sprintf("Clipped to the shortest run, %.4g epochs.", end)
 	if each > 1 {

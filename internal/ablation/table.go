@@ -42,7 +42,7 @@ func (o Over) text(write func(float64) string) string {
 	case 1:
 		return write(o.Mean)
 	}
-	return fmt.Sprintf("%s (%s to %s)", write(o.Mean), write(o.Min), write(o.Max))
+	return fmt.Sprintf("%s (%s–%s)", write(o.Mean), write(o.Min), write(o.Max))
 }
 
 // short writes a number in three digits.
@@ -101,9 +101,9 @@ func of(results []*Result, run string) []*Result {
 }
 
 // Table returns the results as rows below a head, a line a run in the plan's order: means
-// over the seeds, with the lowest and highest of several. Runs without a result are left
-// out.
-func (p *Plan) Table(results []*Result) [][]string {
+// over the seeds, with ranges also the lowest and highest of several. Runs without a result
+// are left out.
+func (p *Plan) Table(results []*Result, ranges bool) [][]string {
 	head := []string{"run", "seeds"}
 	for _, c := range columns {
 		head = append(head, c.head)
@@ -117,7 +117,7 @@ func (p *Plan) Table(results []*Result) [][]string {
 		row := []string{run.Name, strconv.Itoa(len(mine))}
 		for _, c := range columns {
 			o := overSeeds(mine, c.of)
-			if o.Min == o.Max {
+			if !ranges || o.Min == o.Max || c.name == "seconds" {
 				o.N = min(o.N, 1)
 			}
 			row = append(row, o.text(c.write))
@@ -129,7 +129,7 @@ func (p *Plan) Table(results []*Result) [][]string {
 
 // WriteMarkdown writes the table as Markdown.
 func (p *Plan) WriteMarkdown(w io.Writer, results []*Result) error {
-	rows := p.Table(results)
+	rows := p.Table(results, true)
 	line := "|---|---" + strings.Repeat("|---:", len(rows[0])-2) + "|"
 	for i, row := range rows {
 		if _, err := fmt.Fprintf(w, "| %s |\n", strings.Join(row, " | ")); err != nil {
@@ -147,7 +147,7 @@ func (p *Plan) WriteMarkdown(w io.Writer, results []*Result) error {
 const TableNote = "Deviation, invariance and SIGReg (unweighted) are means over the last twentieth " +
 	"of the steps. R@k: share of held-out clips whose own other half is among the first k of n. Probe: a " +
 	"linear layer fitted on frozen embeddings of training clips, its top-1 on the held-out ones, by what " +
-	"the encoder is given (A sound, V picture). Of several seeds: mean (lowest to highest)."
+	"the encoder is given (A sound, V picture). Of several seeds: mean (lowest–highest)."
 
 // WriteCSV writes a line a result, numbers in full.
 func (p *Plan) WriteCSV(w io.Writer, results []*Result) error {

@@ -35,6 +35,7 @@ type Lines struct {
 	References            []Reference
 	LogY                  bool // points ≤ 0 are left out
 	LegendBelow           bool // for curves that rise into the upper right corner
+	LegendBeside          bool // for many curves: outside, on the right
 }
 
 // size of a figure; SVG scales, so this fixes the proportions and text size.
@@ -101,9 +102,26 @@ func (l Lines) WriteSVG(w io.Writer, theme Theme) error {
 	p.Legend.Top = !l.LegendBelow
 	p.Legend.Padding = vg.Points(2)
 	c := vgsvg.New(figureWidth, figureHeight)
-	p.Draw(draw.New(c))
+	if l.LegendBeside {
+		drawBeside(p, draw.New(c))
+	} else {
+		p.Draw(draw.New(c))
+	}
 	_, err := c.WriteTo(w)
 	return err
+}
+
+// drawBeside draws a plot with its legend on its right.
+func drawBeside(p *plot.Plot, c draw.Canvas) {
+	legend := p.Legend
+	legend.Top, legend.Left = true, true
+	legend.YOffs = -vg.Points(20) // below the title
+	p.Legend = plot.NewLegend()
+	r := legend.Rectangle(c)
+	// Renderers have fonts a little wider than the one that is measured by.
+	width := min(1.15*(r.Max.X-r.Min.X)+vg.Points(8), figureWidth/2)
+	p.Draw(draw.Crop(c, 0, -width, 0, 0))
+	legend.Draw(draw.Crop(c, figureWidth-width+vg.Points(6), 0, 0, 0))
 }
 
 // addBand fills what lies between the edges of a curve's band, thinned as curves are.
