@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// ablation runs pretrain in the toy's folder with a preset over the demo's.
-func ablation(t *testing.T, runs, preset string, args ...string) outcome {
+// ablated runs pretrain in the toy's folder with a preset over the demo's.
+func ablated(t *testing.T, runs, preset string, args ...string) outcome {
 	t.Helper()
 	return run(t, demoFolder(t), append([]string{"pretrain", "--runs", runs, "--preset", preset,
 		"--data", toyClips, "--threads", "1", "--set", "train.batch_size=8",
@@ -28,7 +28,7 @@ func TestAblationsTrain(t *testing.T) {
 		}
 		tried++
 		runs := t.TempDir()
-		ablation(t, runs, "demo,"+name, "--steps", "2").wants(t, 0)
+		ablated(t, runs, "demo,"+name, "--steps", "2").wants(t, 0)
 		log := readFile(t, runs, "demo-"+name, "metrics.jsonl")
 		var last map[string]any
 		for sc := bufio.NewScanner(bytes.NewReader(log)); sc.Scan(); {
@@ -54,16 +54,16 @@ func TestAblationsTrain(t *testing.T) {
 // reported as one of a shared encoder is, and is not taken for such.
 func TestDualRun(t *testing.T) {
 	dir, whole, parts := demoFolder(t), t.TempDir(), t.TempDir()
-	shared := ablation(t, whole, "demo", "--dry-run", "--json").wants(t, 0).object(t)
-	dual := ablation(t, whole, "demo,dual", "--dry-run", "--json").wants(t, 0).object(t)
+	shared := ablated(t, whole, "demo", "--dry-run", "--json").wants(t, 0).object(t)
+	dual := ablated(t, whole, "demo,dual", "--dry-run", "--json").wants(t, 0).object(t)
 	if a, b := number(t, shared, "parameters"), number(t, dual, "parameters"); !(b > 1.3*a && b < 2*a) {
 		t.Errorf("%v parameters of two encoders, %v of one", b, a)
 	}
 	if n := number(t, dual, "tokens"); n != number(t, shared, "tokens")+1 {
 		t.Errorf("%v tokens in both sequences", n)
 	}
-	ablation(t, whole, "demo,dual", "--name", "r", "--steps", "6").wants(t, 0)
-	ablation(t, parts, "demo,dual", "--name", "r", "--steps", "6", "--set", "train.checkpoint_every=3",
+	ablated(t, whole, "demo,dual", "--name", "r", "--steps", "6").wants(t, 0)
+	ablated(t, parts, "demo,dual", "--name", "r", "--steps", "6", "--set", "train.checkpoint_every=3",
 		"--set", "train.keep=5").wants(t, 0)
 	want, _ := lastCheckpoint(t, whole)
 	saved, err := filepath.Glob(filepath.Join(parts, "r/checkpoints/step-*.safetensors"))

@@ -45,7 +45,7 @@ var measures = []measure{
 		step: func(m *train.Metrics, _ float64) float64 { return m.Invariance }},
 	{name: "sigreg", title: "SIGReg, unweighted", label: "value", log: true,
 		step:      func(m *train.Metrics, _ float64) float64 { return m.SIGReg },
-		reference: []chart.Reference{{Name: "of a true normal, 1.06", Y: floorOfSIGReg}}},
+		reference: []chart.Reference{{Name: "floor 1.06", Y: floorOfSIGReg}}},
 	{name: "std", title: "deviation of the embeddings", label: "std",
 		step:      func(m *train.Metrics, _ float64) float64 { return m.Std },
 		reference: []chart.Reference{{Name: "target 1", Y: 1}}},

@@ -141,7 +141,7 @@ func (p *Plan) check() error {
 	c.want(p.Base != "", `base is missing: want a preset, as in base = "demo"`)
 	c.want(p.Steps >= 0, "steps = %d: must not be negative", p.Steps)
 	c.want(len(p.Seeds) <= maxSeeds, "more than %d seeds", maxSeeds)
-	for i, s := range p.Seeds {
+	for i, s := range p.Seeds[:min(len(p.Seeds), maxSeeds)] {
 		c.want(s >= 0, "seeds: %d must not be negative", s)
 		c.want(!slices.Contains(p.Seeds[:i], s), "seeds: %d is there twice", s)
 	}

@@ -119,7 +119,7 @@ func drawBeside(p *plot.Plot, c draw.Canvas) {
 	p.Legend = plot.NewLegend()
 	r := legend.Rectangle(c)
 	// Renderers have fonts a little wider than the one that is measured by.
-	width := min(1.15*(r.Max.X-r.Min.X)+vg.Points(8), figureWidth/2)
+	width := min(1.25*(r.Max.X-r.Min.X)+vg.Points(8), figureWidth/2)
 	p.Draw(draw.Crop(c, 0, -width, 0, 0))
 	legend.Draw(draw.Crop(c, figureWidth-width+vg.Points(6), 0, 0, 0))
 }
