@@ -23,6 +23,7 @@ var layers = [][]string{
 	{"train", "probe", "retrieval", "embed", "scenes", "scaling", "exchange"},
 	{"config", "report"},
 	{"encoder", "ablation"},
+	{"encoder/encodertest"},
 }
 
 // sameLine lists the imports within one line that the design allows.
@@ -70,6 +71,8 @@ func TestLayers(t *testing.T) {
 var readsEnvironment = map[string]string{
 	"engine/torch/shim/shimtest/library.go": "AVJEPA_REQUIRE, the compiler, CUDA_HOME: for tests alone",
 	"store/storetest/s3.go":                 "AVJEPA_REQUIRE: for tests alone",
+
+	"encoder/encodertest/encodertest.go": "AVJEPA_REQUIRE: for tests alone",
 
 	"media/process.go": "PATH and the library path, which child processes cannot do without",
 }
