@@ -13,6 +13,19 @@ help: ## this list
 build: ## build bin/avjepa
 	$(GO) build -buildvcs=false -o $(BIN) ./cmd/avjepa
 
+PREFIX ?= /usr/local
+
+.PHONY: install
+install: build ## install binary, manual pages and completions below PREFIX (/usr/local)
+	install -D -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/avjepa
+	$(BIN) man $(DESTDIR)$(PREFIX)/share/man/man1
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
+		$(DESTDIR)$(PREFIX)/share/zsh/site-functions \
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	$(BIN) completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/avjepa
+	$(BIN) completion zsh >$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_avjepa
+	$(BIN) completion fish >$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/avjepa.fish
+
 .PHONY: demo
 demo: deps build ## make a small data set, train on it, report (3 to 8 minutes)
 	$(BIN) demo

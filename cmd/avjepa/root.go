@@ -56,7 +56,9 @@ First steps:
 		newBenchCommand(g),
 		newEngineCommand(g),
 		newDoctorCommand(g),
+		newManCommand(g),
 	)
+	complete(root)
 	return root
 }
 
