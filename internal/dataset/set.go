@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sort"
 	"strings"
 
 	"avjepa/internal/manifest"
@@ -55,6 +56,15 @@ func (s *Set) Info(i int) Info { return *s.at(i) }
 
 // Key returns the key of clip i.
 func (s *Set) Key(i int) string { return s.at(i).Key }
+
+// Find returns the place of the clip with a key, −1 when the set has none.
+func (s *Set) Find(key string) int {
+	i, found := sort.Find(s.Len(), func(i int) int { return strings.Compare(key, s.at(i).Key) })
+	if !found {
+		return -1
+	}
+	return i
+}
 
 // Labels returns the labels of clip i, which are not to be changed.
 func (s *Set) Labels(i int) []string { return s.at(i).Labels }
@@ -108,6 +118,13 @@ func (s *Set) Splits() []string {
 // Select returns the clips of one split, in the same order.
 func (s *Set) Select(split string) *Set {
 	return s.Where(func(f *Info) bool { return f.Split == split })
+}
+
+// All returns the whole dataset of which s is a selection.
+func (s *Set) All() *Set {
+	t := *s
+	t.pick = nil
+	return &t
 }
 
 // Where returns the clips for which keep is true, in the same order. keep must not

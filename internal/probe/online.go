@@ -17,12 +17,24 @@ type OnlineConfig struct {
 	Classes   int
 	Attentive bool // with an attentive head; the model must keep its tokens
 
+	// MultiLabel is for clips that have any number of classes each: the loss is then
+	// the binary cross-entropy, mean over clips and classes, without smoothing.
+	MultiLabel bool
+
 	// Unimodal trains the linear head further on the CLS of the audio-only locals
 	// and of the video-only locals, half a cross-entropy each.
 	Unimodal bool
 
 	LinearSmoothing    float64 // of labels, also for Unimodal
 	AttentiveSmoothing float64
+}
+
+// targets returns how many labels a clip has: its class, or whether it has each.
+func (c OnlineConfig) targets() int {
+	if c.MultiLabel {
+		return c.Classes
+	}
+	return 1
 }
 
 // OnlineLR is the peak learning rate of online probes; it follows the schedule
@@ -84,7 +96,7 @@ type Online struct {
 	engine engine.Engine
 	batch  int
 	cx     nn.Context
-	labels engine.Tensor // (B)
+	labels engine.Tensor // (B) classes, or with MultiLabel (B·C) of 0 and 1
 	report onlineReport
 
 	hostLabels []float32
@@ -104,8 +116,7 @@ type onlineReport struct {
 // here.
 func NewOnline(e engine.Engine, cfg OnlineConfig, model jepa.Config, seed uint64,
 	batch int) (*Online, error) {
-	planned, err := newOnline(engine.NewCounting(), cfg, model, batch,
-		engine.ArenaSize{F32: 1 << 40})
+	planned, err := newOnline(engine.NewCounting(), cfg, model, batch, boundless)
 	if err != nil {
 		return nil, err
 	}
@@ -118,13 +129,29 @@ func NewOnline(e engine.Engine, cfg OnlineConfig, model jepa.Config, seed uint64
 	return o, nil
 }
 
+// boundless is the size of an arena that is measured, not allocated.
+var boundless = engine.ArenaSize{F32: 1 << 40}
+
+// PlanOnline returns the bytes that NewOnline and the moments of an optimiser take,
+// counted by running the heads on an engine without memory.
+func PlanOnline(cfg OnlineConfig, model jepa.Config, batch int) (int64, error) {
+	e := engine.NewCounting()
+	o, err := newOnline(e, cfg, model, batch, boundless)
+	if err != nil {
+		return 0, err
+	}
+	fixed := e.Counts.TotalBytes() - boundless.Bytes()
+	o.rehearse()
+	return fixed + o.cx.Arena.Peak().Bytes() + 2*4*int64(o.Params.Values.Elems()), nil
+}
+
 func newOnline(e engine.Engine, cfg OnlineConfig, model jepa.Config, batch int,
 	arena engine.ArenaSize) (*Online, error) {
 	if err := cfg.Validate(model); err != nil {
 		return nil, err
 	}
 	o := &Online{OnlineConfig: cfg, Params: nn.NewParams(), model: model, engine: e,
-		batch: batch, hostLabels: make([]float32, batch)}
+		batch: batch, hostLabels: make([]float32, batch*cfg.targets())}
 	d := model.Encoder.Width
 	o.Linear = NewLinearHead(o.Params, "probe_norm", "probe_head", d, cfg.Classes)
 	if cfg.Attentive {
@@ -138,13 +165,14 @@ func newOnline(e engine.Engine, cfg OnlineConfig, model jepa.Config, batch int,
 		return nil, fmt.Errorf("probe: activations: %w", err)
 	}
 	o.cx = nn.Context{Engine: e, Arena: a, Train: true}
-	buf, err := e.NewBuffer(engine.F32, 6+batch)
+	n := 6 + len(o.hostLabels)
+	buf, err := e.NewBuffer(engine.F32, n)
 	if err != nil {
 		return nil, fmt.Errorf("probe: report: %w", err)
 	}
-	all := engine.NewTensor(buf, 0, tensor.Of(6+batch))
+	all := engine.NewTensor(buf, 0, tensor.Of(n))
 	r := &o.report
-	r.all, r.joint, o.labels = all.Slice(0, 5), all.Slice(5, 6), all.Slice(6, 6+batch)
+	r.all, r.joint, o.labels = all.Slice(0, 5), all.Slice(5, 6), all.Slice(6, n)
 	for i, t := range []*engine.Tensor{&r.linear, &r.audio, &r.video, &r.attended, &r.square} {
 		*t = all.Slice(i, i+1)
 	}
@@ -154,7 +182,7 @@ func newOnline(e engine.Engine, cfg OnlineConfig, model jepa.Config, batch int,
 // rehearse runs what needs most memory, on an engine without any.
 func (o *Online) rehearse() {
 	a, c := o.cx.Arena, o.model.Encoder
-	outside, err := engine.NewArena(o.engine, engine.F32, engine.ArenaSize{F32: 1 << 40})
+	outside, err := engine.NewArena(o.engine, engine.F32, boundless)
 	if err != nil {
 		panic("probe: " + err.Error()) // the counting engine has room for all
 	}

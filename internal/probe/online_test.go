@@ -70,7 +70,7 @@ func TestOnlineFillsItsArena(t *testing.T) {
 		if len(linear) != 2*golden.Classes || (len(attentive) == len(linear)) != c.attentive {
 			t.Errorf("%+v: %d and %d logits", c, len(linear), len(attentive))
 		}
-		planned, err := newOnline(engine.NewCounting(), online, cfg, 2, engine.ArenaSize{F32: 1 << 40})
+		planned, err := newOnline(engine.NewCounting(), online, cfg, 2, boundless)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,7 +112,7 @@ func drawn(t *testing.T, cfg jepa.Config, online OnlineConfig) (*jepa.Model, *je
 func TestStepAllocatesNothing(t *testing.T) {
 	m, b, o := drawn(t, goldenConfig(), DefaultOnline(golden.Classes))
 	m.Step(b, 0)
-	c, err := newOnline(engine.NewCounting(), o.OnlineConfig, o.model, 2, engine.ArenaSize{F32: 1 << 40})
+	c, err := newOnline(engine.NewCounting(), o.OnlineConfig, o.model, 2, boundless)
 	if err != nil {
 		t.Fatal(err)
 	}
