@@ -19,7 +19,7 @@ func FuzzMetrics(f *testing.F) {
 	f.Add([]byte("{\"step\":-1,\"STEP\":2}\nnull\n\n{}\n"))
 	f.Add([]byte("{\"total\":1e999}\n{}\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		all, err := readMetrics(bytes.NewReader(text))
+		all, err := readLines[Metrics](bytes.NewReader(text))
 		if err != nil {
 			if !strings.HasPrefix(err.Error(), "line ") {
 				t.Fatalf("error %v", err)
@@ -33,7 +33,7 @@ func FuzzMetrics(f *testing.F) {
 		for i := range all {
 			again = all[i].appendJSON(again)
 		}
-		back, err := readMetrics(bytes.NewReader(again))
+		back, err := readLines[Metrics](bytes.NewReader(again))
 		if err != nil || !slices.Equal(all, back) {
 			t.Fatalf("%+v is written as %s and read as %+v, %v", all, again, back, err)
 		}

@@ -46,6 +46,7 @@ func (r *trial) group(size int, cfg Config, alter func(m *member)) ([]Result, []
 func (m *member) run() (Result, error) {
 	return m.with(func(run *Folder, e engine.Engine, model *jepa.Model,
 		clips *loader.Clips) (Result, error) {
+		m.cfg.Probes = m.heldOut()
 		return Pretrain(m.ctx, run, e, model, clips, m.cfg, m.observe)
 	})
 }

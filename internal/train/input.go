@@ -30,6 +30,15 @@ func (t *trainer) allocateInput(frames engine.DType) (err error) {
 // take brings the batch of the step to where the model reads it, and returns how long
 // that waited for the loader.
 func (t *trainer) take(ctx context.Context) (time.Duration, error) {
+	waited, err := t.bring(ctx)
+	if t.probes != nil && err == nil { // not in the step, which may be a recorded one
+		t.probes.online.UploadLabels()
+	}
+	return waited, err
+}
+
+// bring is take without the labels, of which the host has those of the batch.
+func (t *trainer) bring(ctx context.Context) (time.Duration, error) {
 	if t.ahead == nil {
 		b, waited, err := t.next(ctx)
 		if err == nil && b != nil {
@@ -78,7 +87,7 @@ func (t *trainer) next(ctx context.Context) (*view.Batch, time.Duration, error) 
 	return b, waited, nil
 }
 
-// upload moves a batch to the device.
+// upload moves a batch to the device, and notes its labels on the host.
 func (t *trainer) upload(to *jepa.Batch, b *view.Batch) {
 	put := func(dst engine.Tensor, pixels []byte, values []float32) {
 		switch {
@@ -93,4 +102,7 @@ func (t *trainer) upload(to *jepa.Batch, b *view.Batch) {
 	put(to.LocalVideo, b.LocalVideo, b.LocalVideoF)
 	put(to.GlobalAudio, nil, b.GlobalAudio)
 	put(to.LocalAudio, nil, b.LocalAudio)
+	if t.probes != nil {
+		t.probes.labels(b.Keys)
+	}
 }

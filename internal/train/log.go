@@ -25,6 +25,12 @@ type Metrics struct {
 	ClipsPerS  float64 `json:"clips_per_s"`
 	GFLOPS     float64 `json:"gflops"`     // of the step, blocks and patches
 	WaitShare  float64 `json:"wait_share"` // of the step spent waiting for data
+
+	// Losses of the online probes, not there without: the unimodal one is the mean over
+	// audio-only and video-only locals.
+	ProbeLinear    float64 `json:"probe_linear,omitempty"`
+	ProbeAttentive float64 `json:"probe_attentive,omitempty"`
+	ProbeUnimodal  float64 `json:"probe_unimodal,omitempty"`
 }
 
 const metricsName = "metrics.jsonl"
@@ -77,7 +83,7 @@ func (l *metricsLog) close() error { return errors.Join(l.f.Sync(), l.f.Close())
 func (m *Metrics) appendJSON(b []byte) []byte {
 	b = append(b, `{"step":`...)
 	b = strconv.AppendInt(b, int64(m.Step), 10)
-	for _, f := range [...]struct {
+	for i, f := range [...]struct {
 		key   string
 		value float64
 	}{
@@ -86,14 +92,22 @@ func (m *Metrics) appendJSON(b []byte) []byte {
 		{`,"grad_norm":`, m.GradNorm}, {`,"seconds":`, m.Seconds},
 		{`,"clips_per_s":`, m.ClipsPerS}, {`,"gflops":`, m.GFLOPS},
 		{`,"wait_share":`, m.WaitShare},
+		{`,"probe_linear":`, m.ProbeLinear}, {`,"probe_attentive":`, m.ProbeAttentive},
+		{`,"probe_unimodal":`, m.ProbeUnimodal},
 	} {
+		if i >= firstOptional && f.value == 0 {
+			continue
+		}
 		b = append(b, f.key...)
 		b = strconv.AppendFloat(b, f.value, 'g', -1, 64)
 	}
 	return append(b, "}\n"...)
 }
 
-// Bounds on what ReadMetrics reads: some millions of steps, and lines far longer
+// firstOptional is the number of values that every line of the log has.
+const firstOptional = 11
+
+// Bounds on what is read of a log: some millions of steps, and lines far longer
 // than ours. A line of two bytes would take fifty times that in memory.
 const (
 	maxMetricsBytes = 1 << 30
@@ -103,8 +117,11 @@ const (
 
 // ReadMetrics returns the log of a run. A last line cut short by a crash is
 // left out; any other broken line is an error.
-func ReadMetrics(dir string) ([]Metrics, error) {
-	f, err := os.Open(filepath.Join(dir, metricsName))
+func ReadMetrics(dir string) ([]Metrics, error) { return readLog[Metrics](dir, metricsName) }
+
+// readLog returns the lines of a log of a run.
+func readLog[T any](dir, name string) ([]T, error) {
+	f, err := os.Open(filepath.Join(dir, name))
 	if err != nil {
 		return nil, err
 	}
@@ -117,16 +134,16 @@ func ReadMetrics(dir string) ([]Metrics, error) {
 		return nil, fmt.Errorf("train: %s has %d bytes, at most %d are read: move it away, and "+
 			"the run begins a new one", f.Name(), st.Size(), maxMetricsBytes)
 	}
-	all, err := readMetrics(f)
+	all, err := readLines[T](f)
 	if err != nil {
 		return nil, fmt.Errorf("train: %s %w", f.Name(), err)
 	}
 	return all, nil
 }
 
-// readMetrics reads the lines of a log. An error begins with the line.
-func readMetrics(r io.Reader) ([]Metrics, error) {
-	var all []Metrics
+// readLines reads the lines of a log. An error begins with the line.
+func readLines[T any](r io.Reader) ([]T, error) {
+	var all []T
 	sc := bufio.NewScanner(r)
 	sc.Buffer(nil, maxMetricsLine)
 	var broken error
@@ -134,7 +151,7 @@ func readMetrics(r io.Reader) ([]Metrics, error) {
 		if broken != nil {
 			return nil, broken
 		}
-		var m Metrics
+		var m T
 		if err := json.Unmarshal(sc.Bytes(), &m); err != nil {
 			broken = fmt.Errorf("line %d: %w", line, err)
 			continue

@@ -33,6 +33,8 @@ type Config struct {
 	Lanes        int
 	ShuffleBytes int64
 	Balanced     bool
+
+	Probes *Probes // that learn beside the encoder; nil for none
 }
 
 // Result is how a run ended.
@@ -73,6 +75,9 @@ func Pretrain(ctx context.Context, run *Folder, e engine.Engine, model *jepa.Mod
 	if t.log != nil {
 		err = errors.Join(err, t.log.close())
 	}
+	if t.probes != nil && t.probes.log != nil {
+		err = errors.Join(err, t.probes.log.close())
+	}
 	return res, err
 }
 
@@ -85,6 +90,7 @@ type trainer struct {
 	model  *jepa.Model
 	opt    *optim.AdamW
 	input
+	probes *prober // nil without
 	loader *loader.Loader
 	log    *metricsLog // likewise
 	data   string
@@ -92,6 +98,8 @@ type trainer struct {
 	saved  int // step of the last checkpoint, −1 for none
 	epoch  int // steps of one
 	flops  float64
+
+	evaluating time.Duration // of this process's probes
 
 	compute func()  // queues a step and the optimiser's, made once
 	lr      float64 // of the step that compute queues
@@ -122,6 +130,9 @@ func begin(ctx context.Context, run *Folder, e engine.Engine, model *jepa.Model,
 		if t.log != nil {
 			t.log.close()
 		}
+		if t.probes != nil && t.probes.log != nil {
+			t.probes.log.close()
+		}
 		return nil, err
 	}
 	return t, nil
@@ -136,6 +147,11 @@ func (t *trainer) allocate(clips *loader.Clips) (err error) {
 	}
 	if t.opt, err = optim.New(t.engine, t.model.Params, t.cfg.Optim); err != nil {
 		return err
+	}
+	if t.cfg.Probes != nil {
+		if t.probes, err = newProber(&t.cfg, t.engine, t.model, clips.Set); err != nil {
+			return err
+		}
 	}
 	t.compute = t.newCompute()
 	frames := engine.U8
@@ -182,7 +198,13 @@ func (t *trainer) openRun() (err error) {
 			return err
 		}
 	}
-	t.log, err = t.run.openLog(t.step)
+	if t.log, err = t.run.openLog(t.step); err != nil {
+		return err
+	}
+	if t.probes == nil {
+		return t.run.cutProbes(t.step)
+	}
+	t.probes.log, err = t.run.openProbes(t.step)
 	return err
 }
 
@@ -215,6 +237,12 @@ func (t *trainer) resume() error {
 	if err := Load(file, t.model, t.opt, state.Step); err != nil {
 		return err
 	}
+	if t.probes != nil {
+		if err := t.probes.resume(file, state); err != nil {
+			return err
+		}
+		t.probes.evaluated = t.run.lastEvaluated(state.Step)
+	}
 	t.step, t.saved = state.Step, state.Step
 	return nil
 }
@@ -226,12 +254,17 @@ func (t *trainer) loop(ctx context.Context, observe func(Metrics)) (Result, erro
 	finish := func() {
 		res.Steps, res.Seconds = t.step, time.Since(start).Seconds()
 		if taken := t.step - res.First; taken > 0 {
-			res.GFLOPS = t.flops * float64(taken) / res.Seconds / 1e9
-			res.WaitShare = wait.Seconds() / res.Seconds
+			stepping := res.Seconds - t.evaluating.Seconds()
+			res.GFLOPS = t.flops * float64(taken) / stepping / 1e9
+			res.WaitShare = wait.Seconds() / stepping
 		}
 		if t.saved >= 0 {
 			res.Checkpoint = checkpointName(t.dir, t.saved)
 		}
+	}
+	if err := t.evaluate(ctx); err != nil { // which an interrupt may have kept from being done
+		finish()
+		return res, err
 	}
 	for t.step < t.cfg.Schedule.Steps && (t.group == nil || !t.stopped(ctx)) {
 		if t.cfg.StopAfter > 0 && t.step-res.First == t.cfg.StopAfter {
@@ -248,6 +281,10 @@ func (t *trainer) loop(ctx context.Context, observe func(Metrics)) (Result, erro
 		wait += waited
 		if observe != nil {
 			observe(m)
+		}
+		if err := t.evaluate(ctx); err != nil {
+			finish()
+			return res, err
 		}
 		if t.cfg.CheckpointEvery > 0 && t.step%t.cfg.CheckpointEvery == 0 {
 			if err := t.save(); err != nil {
@@ -278,11 +315,14 @@ func (t *trainer) one(ctx context.Context) (Metrics, time.Duration, error) {
 		return Metrics{}, 0, err
 	}
 	t.lr = t.cfg.Schedule.At(t.step)
+	if t.probes != nil {
+		t.probes.lr = t.probes.schedule.At(t.step)
+	}
 	t.compute()
 	if t.ahead != nil && t.step+1 < t.cfg.Schedule.Steps {
 		t.fetch(ctx) // while the device computes
 	}
-	l, err := t.losses(ctx)
+	l, p, err := t.losses(ctx)
 	if err != nil {
 		return Metrics{}, 0, err
 	}
@@ -293,11 +333,17 @@ func (t *trainer) one(ctx context.Context) (Metrics, time.Duration, error) {
 		Total: l.Total, Invariance: l.Invariance, SIGReg: l.SIGReg, Std: l.EmbedStd,
 		LR: t.lr, GradNorm: l.GradNorm, Seconds: took,
 		ClipsPerS: float64(t.cfg.BatchSize) / took, GFLOPS: t.flops / took / 1e9,
-		WaitShare: waited.Seconds() / took,
+		WaitShare:   waited.Seconds() / took,
+		ProbeLinear: p.Linear, ProbeAttentive: p.Attentive, ProbeUnimodal: p.Unimodal,
 	}
 	// x−x is 0 for finite x alone. A line of the log cannot hold any other.
 	if sum := l.Total + l.Invariance + l.SIGReg + l.EmbedStd + l.GradNorm; sum-sum != 0 {
 		return m, waited, t.notFinite(m)
+	}
+	if sum := p.Linear + p.Attentive + p.Unimodal; sum-sum != 0 {
+		return m, waited, fmt.Errorf("train: %w at step %d: online probes have %v, %v and %v; lower "+
+			"probe.lr (%g) and resume (%s)", ErrNotFinite, m.Step, p.Linear, p.Attentive, p.Unimodal,
+			t.probes.LR, t.kept())
 	}
 	if !t.leads() {
 		return m, waited, nil
@@ -315,6 +361,9 @@ func (t *trainer) newCompute() func() {
 	step := func() {
 		t.model.Step(t.batch, t.step)
 		t.opt.Step(t.lr, t.model.GradSquare())
+		if t.probes != nil {
+			t.probes.step(t.model)
+		}
 	}
 	if t.group != nil {
 		return step
@@ -351,9 +400,17 @@ func (t *trainer) save() error {
 
 // write writes a checkpoint of the present step.
 func (t *trainer) write() error {
-	err := Save(checkpointName(t.dir, t.step), t.model, t.opt,
-		State{Step: t.step, Seed: t.cfg.Seed, Config: t.cfg.TOML, Data: t.data})
-	if err != nil {
+	state := State{Step: t.step, Seed: t.cfg.Seed, Config: t.cfg.TOML, Data: t.data}
+	if t.probes != nil {
+		state.Probes = t.probes.state()
+	}
+	w := newWriter(state)
+	w.add(t.model.Params.Stored())
+	w.add(t.opt.Stored())
+	if t.probes != nil {
+		w.add(t.probes.stored())
+	}
+	if err := w.write(checkpointName(t.dir, t.step)); err != nil {
 		return err
 	}
 	t.saved = t.step

@@ -68,6 +68,7 @@ type trial struct {
 	model   jepa.Config
 	cache   int64
 	observe func(Metrics)
+	probes  *Probes // beside the encoder, evaluated on the clips trained on; nil for none
 }
 
 // newTrial has 10 clips: two steps of 4 an epoch, two clips left over.
@@ -97,7 +98,18 @@ func (r *trial) run(ctx context.Context, cfg Config) (Result, error) {
 		r.t.Fatal(err)
 	}
 	defer folder.Close()
+	cfg.Probes = r.heldOut()
 	return Pretrain(ctx, folder, e, model, r.clips(), cfg, r.observe)
+}
+
+// heldOut returns the trial's probes with clips of their own.
+func (r *trial) heldOut() *Probes {
+	if r.probes == nil {
+		return nil
+	}
+	p := *r.probes
+	p.HeldOut = r.clips()
+	return &p
 }
 
 func (r *trial) clips() *loader.Clips {

@@ -22,9 +22,18 @@ type State struct {
 	Config string // the run's config.toml
 	Data   string // fingerprint of the clips trained on
 
+	Probes *ProbeState // of the online probes; nil without
+
 	// Classes are the names of the classes of the heads that came with an imported
 	// model, in the order of their rows; nil for none.
 	Classes []string
+}
+
+// ProbeState is what a checkpoint says of the online probes that it holds. They are not
+// part of the model: whoever only embeds passes over them.
+type ProbeState struct {
+	Taken   int    // steps
+	Classes string // fingerprint
 }
 
 // ErrMismatch is behind the error for a checkpoint that belongs to another
@@ -73,6 +82,9 @@ func newWriter(s State) writer {
 	if len(s.Classes) > 0 {
 		text, _ := json.Marshal(s.Classes) // of strings: it cannot fail
 		meta["classes"] = string(text)
+	}
+	if p := s.Probes; p != nil {
+		meta["probe_steps"], meta["probe_classes"] = strconv.Itoa(p.Taken), p.Classes
 	}
 	return writer{checkpoint.New(meta), s.Step}
 }
@@ -125,6 +137,12 @@ func ReadState(path string) (State, *checkpoint.File, error) {
 	}
 	if s.Seed, err = strconv.ParseUint(f.Metadata["seed"], 10, 64); err != nil {
 		return State{}, nil, fmt.Errorf("train: %s: seed %q", path, f.Metadata["seed"])
+	}
+	if text := f.Metadata["probe_steps"]; text != "" {
+		s.Probes = &ProbeState{Classes: f.Metadata["probe_classes"]}
+		if s.Probes.Taken, err = strconv.Atoi(text); err != nil || s.Probes.Taken < 0 {
+			return State{}, nil, fmt.Errorf("train: %s: steps of probes %q", path, text)
+		}
 	}
 	if text := f.Metadata["classes"]; text != "" {
 		if err := json.Unmarshal([]byte(text), &s.Classes); err != nil {

@@ -12,6 +12,7 @@ import (
 	"avjepa/internal/engine"
 	"avjepa/internal/jepa"
 	"avjepa/internal/loader"
+	"avjepa/internal/probe"
 )
 
 // ErrStopped is behind the error of a process that ended because another one's
@@ -42,10 +43,15 @@ type message struct {
 	Fault   string    // what went wrong in the process
 	Stop    bool      // its context was cancelled
 	Numbers []float32 // its share of a step's losses
+	Probes  []float32 // and of its online probes'
 
 	Facts []fact // before training: what must be the same in all
 	Dir   string // process 0's run folder
 	Step  int    // and where it stands
+
+	ProbeSteps, Evaluated int // of its online probes, and their last evaluation's
+
+	Scores *scores // of its share of the held-out clips
 
 	Skipped map[string]string // at the end
 }
@@ -110,8 +116,11 @@ func (t *trainer) kept() string {
 // values. err is what went wrong in this one so far.
 func (t *trainer) agree(ctx context.Context, clips *loader.Clips, err error) error {
 	t.pending = err
-	all, err := t.meet(message{Facts: t.facts(clips), Step: t.step, Dir: t.dir,
-		Stop: ctx.Err() != nil})
+	m := message{Facts: t.facts(clips), Step: t.step, Dir: t.dir, Stop: ctx.Err() != nil}
+	if t.probes != nil {
+		m.ProbeSteps, m.Evaluated = t.probes.opt.Taken, t.probes.evaluated
+	}
+	all, err := t.meet(m)
 	if err != nil {
 		return err
 	}
@@ -126,6 +135,9 @@ func (t *trainer) agree(ctx context.Context, clips *loader.Clips, err error) err
 		t.saved = t.step
 		t.opt.Broadcast(t.group)
 	}
+	if t.probes != nil {
+		t.probes.broadcast(t.group, all[0].ProbeSteps, all[0].Evaluated)
+	}
 	return nil
 }
 
@@ -133,10 +145,14 @@ func (t *trainer) agree(ctx context.Context, clips *loader.Clips, err error) err
 func (t *trainer) facts(clips *loader.Clips) []fact {
 	c := &t.cfg
 	value := func(v any) string { return fmt.Sprintf("%+v", v) }
-	return []fact{{"data", t.data}, {"seed", value(c.Seed)}, {"batch size", value(c.BatchSize)},
+	all := []fact{{"data", t.data}, {"seed", value(c.Seed)}, {"batch size", value(c.BatchSize)},
 		{"schedule", value(c.Schedule)}, {"optimiser", value(c.Optim)},
 		{"model", value(t.model.Config)}, {"views", value(clips.Maker.Config())},
 		{"steps between checkpoints", value(c.CheckpointEvery)}, {"last step", value(c.StopAfter)}}
+	if t.probes != nil {
+		all = append(all, t.probes.fact())
+	}
+	return all
 }
 
 // differ returns an error that names the first fact in which process rank differs
@@ -173,25 +189,35 @@ func difference(a, b string) (string, string) {
 	return fmt.Sprintf("%d values", len(x)), fmt.Sprintf("%d", len(y))
 }
 
-// losses waits for the step and returns its numbers, those of the whole batch.
-func (t *trainer) losses(ctx context.Context) (jepa.Losses, error) {
+// losses waits for the step and returns its numbers, those of the whole batch; of the
+// probes' too, if there are any.
+func (t *trainer) losses(ctx context.Context) (l jepa.Losses, p probe.OnlineLosses, err error) {
 	if t.group == nil {
-		l := t.model.Losses()
-		return l, t.faultOf(t.engine.Sync())
+		l = t.model.Losses()
+		if t.probes != nil {
+			p = t.probes.online.Losses()
+		}
+		return l, p, t.faultOf(t.engine.Sync())
 	}
 	m := message{Numbers: t.model.Numbers(), Stop: ctx.Err() != nil}
+	if t.probes != nil {
+		m.Probes = t.probes.online.Numbers()
+	}
 	if err := t.faultOf(t.engine.Sync()); t.pending == nil && t.group.Err() == nil {
 		t.pending = err
 	}
 	all, err := t.meet(m)
 	if err != nil {
-		return jepa.Losses{}, err
+		return l, p, err
 	}
-	numbers := make([][]float32, len(all))
+	numbers, probes := make([][]float32, len(all)), make([][]float32, len(all))
 	for rank := range all {
-		numbers[rank] = all[rank].Numbers
+		numbers[rank], probes[rank] = all[rank].Numbers, all[rank].Probes
 	}
-	return t.model.Combine(numbers)
+	if l, err = t.model.Combine(numbers); err == nil && t.probes != nil {
+		p, err = t.probes.online.Combine(probes)
+	}
+	return l, p, err
 }
 
 // faultOf names the step in an engine's error.
@@ -228,7 +254,7 @@ func (t *trainer) end() error {
 		return nil
 	}
 	m := message{Skipped: map[string]string{}}
-	for key, err := range t.loader.Skipped() {
+	for key, err := range t.skippedHere() {
 		m.Skipped[key] = err.Error()
 	}
 	all, err := t.meet(m)
@@ -244,11 +270,20 @@ func (t *trainer) end() error {
 
 // unread returns the clips that could not be read, here or in another process.
 func (t *trainer) unread() map[string]error {
-	out := t.loader.Skipped()
+	out := t.skippedHere()
 	for key, text := range t.skipped {
 		if out[key] == nil {
 			out[key] = errors.New(text)
 		}
+	}
+	return out
+}
+
+// skippedHere returns the clips that this process could not read.
+func (t *trainer) skippedHere() map[string]error {
+	out := t.loader.Skipped()
+	if t.probes != nil {
+		maps.Copy(out, t.probes.skipped)
 	}
 	return out
 }

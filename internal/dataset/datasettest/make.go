@@ -32,6 +32,8 @@ type Config struct {
 	Keep          []media.Outcome // beside usable clips
 	ShardBytes    int64           // 1 GiB when 0
 
+	Labels func(clip int) []string // one of three, as Key says, when nil
+
 	// Alter changes what is stored of a clip, to break it for instance.
 	Alter func(clip int, c *media.Clip)
 }
@@ -55,7 +57,7 @@ func Make(t testing.TB, c Config) *dataset.Set {
 	}
 	for i := range c.Clips {
 		in.Entries = append(in.Entries, manifest.Entry{Path: filepath.Join(c.Dir, fmt.Sprint(i)),
-			Key: Key(i), Labels: []string{fmt.Sprintf("class%d", i%3)}, Split: c.Split})
+			Key: Key(i), Labels: c.Labels(i), Split: c.Split})
 	}
 	if _, err := dataset.Ingest(context.Background(), in); err != nil {
 		t.Fatal(err)
@@ -84,6 +86,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.FPS == 0 {
 		c.FPS = 8
+	}
+	if c.Labels == nil {
+		c.Labels = func(clip int) []string { return []string{fmt.Sprintf("class%d", clip%3)} }
 	}
 	if c.Split == "" {
 		c.Split = "train"
