@@ -23,10 +23,11 @@ type runPlan struct {
 	Steps        int     `json:"steps"`
 	TrainedBytes int64   `json:"trained_bytes"` // parameters, gradients, moments
 	ActiveBytes  int64   `json:"activation_bytes"`
-	BatchBytes   int64   `json:"batch_bytes"`   // on the device and ahead of it
-	CacheBytes   int64   `json:"cache_bytes"`   // decoded clips
-	ShuffleBytes int64   `json:"shuffle_bytes"` // records of clips to come, in order shards
-	WorkBytes    int64   `json:"working_bytes"` // program, kernels' scratch, garbage
+	ProbeBytes   int64   `json:"probe_bytes,omitempty"` // online probes, their moments and held-out clips
+	BatchBytes   int64   `json:"batch_bytes"`           // on the device and ahead of it
+	CacheBytes   int64   `json:"cache_bytes"`           // decoded clips
+	ShuffleBytes int64   `json:"shuffle_bytes"`         // records of clips to come, in order shards
+	WorkBytes    int64   `json:"working_bytes"`         // program, kernels' scratch, garbage
 	TotalBytes   int64   `json:"total_bytes"`
 	StepFLOPs    int64   `json:"step_flops"`
 	AgainFLOPs   int64   `json:"again_flops"` // besides: recompute and micro_batch
@@ -75,10 +76,13 @@ func planProcess(ctx context.Context, c *config.Config, e engine.Engine, set *da
 		BatchBytes: (onDevices(e) + batchesAhead) * inputs,
 		StepFLOPs:  plan.StepFLOPs, AgainFLOPs: plan.AgainFLOPs, FLOPS: rate,
 	}
+	if p.ProbeBytes, err = probeBytes(c, jc, set, c.Train.BatchSize/procs); err != nil {
+		return nil, err
+	}
 	p.CacheBytes = cachedBytes(ctx, c, set, p.Steps, c.Train.BatchSize/procs)
 	p.ShuffleBytes = shuffleBytes(c, set, procs)
 	p.WorkBytes = workingBytes(batchesAhead*inputs, p.CacheBytes+p.ShuffleBytes, orderBytes(c, set, procs))
-	model := plan.Total() - plan.Inputs
+	model := plan.Total() - plan.Inputs + p.ProbeBytes
 	p.TotalBytes = model + p.BatchBytes + p.CacheBytes + p.ShuffleBytes + p.WorkBytes
 	if onDevice {
 		p.Device = &devicePlan{Name: e.Info().Device, TotalBytes: model + onDevices(e)*inputs, FreeBytes: free,
@@ -111,6 +115,11 @@ func showPlan(out io.Writer, p *runPlan, asJSON bool) error {
 		{"steps", fmt.Sprintf("%d of %d clips", p.Steps, p.BatchSize)},
 		{"parameters, gradients, moments", mb(p.TrainedBytes)},
 		{"activations", mb(p.ActiveBytes)},
+	}...)
+	if p.ProbeBytes > 0 {
+		rows = append(rows, []string{"online probes", mb(p.ProbeBytes)})
+	}
+	rows = append(rows, [][]string{
 		{"batches", mb(p.BatchBytes)},
 		{"decoded clips kept", mb(p.CacheBytes)},
 	}...)

@@ -8,6 +8,7 @@ import (
 	"avjepa/internal/dataset"
 	"avjepa/internal/engine"
 	"avjepa/internal/jepa"
+	"avjepa/internal/probe"
 )
 
 // gcPercent is by how much the Go heap may grow before garbage is collected. It
@@ -44,6 +45,17 @@ func inputBytes(c *config.Config, jc jepa.Config, plan jepa.Plan, clips int) int
 	e := jc.Encoder
 	values := int64(views) * int64(clips) * int64(e.Frames*e.Side*e.Side*3)
 	return plan.Inputs + 3*values // four bytes a value, one of them counted
+}
+
+// probeBytes returns what the online probes of a process take for so many clips a step,
+// with the held-out clips that are evaluated at once; 0 without.
+func probeBytes(c *config.Config, jc jepa.Config, set *dataset.Set, clips int) (int64, error) {
+	p, err := onlineProbes(c, set)
+	if err != nil || p == nil {
+		return 0, err
+	}
+	heads, err := probe.PlanOnline(p.OnlineConfig, jc, clips)
+	return heads + p.HeldOutBytes(jc, clips), err
 }
 
 // cachedBytes estimates the decoded clips that a process keeps in so many steps, which

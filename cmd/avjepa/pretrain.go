@@ -35,11 +35,14 @@ checkpoints. Ctrl-C saves and leaves; --resume continues, bit for bit, with the
 settings in the run's config.toml; --set, --config and flags still change them.
 --init begins with the weights of another run, which may have seen views of another
 length, size or rate: it says what was interpolated and what was left out.
+--online-probes trains classifiers beside the encoder where clips have labels, which it
+never sees itself, and evaluates them on held-out clips: probes.jsonl.
 Started as several processes (avjepa launch, torchrun, srun), they share every batch.`,
 		Example: `  avjepa pretrain --data data/mine --preset tiny --name first
   avjepa pretrain --data data/mine --preset tiny --dry-run
   avjepa pretrain --name first --resume
   avjepa pretrain --data data/mine --preset demo,dual,lambda-0.10
+  avjepa pretrain --data data/vggsound --preset paper --online-probes
   avjepa pretrain --data data/mine --preset tiny --init runs/first --set view.seconds=2`,
 		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -100,6 +103,7 @@ Started as several processes (avjepa launch, torchrun, srun), they share every b
 	f.Int("threads", 0, "worker threads, 0 for one per core")
 	engineFlags(f, &config.Engine{})
 	f.String("precision", "", "of the encoder's products: f32, or bf16 where the engine has it")
+	f.Bool("online-probes", false, "train and evaluate classifiers beside the encoder; needs labels")
 	f.StringVar(&o.runs, "runs", "runs", "folder of runs")
 	f.StringVar(&o.name, "name", "", "name of the run; the preset's if not given")
 	f.BoolVar(&o.resume, "resume", false, "continue the run of this name")
@@ -112,6 +116,7 @@ var pretrainKeys = []struct{ flag, key string }{
 	{"data", "data.dir"}, {"init", "train.init"}, {"batch-size", "train.batch_size"}, {"epochs", "train.epochs"},
 	{"steps", "train.steps"}, {"lr", "train.lr"}, {"seed", "seed"}, {"threads", "engine.threads"},
 	{"engine", "engine.name"}, {"device", "engine.device"}, {"precision", "engine.precision"},
+	{"online-probes", "probe.online"},
 }
 
 // latestName is the link to the run begun last.
@@ -263,6 +268,14 @@ func trainIn(ctx context.Context, run *train.Folder, c *config.Config, resume bo
 	}
 	tc := c.TrainConfig(set.Len())
 	tc.Resume, tc.Workers = resume, workers(c)
+	if tc.Probes, err = onlineProbes(c, set); err != nil {
+		return nil, err
+	}
+	news := "" // of the last evaluation
+	if tc.Probes != nil {
+		tc.Probes.Observe = func(l train.ProbeLog) { news = probeNews(&l) }
+		tc.Probes.Say = func(text string) { p.say("%s", text) }
+	}
 	total := int64(tc.Schedule.Steps)
 	st := p.stageThat(ctx, "pretrain", total, "steps", func(n int64) string {
 		return fmt.Sprintf("saving step %d", min(n+1, total)) // the one being taken
@@ -276,8 +289,8 @@ func trainIn(ctx context.Context, run *train.Folder, c *config.Config, resume bo
 			st.from(int64(m.Step - 1))
 			first = false
 		}
-		st.set(int64(m.Step), total, fmt.Sprintf("loss %.3f · std %.2f · %.0f clips/s",
-			m.Total, m.Std, m.ClipsPerS))
+		st.set(int64(m.Step), total, fmt.Sprintf("loss %.3f · std %.2f · %.0f clips/s%s",
+			m.Total, m.Std, m.ClipsPerS, news))
 	})
 	if errors.Is(err, train.ErrMismatch) {
 		err = kind{fmt.Errorf("%w; choose another --name for another run", err), errCheckpoint}

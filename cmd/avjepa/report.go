@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"image"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -112,6 +113,11 @@ func reportData(ctx context.Context, dir string, ev *evaluation, shown int) (rep
 	if err := report.WriteCurves(filepath.Join(dir, "figures"), log, lambda); err != nil {
 		return report.Data{}, err
 	}
+	probes, err := probeFigures(dir, log)
+	if err != nil {
+		return report.Data{}, err
+	}
+	curves = append(curves, probes...)
 	clips, err := reportClips(ctx, ev, shown)
 	if err != nil {
 		return report.Data{}, err
@@ -136,6 +142,22 @@ func reportData(ctx context.Context, dir string, ev *evaluation, shown int) (rep
 			len(clips), ev.n)
 	}
 	return d, nil
+}
+
+// probeFigures draws the online probes of a run, if it has any, and writes their curves
+// to its figures.
+func probeFigures(dir string, log []train.Metrics) ([]report.Figure, error) {
+	evaluated, err := train.ReadProbes(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := report.WriteProbeCurves(filepath.Join(dir, "figures"), log, evaluated); err != nil {
+		return nil, err
+	}
+	return report.ProbeCurves(log, evaluated)
 }
 
 func reportSettings(c *config.Config) []report.Setting {

@@ -2,8 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -24,7 +26,8 @@ type pretrainSummary struct {
 	PeakRSSMB  float64 `json:"peak_rss_mb"`
 	Skipped    int     `json:"skipped"`
 
-	Last train.Metrics `json:"last"`
+	Last   train.Metrics   `json:"last"`
+	Probes *train.ProbeLog `json:"probes,omitempty"` // the last evaluation
 }
 
 // summarise describes a run from its log, the steps of earlier processes
@@ -46,6 +49,13 @@ func summarise(run *train.Folder, res train.Result, batchSize, clips int) (
 	if len(log) > 0 {
 		sum.ClipsPerS = float64(len(log)*batchSize) / t.seconds
 		sum.Last = log[len(log)-1]
+	}
+	probes, err := train.ReadProbes(run.Dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if n := len(probes); n > 0 {
+		sum.Probes = &probes[n-1]
 	}
 	return sum, run.WriteJSON("pretrain.json", sum)
 }
@@ -91,6 +101,9 @@ func showPretrain(out io.Writer, s *pretrainSummary, asJSON bool) error {
 	fmt.Fprintf(out, "%.0f clips/s, %.0f GFLOP/s, %.1f %% of the time waiting for data, "+
 		"%.0f MB at most\n",
 		s.ClipsPerS, s.GFLOPS, 100*s.WaitShare, s.PeakRSSMB)
+	if s.Probes != nil {
+		fmt.Fprintln(out, probeSentence(s.Probes))
+	}
 	if s.Checkpoint != "" {
 		fmt.Fprintf(out, "%s\n\nNext: avjepa report %s\n", s.Checkpoint, s.Run)
 	}

@@ -29,6 +29,11 @@ func openSplit(ctx context.Context, dir, split string, p *progress) (*dataset.Se
 	if err != nil {
 		return nil, err
 	}
+	return selectSplit(set, dir, split)
+}
+
+// selectSplit is openSplit for a set that is open.
+func selectSplit(set *dataset.Set, dir, split string) (*dataset.Set, error) {
 	if split != "" {
 		part := set.Select(split)
 		if part.Len() == 0 {

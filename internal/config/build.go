@@ -11,6 +11,7 @@ import (
 	"avjepa/internal/jepa"
 	"avjepa/internal/loader"
 	"avjepa/internal/optim"
+	"avjepa/internal/probe"
 	"avjepa/internal/train"
 	"avjepa/internal/view"
 	"avjepa/internal/vit"
@@ -82,8 +83,31 @@ func (c *Config) JEPAConfig() (jepa.Config, error) {
 		Knots:        engine.Knots{Max: l.TMax, Count: l.Knots, Half: l.Half},
 		PooledSIGReg: l.SIGReg == "pooled",
 		Recompute:    c.Train.Recompute == "blocks", MicroBatch: c.Train.MicroBatch,
-		GlobalNorm: c.Train.BatchNorm == "global",
+		GlobalNorm: c.Train.BatchNorm == "global", KeepTokens: c.keepTokens(),
 	}, err
+}
+
+// keepTokens reports whether a step is to make the patch tokens. Validate refuses to
+// with a micro-batch, in its own words.
+func (c *Config) keepTokens() bool {
+	return c.Probe.Online && c.Probe.Attentive && c.Train.MicroBatch == 0
+}
+
+// OnlineConfig returns the online probes' own configuration for so many classes, of which
+// a clip may have several. Their unimodal losses need local views of each modality.
+func (c *Config) OnlineConfig(classes int, several bool) probe.OnlineConfig {
+	out := probe.DefaultOnline(classes)
+	out.Attentive, out.MultiLabel = c.Probe.Attentive, several
+	out.Unimodal = !c.Mask.Enabled && c.View.Locals >= 2
+	return out
+}
+
+// ProbeSplit returns the split of the clips that online probes are evaluated on.
+func (c *Config) ProbeSplit() string {
+	if c.Probe.Split != "" {
+		return c.Probe.Split
+	}
+	return c.Eval.Split
 }
 
 // TrainConfig returns the loop's own configuration for a set of clips.
@@ -200,6 +224,15 @@ func (c *Config) Validate() error {
 	within("train.micro_batch", t.MicroBatch, 0, 1<<16)
 	oneOf("train.batch_norm", t.BatchNorm, "process", "global")
 	within("train.checkpoint_every", t.CheckpointEvery, 0, 1e9)
+	p := c.Probe
+	check(p.LR > 0, "probe.lr = %g: must be above 0", p.LR)
+	check(!p.Online || p.LR >= t.MinLR, "probe.lr = %g: below train.min_lr = %g, to which it falls",
+		p.LR, t.MinLR)
+	within("probe.every", p.Every, 0, 1e9)
+	within("probe.clips", p.Clips, 0, 1e9)
+	check(!p.Online || !p.Attentive || t.MicroBatch == 0, "train.micro_batch = %d: the attentive probe "+
+		"needs the tokens of all clips at once: set probe.attentive = false, or train.micro_batch = 0 "+
+		"and save memory by train.recompute = \"blocks\"", t.MicroBatch)
 	within("eval.windows", c.Eval.Windows, 1, 64)
 	oneOf("eval.embedding", c.Eval.Embedding, "projected", "cls", "patches")
 

@@ -10,6 +10,8 @@
 // published choices; preset "recommended" has ours where they differ.
 package config
 
+import "avjepa/internal/probe"
+
 // Config is all settings. Field tags are the keys.
 type Config struct {
 	Seed int64 `toml:"seed" doc:"run seed: the same seed gives the same run"`
@@ -23,6 +25,7 @@ type Config struct {
 	Project Project `toml:"projector"`
 	Loss    Loss    `toml:"loss"`
 	Train   Train   `toml:"train"`
+	Probe   Probe   `toml:"probe"`
 	Eval    Eval    `toml:"eval"`
 
 	origins map[string]string
@@ -174,6 +177,17 @@ type Train struct {
 	BatchNorm       string  `toml:"batch_norm" doc:"process: each normalises by its own clips; or global"`
 }
 
+// Probe is the classifiers that learn beside the encoder, from its features alone, and
+// show how a run is doing. The clips need labels.
+type Probe struct {
+	Online    bool    `toml:"online" doc:"train classifiers beside the encoder, which they do not change; needs labels"`
+	Attentive bool    `toml:"attentive" doc:"one on the patch tokens too, which takes more memory and work"`
+	LR        float64 `toml:"lr" doc:"their peak learning rate"`
+	Every     int     `toml:"every" doc:"steps between evaluations on held-out clips; 0 for the end of each epoch"`
+	Split     string  `toml:"split" doc:"split of the held-out clips; empty for eval.split"`
+	Clips     int     `toml:"clips" doc:"most held-out clips that are evaluated, drawn by the seed; 0 for all"`
+}
+
 // Eval says how clips are embedded for retrieval and probes.
 type Eval struct {
 	Split     string `toml:"split" doc:"split of the held-out clips"`
@@ -207,6 +221,7 @@ func New() *Config {
 			Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, WeightDecay: 0.05, Decay: "all", Clip: 5, Keep: 2,
 			Recompute: "none", BatchNorm: "process",
 		},
+		Probe:   Probe{Attentive: true, LR: probe.OnlineLR, Clips: 512},
 		Eval:    Eval{Split: "test", Windows: 1, Embedding: "projected"},
 		origins: map[string]string{},
 	}

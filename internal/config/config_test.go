@@ -151,7 +151,8 @@ func TestValidate(t *testing.T) {
 		"loss.directions": "0", "train.batch_size": "1", "train.epochs": "0", "train.lr": "0",
 		"train.warmup": "2", "train.beta1": "1", "train.eps": "0", "train.weight_decay": "-1",
 		"train.decay": "some", "train.clip": "-1", "train.keep": "0",
-		"train.checkpoint_every": "-1", "eval.windows": "0", "eval.embedding": "tokens",
+		"train.checkpoint_every": "-1", "probe.online": "true", "probe.lr": "0", "probe.every": "-1",
+		"probe.clips": "-1", "train.micro_batch": "2", "eval.windows": "0", "eval.embedding": "tokens",
 	}
 	for k, v := range bad {
 		mustNot(t, c.Set(k, v, "flag"))
@@ -171,7 +172,8 @@ func TestValidate(t *testing.T) {
 		`loss.sigreg = "none"`, "loss.directions = 0", "train.batch_size = 1",
 		"train.epochs = 0", "train.lr = 0", "train.warmup = 2", "beta 1", "eps 0",
 		"weight decay -1", `decay "some"`, "clip norm -1", "train.keep = 0",
-		"train.checkpoint_every = -1", "eval.windows = 0", `eval.embedding = "tokens"`,
+		"train.checkpoint_every = -1", "probe.lr = 0: must", "probe.lr = 0: below", "probe.every = -1",
+		"probe.clips = -1", "probe.attentive = false", "eval.windows = 0", `eval.embedding = "tokens"`,
 	} {
 		if !strings.Contains(err.Error(), w) {
 			t.Errorf("not reported: %s", w)

@@ -56,7 +56,7 @@ func Of(f *checkpoint.File, cfg jepa.Config, about About) (*Trained, error) {
 		}
 	}
 	for _, name := range f.Names() {
-		if isHead(name) {
+		if isHead(name) && !f.Has("adamw.m."+name) { // else an online probe
 			t.names = append(t.names, name)
 		}
 	}

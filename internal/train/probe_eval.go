@@ -47,6 +47,23 @@ type scores struct {
 // mostViews bounds the clips that are evaluated at once: more gain nothing.
 const mostViews = 32
 
+// viewsAtOnce returns how many held-out clips are evaluated at once beside steps of so
+// many clips of this process.
+func viewsAtOnce(model jepa.Config, clips int) int {
+	if model.MicroBatch > 0 {
+		clips = min(clips, model.MicroBatch)
+	}
+	return min(clips, mostViews)
+}
+
+// HeldOutBytes returns the memory for the held-out clips that are evaluated at once, on
+// the host and on the device, beside steps of so many clips of this process.
+func (p *Probes) HeldOutBytes(model jepa.Config, clips int) int64 {
+	v := p.HeldOut.Maker.Config()
+	return 2 * int64(viewsAtOnce(model, clips)) *
+		int64(v.Frames*v.Side*v.Side*3+4*v.Bands*v.MelFrames())
+}
+
 // openHeldOut draws the clips that are evaluated and makes room for some at once. A step
 // of training needs more of the model's memory than they do.
 func (p *prober) openHeldOut(c *Config, e engine.Engine, model *jepa.Model) error {
@@ -68,11 +85,9 @@ func (p *prober) openHeldOut(c *Config, e engine.Engine, model *jepa.Model) erro
 		slices.Sort(p.pick)
 	}
 	_, n := model.Clips()
-	if model.MicroBatch > 0 {
-		n = min(n, model.MicroBatch)
-	}
 	v := p.HeldOut.Maker.Config()
-	s := scorer{engine: e, model: model, workers: max(1, c.Workers), views: min(n, mostViews),
+	s := scorer{engine: e, model: model, workers: max(1, c.Workers),
+		views:  viewsAtOnce(model.Config, n),
 		videoN: v.Frames * v.Side * v.Side * 3, audioN: v.Bands * v.MelFrames(),
 		skipped: map[string]error{}, processSize: 1}
 	if g := model.Group(); g != nil {

@@ -147,24 +147,26 @@ func checkScores(t *testing.T, l ProbeLog, step int, attentive bool) {
 	}
 }
 
-// TestProbesLearn: what the tiny encoder gives tells the ten clips apart, from both
-// modalities and each of them, and the losses fall.
+// TestProbesLearn: what the tiny encoder gives tells the ten clips apart, with few
+// mistakes, and the losses fall.
 func TestProbesLearn(t *testing.T) {
 	r := probed(newTrial(t), true)
-	r.probes.LR, r.probes.Every = 3e-2, 0
+	r.model.Encoder.InitStd = .3 // else the CLS of all clips are much alike
+	r.probes.LR, r.probes.Every = 5e-2, 0
 	var seen []ProbeLog
 	r.probes.Observe = func(l ProbeLog) { seen = append(seen, l) }
-	r.mustRun(tinyConfig(60))
+	r.mustRun(tinyConfig(160))
 	log, err := ReadProbes(r.dir)
-	if err != nil || len(log) != 30 || len(seen) != 30 {
+	if err != nil || len(log) != 80 || len(seen) != 80 {
 		t.Fatalf("%d evaluations, %d seen, %v; want one of every epoch", len(log), len(seen), err)
 	}
 	last, m := log[len(log)-1], r.metrics()
-	if !(*last.Both.LinearTop1 >= .7 && *last.Both.AttentiveTop1 >= .7) {
-		t.Errorf("top-1 %v and %v of clips that were trained on", *last.Both.LinearTop1, *last.Both.AttentiveTop1)
+	if !(*last.Both.LinearTop1 >= .6 && *last.Both.AttentiveTop1 >= .9) {
+		t.Errorf("top-1 %v and %v of clips that were trained on, the commonest class is that of 4",
+			*last.Both.LinearTop1, *last.Both.AttentiveTop1)
 	}
-	if first, end := m[0], m[len(m)-1]; !(end.ProbeLinear < .7*first.ProbeLinear &&
-		end.ProbeAttentive < .8*first.ProbeAttentive) {
+	if first, end := m[0], m[len(m)-1]; !(end.ProbeLinear < .85*first.ProbeLinear &&
+		end.ProbeAttentive < .5*first.ProbeAttentive) {
 		t.Errorf("losses from %+v to %+v", first, end)
 	}
 }
@@ -365,10 +367,10 @@ func TestProbesBehind(t *testing.T) {
 }
 
 // recorded is an engine that lets no upload or download be part of a step that it is
-// told to record.
+// told to record, but for those before the first operation.
 type recorded struct {
 	engine.Engine
-	on bool
+	within, on bool
 }
 
 func (e *recorded) Info() engine.Info {
@@ -378,9 +380,14 @@ func (e *recorded) Info() engine.Info {
 }
 
 func (e *recorded) Record(step func()) {
-	e.on = true
+	e.within = true
 	step()
-	e.on = false
+	e.within, e.on = false, false
+}
+
+func (e *recorded) Fill(dst engine.Tensor, v float32) { // the first of a step
+	e.on = e.within
+	e.Engine.Fill(dst, v)
 }
 
 func (e *recorded) Upload(dst engine.Tensor, src []float32) {
