@@ -9,7 +9,7 @@ import (
 )
 
 // What --dry-run says a run takes is what it took at most, within a tenth: one
-// that is mostly activations, one in parts that is mostly clips, with views of floats,
+// that is mostly activations, one with probes, one in parts that is mostly clips, with views of floats,
 // and one that holds the records of clips to come.
 func TestDryRunTellsTheMemoryOfTheRun(t *testing.T) {
 	data := t.TempDir()
@@ -19,7 +19,8 @@ func TestDryRunTellsTheMemoryOfTheRun(t *testing.T) {
 		"activations": {"model.width=192", "train.batch_size=32"},
 		"clips in parts": {"mask.enabled=true", "view.local_crop=true", "train.batch_size=48",
 			"train.micro_batch=12"},
-		"order shards": {"train.batch_size=16", "data.cache_mb=0", "data.order=shards", "data.shuffle_mb=16"},
+		"online probes": {"train.batch_size=32", "probe.online=true", "probe.split=train"},
+		"order shards":  {"train.batch_size=16", "data.cache_mb=0", "data.order=shards", "data.shuffle_mb=16"},
 	} {
 		args := []string{"pretrain", "--preset", "demo", "--data", data, "--runs", t.TempDir(),
 			"--steps", "4", "--json", "--quiet"}

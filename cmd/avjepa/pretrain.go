@@ -155,6 +155,9 @@ func openTraining(ctx context.Context, c *config.Config, p *progress) (*dataset.
 			"train.batch_size = %d: ingest more, or lower it",
 			c.Data.Dir, set.Len(), c.Train.BatchSize)
 	}
+	if _, err := onlineProbes(c, set); err != nil { // before anything takes time
+		return nil, err
+	}
 	return set, nil
 }
 
