@@ -16,18 +16,21 @@ import (
 // and used as any other, and linear ones leave the encoder as it is without.
 func TestOnlineProbes(t *testing.T) {
 	dir, runs, parts := demoFolder(t), t.TempDir(), t.TempDir()
-	every := []string{"--steps", "10", "--online-probes", "--set", "probe.every=4", "--set", "probe.clips=20"}
+	every := []string{"--steps", "10", "--online-probes", "--set", "probe.every=4",
+		"--set", "probe.clips=20"}
 	bare := pretrain(t, runs, "--dry-run", "--json").wants(t, 0).object(t)
 	with := pretrain(t, runs, append(every, "--dry-run", "--json")...).wants(t, 0).object(t)
 	probes := number(t, with, "probe_bytes")
-	if a, b := number(t, bare, "total_bytes"), number(t, with, "total_bytes"); !(probes > 0 && b > a+.9*probes) {
+	a, b := number(t, bare, "total_bytes"), number(t, with, "total_bytes")
+	if !(probes > 0 && b > a+.9*probes) {
 		t.Errorf("%v bytes of probes in %v, %v without", probes, b, a)
 	}
 	if bare["probe_bytes"] != nil {
 		t.Error("a run without probes has memory for them")
 	}
 	m := pretrain(t, runs, append(every, "--json")...).wants(t, 0).object(t)
-	for path, want := range map[string]float64{"probes.step": 10, "probes.clips": 20, "probes.classes": 8} {
+	for path, want := range map[string]float64{"probes.step": 10, "probes.clips": 20,
+		"probes.classes": 8} {
 		if got := number(t, m, path); got != want {
 			t.Errorf("%s is %v, want %v", path, got, want)
 		}
@@ -43,7 +46,8 @@ func TestOnlineProbes(t *testing.T) {
 		t.Errorf("%d evaluations, want those of steps 4, 8 and 10", n)
 	}
 
-	pretrain(t, parts, append(every, "--set", "train.checkpoint_every=5", "--set", "train.keep=5")...).wants(t, 0)
+	pretrain(t, parts, append(every, "--set", "train.checkpoint_every=5",
+		"--set", "train.keep=5")...).wants(t, 0)
 	saved, err := filepath.Glob(filepath.Join(parts, "r/checkpoints/*"))
 	if err != nil || len(saved) != 2 {
 		t.Fatalf("checkpoints %v, %v", saved, err)
@@ -53,7 +57,8 @@ func TestOnlineProbes(t *testing.T) {
 	}
 	o := run(t, dir, "pretrain", "--runs", parts, "--name", "r", "--resume",
 		"--set", "train.checkpoint_every=0", "--set", "train.keep=2").wants(t, 0)
-	if !strings.Contains(o.stdout, "online probes after step 10, top-1 of 20 held-out clips, 8 classes, linear ") {
+	if !strings.Contains(o.stdout, "online probes after step 10, top-1 of 20 held-out clips, "+
+		"8 classes, linear ") {
 		t.Errorf("said\n%s", o.stdout)
 	}
 	want, _ := lastCheckpoint(t, runs)
@@ -85,8 +90,10 @@ func useProbed(t *testing.T, dir, r string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if i := slices.IndexFunc(f.Names(), func(n string) bool { return strings.Contains(n, "probe") }); i >= 0 {
-		t.Errorf("%s is exported", f.Names()[i])
+	for _, name := range f.Names() {
+		if strings.Contains(name, "probe") {
+			t.Errorf("%s is exported", name)
+		}
 	}
 }
 
@@ -135,7 +142,8 @@ func TestProbesNeedLabels(t *testing.T) {
 	run(t, data, append(args, "--dry-run")...).wants(t, 1, "none of the 8 clips has a label")
 	pretrain(t, runs, "--online-probes", "--set", "probe.split=nowhere").wants(t, 1, `split "nowhere"`,
 		"probe.split")
-	pretrain(t, runs, "--online-probes", "--set", "train.micro_batch=4").wants(t, 11, "probe.attentive = false")
+	pretrain(t, runs, "--online-probes", "--set", "train.micro_batch=4").wants(t, 11,
+		"probe.attentive = false")
 	if left, err := filepath.Glob(filepath.Join(runs, "r/checkpoints/*")); err != nil || len(left) > 0 {
 		t.Errorf("left %v, %v", left, err)
 	}

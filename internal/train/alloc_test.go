@@ -8,11 +8,14 @@ import (
 // TestSteadyStepAllocations counts what a step of cached clips leaves to the
 // garbage collector: nothing, from the order of clips to the line of the log.
 func TestSteadyStepAllocations(t *testing.T) {
-	for _, threads := range []int{1, 2} {
+	for i, threads := range []int{1, 2, 1} {
 		r := newTrial(t)
+		if i == 2 {
+			r = probed(r, true)
+		}
 		r.threads = threads
 		cfg := tinyConfig(1000)
-		cfg.CheckpointEvery = 0
+		cfg.CheckpointEvery, cfg.Probes = 0, r.heldOut()
 		e, model := r.open(cfg)
 		defer e.Close()
 		folder, err := Open(r.dir)

@@ -308,7 +308,8 @@ func TestSeveralLabels(t *testing.T) {
 	if err != nil || len(log) != 2 {
 		t.Fatalf("%d evaluations, %v", len(log), err)
 	}
-	for what, s := range map[string]ProbeScores{"both": log[1].Both, "audio": log[1].Audio, "video": log[1].Video} {
+	for what, s := range map[string]ProbeScores{"both": log[1].Both, "audio": log[1].Audio,
+		"video": log[1].Video} {
 		if s.LinearTop1 != nil || s.AttentiveTop5 != nil || s.LinearMAP == nil || s.AttentiveMAP == nil ||
 			!(*s.LinearMAP > 0 && *s.LinearMAP <= 1 && *s.AttentiveMAP > 0 && *s.AttentiveMAP <= 1) ||
 			s.Linear() != s.LinearMAP || s.Attentive() != s.AttentiveMAP {
@@ -328,7 +329,8 @@ func TestLabels(t *testing.T) {
 		"all clips have":       func(int) []string { return []string{"a"} },
 	} {
 		_, _, err := Labels(datasettest.Make(t, datasettest.Config{Labels: labels}))
-		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "probe.online") {
+		if err == nil || !strings.Contains(err.Error(), want) ||
+			!strings.Contains(err.Error(), "probe.online") {
 			t.Errorf("%v, want %q", err, want)
 		}
 	}
@@ -481,8 +483,9 @@ func TestProbeLine(t *testing.T) {
 	text, err := json.Marshal(ProbeLog{Step: 4, Epoch: 2, Clips: 10, Classes: 3,
 		Both:  ProbeScores{LinearTop1: &x, LinearTop5: &x, AttentiveTop1: &x, AttentiveTop5: &x},
 		Audio: ProbeScores{LinearMAP: &x, AttentiveMAP: &x}})
-	want := `{"step":4,"epoch":2,"clips":10,"classes":3,"both":{"linear_top1":0.25,"linear_top5":0.25,` +
-		`"attentive_top1":0.25,"attentive_top5":0.25},"audio":{"linear_map":0.25,"attentive_map":0.25},"video":{}}`
+	want := `{"step":4,"epoch":2,"clips":10,"classes":3,` +
+		`"both":{"linear_top1":0.25,"linear_top5":0.25,"attentive_top1":0.25,"attentive_top5":0.25},` +
+		`"audio":{"linear_map":0.25,"attentive_map":0.25},"video":{}}`
 	if err != nil || string(text) != want {
 		t.Errorf("%s, %v; want %s", text, err, want)
 	}
