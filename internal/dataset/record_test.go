@@ -254,6 +254,14 @@ func TestConcurrentRead(t *testing.T) {
 	if val.Len()+train.Len() != set.Len() || train.Len() == 0 {
 		t.Errorf("%d train + %d val of %d", train.Len(), val.Len(), set.Len())
 	}
+	if all := val.All(); all.Len() != set.Len() || val.Find(train.Key(0)) >= 0 {
+		t.Errorf("%d of %d clips, or clip %s in both splits", all.Len(), set.Len(), train.Key(0))
+	}
+	for i := range train.Len() {
+		if at := train.Find(train.Key(i)); at != i {
+			t.Errorf("clip %d is found at %d", i, at)
+		}
+	}
 	if !slices.Equal(classIDs(val), []string{"class0", "class1", "class2"}) {
 		t.Errorf("labels of val: %v", classIDs(val))
 	}
