@@ -24,7 +24,7 @@ var layers = [][]string{
 	{"train", "retrieval", "embed", "scenes", "scaling", "exchange"},
 	{"config", "report"},
 	{"encoder", "ablation"},
-	{"encoder/encodertest"},
+	{"encoder/encodertest", "explain"},
 }
 
 // sameLine lists the imports within one line that the design allows.

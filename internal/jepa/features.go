@@ -1,6 +1,10 @@
 package jepa
 
-import "avjepa/internal/engine"
+import (
+	"errors"
+
+	"avjepa/internal/engine"
+)
 
 // Features is what the last Step or Embed made of its views, for online probes and
 // pictures. Valid until the next Step or Embed.
@@ -30,6 +34,21 @@ func (m *Model) Features() Features {
 	}
 	m.tokens = f.Tokens
 	return f
+}
+
+// ErrDual says that a model has an encoder for each modality, so no token of one
+// attends to tokens of the other.
+var ErrDual = errors.New("jepa: a model with two encoders has no attention between sound and picture")
+
+// QueryKey returns query and key of the last block for the views of the last Embed,
+// side by side: (views, N, 2D), F32. The tokens are those of Features, CLS first. It
+// returns ErrDual for a model with two encoders. Valid until the next Step or Embed.
+func (m *Model) QueryKey() (engine.Tensor, error) {
+	if len(m.Towers) != 1 {
+		return engine.Tensor{}, ErrDual
+	}
+	t := m.Towers[0]
+	return t.Encoder.QueryKey(&m.cx, &t.cache, 0), nil
 }
 
 // clipCLS returns the CLS (V·B, D) of the clips' views.

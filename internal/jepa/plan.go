@@ -97,7 +97,15 @@ func PlanEmbedding(cfg Config, views int) (Plan, error) {
 	}
 	p.Inputs = e.Counts.TotalBytes() - before
 	m.Embed(vit.Group{Views: views, Video: b.GlobalVideo, Audio: b.GlobalAudio})
-	return p.measured(m, e), nil
+	p = p.measured(m, e)
+	if !cfg.Dual { // a picture of attention may follow; its work is not an Embed's
+		if _, err := m.QueryKey(); err != nil {
+			return Plan{}, err
+		}
+		p.arena = m.arena.Peak()
+		p.Activations = p.arena.Bytes()
+	}
+	return p, nil
 }
 
 func (m *Model) plan() Plan {

@@ -238,3 +238,24 @@ func (b *Block) AttentionWeights(cx *Context, qkv engine.Tensor) engine.Tensor {
 	cx.Engine.AttentionWeights(w, qkv.Columns(0, d), qkv.Columns(d, 2*d), b.cfg.Heads)
 	return w
 }
+
+// QueryKey returns query and key of x (B, N, D), the block's input, side by side:
+// (B, N, 2D), F32, from the arena. Those of head h are columns hD/A to (h+1)D/A of
+// each half. For pictures: on the host softmax(q·kᵀ/√(D/A)) needs no (A, N, N) here.
+func (b *Block) QueryKey(cx *Context, x engine.Tensor) engine.Tensor {
+	n, t, d := x.Dim(0), x.Dim(1), x.Dim(2)
+	y := cx.Arena.New(n, t, 2*d)
+	mark := cx.Arena.Mark()
+	h, qk := cx.Arena.NewCompute(n, t, d), y
+	b.norm1.Forward(cx, h, x, Stats{})
+	if cx.Arena.Compute() != y.DType() {
+		qk = cx.Arena.NewCompute(n, t, 2*d)
+	}
+	cx.Engine.Linear(engine.LinearArgs{Y: qk, X: h,
+		W: b.qkvW.Value.Slice(0, 2*d), Bias: b.qkvB.Value.Slice(0, 2*d)})
+	if qk != y {
+		cx.Engine.Cast(y, qk)
+	}
+	cx.Arena.Release(mark)
+	return y
+}

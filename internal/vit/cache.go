@@ -38,7 +38,8 @@ type segment struct {
 	views, tokens int
 	embedded      engine.Tensor // (views, N, D) tokens before the LayerNorm
 	input         engine.Tensor // (views, N, D) input of the first block
-	last          engine.Tensor // (views, N, D) output of the last block; N 1 with CLSOnly
+	before        engine.Tensor // (views, N, D) input of the last block
+	last          engine.Tensor // (views, N, D) output of it; N 1 with CLSOnly
 	y             engine.Tensor // (views, N, D) output, likewise
 	stats         nn.Stats      // of the embedding LayerNorm
 	blocks        []nn.BlockCache

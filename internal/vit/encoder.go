@@ -110,7 +110,7 @@ func (m *Encoder) run(cx *nn.Context, s *segment, k Keeping, clsOnly bool) {
 		}
 		x, spare = spare, x
 	}
-	s.last, s.y = x, x
+	s.before, s.last, s.y = spare, x, x
 	if m.FinalNorm {
 		s.y = cx.Arena.New(x.Dim(0), x.Dim(1), m.Width)
 		m.norm.Forward(cx, s.y, s.last, nn.Stats{})
@@ -220,4 +220,12 @@ func (m *Encoder) AttentionWeights(cx *nn.Context, c *Cache, g int) engine.Tenso
 	last := len(m.blocks) - 1
 	qkv := c.segments[c.groups[g].segment].blocks[last].QKV
 	return m.blocks[last].AttentionWeights(cx, c.of(g, qkv))
+}
+
+// QueryKey returns query and key of the last block for group g, side by side: (views,
+// N, 2D), F32, from the arena. After any Forward, before its memory is released: they
+// are made again from the block's input. Both follow nn.Block.QueryKey.
+func (m *Encoder) QueryKey(cx *nn.Context, c *Cache, g int) engine.Tensor {
+	before := c.segments[c.groups[g].segment].before
+	return m.blocks[len(m.blocks)-1].QueryKey(cx, c.of(g, before))
 }
