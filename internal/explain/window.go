@@ -1,0 +1,37 @@
+package explain
+
+import (
+	"avjepa/internal/encoder"
+	"avjepa/internal/jepa"
+)
+
+// CrossAttention returns the attention of a window that has sound and picture. It
+// encodes the window once (x is for one goroutine at a time) and works on the host
+// after that: of the demo's model a few milliseconds, of a base model at the paper's
+// geometry about as long as encoding takes.
+//
+// Errors: jepa.ErrDual for a model with an encoder for each modality, ErrOneModality
+// for a window that lacks one, ErrNotFinite, and the engine's.
+func CrossAttention(x *encoder.Encoder, w encoder.Window) (*Attention, error) {
+	if len(x.Model().Towers) != 1 {
+		return nil, jepa.ErrDual
+	}
+	if !w.Has(encoder.Both) {
+		return nil, ErrOneModality
+	}
+	g, err := x.Group([]encoder.Window{w}, encoder.Both)
+	if err != nil {
+		return nil, err
+	}
+	x.Model().Embed(g)
+	t, err := x.Model().QueryKey()
+	if err != nil {
+		return nil, err
+	}
+	qk := make([]float32, t.Elems())
+	x.Engine().Download(qk, t)
+	if err := x.Engine().Sync(); err != nil {
+		return nil, err
+	}
+	return Attend(qk, x.Model().Config.Encoder)
+}
