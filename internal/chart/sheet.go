@@ -209,21 +209,24 @@ func (p *pen) cut(face font.Face, line string, w int) string {
 }
 
 // axis marks the seconds of a clip below y.
-func (p *pen) axis(seconds float64, x, y int) {
+func (p *pen) axis(seconds float64, x, y int) { p.timeAxis(0, seconds, x, y, SheetWidth) }
+
+// timeAxis marks the seconds from start on below y, over width pixels from x on.
+func (p *pen) timeAxis(start, seconds float64, x, y, width int) {
 	if !(seconds > 0) {
 		return
 	}
-	step := tickStep(seconds)
-	for i := 0; float64(i)*step <= seconds*1.0001; i++ {
+	step := tickStep(seconds * SheetWidth / float64(width))
+	for i := int(math.Ceil(start/step - 1e-6)); float64(i)*step <= start+seconds*1.0001; i++ {
 		t := float64(i) * step
-		at := x + min(SheetWidth-1, int(math.Round(t/seconds*SheetWidth)))
+		at := x + min(width-1, int(math.Round((t-start)/seconds*float64(width))))
 		p.fill(image.Rect(at, y, at+1, y+4), p.theme.Muted)
 		label := strconv.FormatFloat(math.Round(t*100)/100, 'f', -1, 64)
-		if i == 0 {
+		if t-step < start-step*1e-6 {
 			label += " s"
 		}
 		w := font.MeasureString(p.plain, label).Ceil()
-		left := max(x, min(at-w/2, x+SheetWidth-w))
+		left := max(x, min(at-w/2, x+width-w))
 		p.text(p.plain, p.theme.Muted, left, y+16, label)
 	}
 }

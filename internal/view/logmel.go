@@ -16,6 +16,12 @@ type MelConfig struct {
 	FMax         float64 // Hz, the upper end of the last band
 }
 
+// Band returns the place of a frequency among the bands: 0 in the middle of the first,
+// Bands−1 in that of the last, fractions between; outside that for frequencies beyond.
+func (c MelConfig) Band(hz float64) float64 {
+	return math.Log10(1+hz/700)/math.Log10(1+c.FMax/700)*float64(c.Bands+1) - 1
+}
+
 // floorDB is the level of silence: 10·log10(1e-10).
 const floorDB = -100
 
