@@ -106,6 +106,8 @@ func explainError(err error, path string) error {
 		return kind{err, errCheckpoint}
 	case errors.Is(err, explain.ErrOneModality):
 		return fmt.Errorf("%s: %w", path, err)
+	case errors.As(err, &broken) && broken.Outcome == media.TooLarge:
+		return fmt.Errorf("%s: %w (--seconds takes longer files)", path, err)
 	case errors.As(err, &broken):
 		return fmt.Errorf("%s: %w", path, err)
 	}

@@ -16,7 +16,7 @@ const FilmSide = 480
 const (
 	filmMel    = 96
 	filmBottom = axisHeight + 28
-	filmMargin = 44 // left of everything, for the vertical axis
+	filmMargin = 56 // left of everything, for the vertical axis
 )
 
 // Film draws frames with a spotlight above a log-mel with a playhead.

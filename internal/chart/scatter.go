@@ -72,6 +72,7 @@ func (s Scatter) draw(c draw.Canvas, theme Theme) error {
 		return fmt.Errorf("chart: %q has no points to draw, or one that is no number", s.Title)
 	}
 	style := plot.New().Title.TextStyle
+	style.Font.Variant = "Sans"
 	text := func(at vg.Point, size float64, col color.Color, line string) {
 		t := style
 		t.Color, t.Font.Size, t.XAlign, t.YAlign = col, vg.Points(size), draw.XLeft, draw.YBottom

@@ -45,7 +45,11 @@ func (s *TokenSheet) Draw(theme Theme) (*image.RGBA, error) {
 	for i := range s.Rows {
 		height += s.Rows[i].height() + rowGap
 	}
-	width := 3*sheetMargin + sheetText + SheetWidth
+	width := 780
+	for _, r := range s.Rows {
+		n := len(r.Frames)
+		width = max(width, 3*sheetMargin+sheetText+n*litSide(n)+(n-1)*litGap)
+	}
 	p.img = image.NewRGBA(image.Rect(0, 0, width, height))
 	p.fill(p.img.Bounds(), theme.Background)
 	p.text(p.title, theme.Text, sheetMargin, sheetMargin+16, p.cut(p.title, s.Title, width-2*sheetMargin))
@@ -55,7 +59,7 @@ func (s *TokenSheet) Draw(theme Theme) (*image.RGBA, error) {
 		p.tokens(&s.Rows[i], y)
 		y += s.Rows[i].height() + rowGap
 	}
-	p.text(p.bold, theme.Text, sheetMargin, y+lineHeight/2, s.Caption)
+	p.text(p.bold, theme.Text, sheetMargin, y+lineHeight/2, p.cut(p.bold, s.Caption, width-2*sheetMargin))
 	return p.img, nil
 }
 
