@@ -33,14 +33,15 @@ func between(x float64, n int) (lo, hi int, f float64) {
 // Exposure says how weights become brightness, the same for all fields that are compared.
 type Exposure struct {
 	Full float64 // weight that is shown undimmed; more is too
-	Half float64 // contour: where more weight is lies half of it all
+	Half float64 // contour: where as much or more is lies half of all; infinite for none
 }
 
 // Dimmest is the brightness of what has no weight.
 const Dimmest = .25
 
 // ExposureOf returns the Exposure of fields: undimmed is what but a fiftieth of the cells
-// have, so that a single heavy one does not leave the others in the dark.
+// have, so that a single heavy one does not leave the others in the dark. Where the half
+// takes nearly half of the cells there is no contour: it would divide noise.
 func ExposureOf(fields []Field) Exposure {
 	var all []float64
 	sum := 0.0
@@ -58,6 +59,9 @@ func ExposureOf(fields []Field) Exposure {
 	for i, rest := len(all)-1, sum/2; i >= 0; i-- {
 		l.Half = all[i]
 		if rest -= all[i]; rest <= 0 {
+			if float64(len(all)-i) > nearlyEven*float64(len(all)) {
+				l.Half = math.Inf(1)
+			}
 			break
 		}
 	}
@@ -66,6 +70,9 @@ func ExposureOf(fields []Field) Exposure {
 	}
 	return l
 }
+
+// nearlyEven is the share of cells from which on half of the weight is no finding.
+const nearlyEven = .47
 
 // Spotlight dims the part box of img to what the field leaves of it, and draws the
 // contour around the heavier half: white between dark lines, so it needs no colour.

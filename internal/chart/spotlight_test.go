@@ -24,6 +24,13 @@ func TestExposureFindsTheHeavierHalf(t *testing.T) {
 	if e := ExposureOf(f); e.Half != float64(float32(.3)) {
 		t.Errorf("the heavier half begins at %g, want 0.3", e.Half)
 	}
+	even := Field{Rows: 1, Cols: 100}
+	for i := range 100 {
+		even.V = append(even.V, 1+float32(i%7)/1000)
+	}
+	if e := ExposureOf([]Field{even}); !math.IsInf(e.Half, 1) {
+		t.Errorf("weight spread evenly has a contour at %g", e.Half)
+	}
 	if e := ExposureOf([]Field{{Rows: 1, Cols: 2, V: []float32{0, 0}}}); !(e.Full > 0) {
 		t.Errorf("a map without weight is lit by %g", e.Full)
 	}

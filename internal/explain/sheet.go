@@ -22,10 +22,12 @@ func (w *Watched) Sheet(title string, theme chart.Theme) (*image.RGBA, error) {
 	s := chart.AttentionSheet{Title: title, Caption: Caption}
 	s.Video, s.Audio = w.exposures()
 	n := min(sheetWindows, len(w.Windows))
-	s.Note = "As it is, and lit by the attention of the other modality; outlined: the heavier half of it."
+	of := "the other modality"
 	if w.From == FromCLS {
-		s.Note = "As it is, and lit by the attention of the CLS; outlined: the heavier half of it."
+		of = "the CLS"
 	}
+	s.Note = "As it is, and lit by the attention of " + of + "; outlined: the heavier half of it, " +
+		"unless that is spread evenly."
 	if n < len(w.Windows) {
 		s.Note += fmt.Sprintf(" %d of %d windows.", n, len(w.Windows))
 	}
