@@ -7,36 +7,30 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"avjepa/internal/chart"
 	"avjepa/internal/config"
 	"avjepa/internal/encoder"
+	"avjepa/internal/encoder/encodertest"
 	"avjepa/internal/engine/cpu"
 	"avjepa/internal/jepa"
-	"avjepa/internal/media"
 	"avjepa/internal/train"
 )
-
-// tools are ffmpeg's, or the test is left out, or fails where AVJEPA_REQUIRE has ffmpeg.
-func tools(t *testing.T) media.Tools {
-	t.Helper()
-	found, err := media.Find()
-	if err != nil {
-		if slices.Contains(strings.Split(os.Getenv("AVJEPA_REQUIRE"), ","), "ffmpeg") {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	return found
-}
 
 // tiny opens an untrained small model with views of 1 s, settings over those of the demo.
 func tiny(t *testing.T, settings ...[2]string) *encoder.Encoder {
 	t.Helper()
-	e, err := cpu.New(cpu.Config{Threads: 1})
+	return untrained(t, append([][2]string{{"view.seconds", "1"}, {"model.width", "24"},
+		{"model.depth", "2"}, {"model.heads", "2"}, {"projector.hidden", "32"}, {"projector.out", "16"}},
+		settings...)...)
+}
+
+// untrained opens an untrained model, settings over those of the demo.
+func untrained(t testing.TB, settings ...[2]string) *encoder.Encoder {
+	t.Helper()
+	e, err := cpu.New(cpu.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,9 +39,7 @@ func tiny(t *testing.T, settings ...[2]string) *encoder.Encoder {
 	if err := c.ApplyPreset("demo"); err != nil {
 		t.Fatal(err)
 	}
-	for _, kv := range append([][2]string{{"view.seconds", "1"}, {"model.width", "24"},
-		{"model.depth", "2"}, {"model.heads", "2"}, {"projector.hidden", "32"}, {"projector.out", "16"}},
-		settings...) {
+	for _, kv := range settings {
 		if err := c.Set(kv[0], kv[1], "test"); err != nil {
 			t.Fatal(err)
 		}
@@ -73,36 +65,17 @@ func tiny(t *testing.T, settings ...[2]string) *encoder.Encoder {
 	return x
 }
 
-// shot writes a video of a bright bar that moves, with a tone or without.
+// shot writes a video of something that moves, with a tone or without.
 func shot(t *testing.T, seconds float64, sound bool) string {
 	t.Helper()
-	const w, h, fps = 80, 60, 12
-	var samples []int16
-	if sound {
-		for i := range int(seconds * 16000) {
-			samples = append(samples, int16(8000*math.Sin(float64(i)*.2)))
-		}
-	}
 	path := filepath.Join(t.TempDir(), "shot.mp4")
-	err := tools(t).Encode(context.Background(), path, media.EncodeConfig{Width: w, Height: h, FPS: fps,
-		SampleRateHz: 16000}, int(seconds*fps), func(i int, rgb []byte) error {
-		for p := range rgb {
-			rgb[p] = byte(60 + 40*(p/3%w/10%2))
-			if p/3%w/8 == i%10 {
-				rgb[p] = 230
-			}
-		}
-		return nil
-	}, samples)
-	if err != nil {
-		t.Fatal(err)
-	}
+	encodertest.Film(t, path, seconds, sound)
 	return path
 }
 
 func read(t *testing.T, x *encoder.Encoder, path string) *encoder.Clip {
 	t.Helper()
-	c, err := x.ReadFile(context.Background(), tools(t), path, encoder.ReadOptions{})
+	c, err := x.ReadFile(context.Background(), encodertest.Tools(t), path, encoder.ReadOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +106,7 @@ func TestWatchCoversTheClip(t *testing.T) {
 		t.Error("the two themes differ in size, or not in colour")
 	}
 	path, told := filepath.Join(t.TempDir(), "film.mp4"), 0
-	if err := w.Film(ctx, tools(t), path, chart.Dark, func(done, total int) { told = done }); err != nil {
+	if err := w.Film(ctx, encodertest.Tools(t), path, chart.Dark, func(done, total int) { told = done }); err != nil {
 		t.Fatal(err)
 	}
 	film := read(t, x, path)
@@ -142,7 +115,7 @@ func TestWatchCoversTheClip(t *testing.T) {
 	}
 	gone, cancel := context.WithCancel(ctx)
 	cancel()
-	if err := w.Film(gone, tools(t), path+"2", chart.Dark, nil); !errors.Is(err, context.Canceled) {
+	if err := w.Film(gone, encodertest.Tools(t), path+"2", chart.Dark, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("a cancelled film gives %v", err)
 	}
 	if _, err := os.Stat(path + "2"); err == nil {
@@ -255,34 +228,14 @@ func TestComponentsAreShared(t *testing.T) {
 	}
 }
 
+// BenchmarkCrossAttention is one window of the demo's model.
+//
+//	go test ./internal/explain -run XXX -bench Cross
 func BenchmarkCrossAttention(b *testing.B) {
-	e, err := cpu.New(cpu.Config{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer e.Close()
-	c := config.New()
-	if err := c.ApplyPreset("demo"); err != nil {
-		b.Fatal(err)
-	}
-	jc, err := c.JEPAConfig()
-	if err != nil {
-		b.Fatal(err)
-	}
-	m, err := jepa.NewEmbedder(e, jc, 7, 1)
-	if err != nil {
-		b.Fatal(err)
-	}
-	path := filepath.Join(b.TempDir(), "step-00000003.safetensors")
-	if err := train.Save(path, m, nil, train.State{Step: 3, Seed: 7, Config: c.TOML()}); err != nil {
-		b.Fatal(err)
-	}
-	x, err := encoder.Open(path, e, encoder.Options{Views: 1})
-	if err != nil {
-		b.Fatal(err)
-	}
+	x := untrained(b)
 	v := x.Maker().Config()
-	w := encoder.Window{Video: make([]byte, v.Frames*v.Side*v.Side*3), Audio: make([]float32, v.Bands*v.MelFrames())}
+	w := encoder.Window{Video: make([]byte, v.Frames*v.Side*v.Side*3),
+		Audio: make([]float32, v.Bands*v.MelFrames())}
 	for b.Loop() {
 		if _, err := CrossAttention(x, w); err != nil {
 			b.Fatal(err)
