@@ -22,7 +22,8 @@ import (
 )
 
 func newExplainCommand(g *globals) *cobra.Command {
-	c := &cobra.Command{Use: "explain", Short: "Pictures of what an encoder looks at and how it groups clips"}
+	c := &cobra.Command{Use: "explain",
+		Short: "Pictures of what an encoder looks at and how it groups clips"}
 	c.AddCommand(
 		newExplainAttentionCommand(g),
 		newExplainPCACommand(g),
@@ -90,7 +91,8 @@ func (o *explainOptions) writePictures(name string, draw func(chart.Theme) (*ima
 			return nil, err
 		}
 		path := filepath.Join(o.out, name+"-"+v.name+".png")
-		if err := durable.WriteFile(path, func(w io.Writer) error { return png.Encode(w, img) }); err != nil {
+		err = durable.WriteFile(path, func(w io.Writer) error { return png.Encode(w, img) })
+		if err != nil {
 			return nil, err
 		}
 		paths = append(paths, path)

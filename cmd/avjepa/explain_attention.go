@@ -51,7 +51,7 @@ such attention. It shows where weight lies, not why an embedding is what it is.`
 	o.addFlags(c)
 	f := c.Flags()
 	f.StringVar(&o.from, "from", string(explain.FromOther),
-		"whose attention: other (the other modality's tokens) or cls (the token that becomes the embedding)")
+		"whose attention: other (the other modality's tokens) or cls (what becomes the embedding)")
 	f.Float64Var(&o.seconds, "seconds", 60, "most seconds of a file; a longer one is refused")
 	f.BoolVar(&o.still, "still", false, "the sheet alone, no film")
 	return c
@@ -148,8 +148,8 @@ func runAttention(ctx context.Context, model string, files []string, o *attentio
 }
 
 // draw makes the pictures of one file.
-func (o *attentionOptions) draw(ctx context.Context, x *encoder.Encoder, tools media.Tools, path, name string,
-	from explain.Source, p *progress) (*attentionResult, error) {
+func (o *attentionOptions) draw(ctx context.Context, x *encoder.Encoder, tools media.Tools,
+	path, name string, from explain.Source, p *progress) (*attentionResult, error) {
 	clip, err := x.ReadFile(ctx, tools, path, encoder.ReadOptions{MaxSeconds: o.seconds})
 	if err != nil {
 		return nil, explainError(err, path)

@@ -76,7 +76,8 @@ func showPCA(out io.Writer, r *pcaResult, asJSON bool) error {
 	return nil
 }
 
-func runPCA(ctx context.Context, model string, files []string, o *pcaOptions, p *progress) (*pcaResult, error) {
+func runPCA(ctx context.Context, model string, files []string, o *pcaOptions, p *progress) (
+	*pcaResult, error) {
 	if (o.data == "") == (len(files) == 0) {
 		return nil, usageError(errors.New("explain pca takes either FILEs or --data DIR"))
 	}
@@ -119,8 +120,8 @@ func runPCA(ctx context.Context, model string, files []string, o *pcaOptions, p 
 }
 
 // readFiles reads the middle window of every file.
-func (o *pcaOptions) readFiles(ctx context.Context, x *encoder.Encoder, files []string, p *progress) (
-	clips []*encoder.Clip, names []string, err error) {
+func (o *pcaOptions) readFiles(ctx context.Context, x *encoder.Encoder, files []string,
+	p *progress) (clips []*encoder.Clip, names []string, err error) {
 	tools, err := media.Find()
 	if err != nil {
 		return nil, nil, err
@@ -159,7 +160,8 @@ func (o *pcaOptions) readSet(ctx context.Context, x *encoder.Encoder, _ []string
 	}
 	set = set.Where(func(f *dataset.Info) bool { return f.HasVideo() })
 	if set.Len() == 0 {
-		return nil, nil, fmt.Errorf("%s has no such clip with a picture (--split, --label, --flag)", o.data)
+		return nil, nil, fmt.Errorf("%s has no such clip with a picture (--split, --label, --flag)",
+			o.data)
 	}
 	n := min(o.clips, set.Len())
 	for k := range n {

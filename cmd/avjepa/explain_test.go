@@ -79,8 +79,8 @@ func TestExplainAttention(t *testing.T) {
 
 func TestExplainPCA(t *testing.T) {
 	toy, out := demoFolder(t), t.TempDir()
-	o := run(t, toy, "explain", "pca", "runs/demo", "--data", toyClips, "--label", "bell", "--clips", "3",
-		"--out", out, "--json").wants(t, 0)
+	o := run(t, toy, "explain", "pca", "runs/demo", "--data", toyClips, "--label", "bell",
+		"--clips", "3", "--out", out, "--json").wants(t, 0)
 	var r pcaResult
 	if err := json.Unmarshal([]byte(o.stdout), &r); err != nil {
 		t.Fatal(err)
@@ -93,7 +93,8 @@ func TestExplainPCA(t *testing.T) {
 		isPNG(t, s)
 	}
 	run(t, toy, "explain", "pca", "runs/demo").wants(t, 2, "FILE", "--data")
-	run(t, toy, "explain", "pca", "runs/demo", "--data", toyClips, "--label", "cow").wants(t, 1, `"cow"`)
+	run(t, toy, "explain", "pca", "runs/demo", "--data", toyClips, "--label", "cow").
+		wants(t, 1, `"cow"`)
 	run(t, toy, "explain", "pca", "runs/nowhere", "x.mp4").wants(t, 1, "nowhere")
 }
 

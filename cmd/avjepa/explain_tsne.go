@@ -62,7 +62,8 @@ mean nothing.`,
 	f := c.Flags()
 	f.StringVar(&o.data, "data", "", "data set; the run's own if not given")
 	f.StringVar(&o.split, "split", "", "split of the clips; the run's eval.split if not given")
-	f.StringVar(&o.embedding, "embedding", "", "projected, cls or patches; the run's eval.embedding if not given")
+	f.StringVar(&o.embedding, "embedding", "",
+		"projected, cls or patches; the run's eval.embedding if not given")
 	f.IntVar(&o.windows, "windows", 0, "windows of a clip; the run's eval.windows if not given")
 	f.IntVar(&o.most, "clips", 20_000, "most clips; of more, as many drawn at random")
 	f.BoolVar(&o.center, "center", false, "subtract each modality's mean first")
@@ -87,8 +88,8 @@ func showTSNE(out io.Writer, r *tsneResult, asJSON bool) error {
 	if asJSON {
 		return writeJSON(out, r)
 	}
-	fmt.Fprintf(out, "%d points of %d clips; of a point's 10 nearest, %.0f %% are nearest on the map too "+
-		"(at random %.1f %%)\n", r.Points, r.Clips, 100*r.Kept, 100*r.Random)
+	fmt.Fprintf(out, "%d points of %d clips; of a point's 10 nearest, %.0f %% are nearest on the map "+
+		"too (at random %.1f %%)\n", r.Points, r.Clips, 100*r.Kept, 100*r.Random)
 	for _, f := range r.Files {
 		fmt.Fprintln(out, f)
 	}
@@ -147,7 +148,9 @@ func runTSNE(ctx context.Context, path string, o *tsneOptions, p *progress) (*ts
 		m.keys, m.classes = append(m.keys, info.Key), append(m.classes, firstClass(set, &info))
 	}
 	st := p.stage(ctx, "layout", int64(o.layout.Iterations), "steps")
-	m.places, err = tsne.Embed(ctx, x, o.layout, func(done, total int) { st.set(int64(done), int64(total), "") })
+	m.places, err = tsne.Embed(ctx, x, o.layout, func(done, total int) {
+		st.set(int64(done), int64(total), "")
+	})
 	st.endWith(err)
 	if err != nil {
 		return nil, err
@@ -285,8 +288,8 @@ func (o *tsneOptions) write(m *mapped, r *tsneResult) ([]string, error) {
 	if r.Clips < r.Of {
 		shown = fmt.Sprintf("%d of %d clips", r.Clips, r.Of)
 	}
-	note := fmt.Sprintf("%d points, %s · t-SNE, seed %d, perplexity %g · %s embedding · only nearness counts",
-		r.Points, shown, o.layout.Seed, o.layout.Perplexity, o.embedding)
+	note := fmt.Sprintf("%d points, %s · t-SNE, seed %d, perplexity %g · %s embedding · "+
+		"only nearness counts", r.Points, shown, o.layout.Seed, o.layout.Perplexity, o.embedding)
 	var files []string
 	save := func(name string, write func(io.Writer) error) error {
 		path := filepath.Join(o.out, name)
@@ -302,9 +305,10 @@ func (o *tsneOptions) write(m *mapped, r *tsneResult) ([]string, error) {
 		{"tsne-class", chart.Scatter{Title: "Clips by class", Note: note, Groups: m.byClass()}},
 	} {
 		for _, v := range themed {
-			err := save(s.name+"-"+v.name+".png", func(w io.Writer) error { return s.plot.WritePNG(w, v.theme) })
+			name := s.name + "-" + v.name
+			err := save(name+".png", func(w io.Writer) error { return s.plot.WritePNG(w, v.theme) })
 			if err == nil {
-				err = save(s.name+"-"+v.name+".svg", func(w io.Writer) error { return s.plot.WriteSVG(w, v.theme) })
+				err = save(name+".svg", func(w io.Writer) error { return s.plot.WriteSVG(w, v.theme) })
 			}
 			if err != nil {
 				return nil, err

@@ -73,8 +73,7 @@ func (s *AttentionSheet) Draw(theme Theme) (*image.RGBA, error) {
 	width := 3*sheetMargin + sheetText + hertzWide + SheetWidth
 	p.img = image.NewRGBA(image.Rect(0, 0, width, height))
 	p.fill(p.img.Bounds(), theme.Background)
-	p.text(p.title, theme.Text, sheetMargin, sheetMargin+16, p.cut(p.title, s.Title, width-2*sheetMargin))
-	p.text(p.plain, theme.Muted, sheetMargin, sheetMargin+35, p.cut(p.plain, s.Note, width-2*sheetMargin))
+	p.head(s.Title, s.Note)
 	y := sheetMargin + titleHeight
 	for i := range s.Rows {
 		p.attended(&s.Rows[i], s, y)
@@ -82,6 +81,13 @@ func (s *AttentionSheet) Draw(theme Theme) (*image.RGBA, error) {
 	}
 	p.text(p.bold, theme.Text, sheetMargin, y+lineHeight/2, s.Caption)
 	return p.img, nil
+}
+
+// head writes title and note, as much as there is room for.
+func (p *pen) head(title, note string) {
+	room := p.img.Bounds().Dx() - 2*sheetMargin
+	p.text(p.title, p.theme.Text, sheetMargin, sheetMargin+16, p.cut(p.title, title, room))
+	p.text(p.plain, p.theme.Muted, sheetMargin, sheetMargin+35, p.cut(p.plain, note, room))
 }
 
 // attended draws a row at y.

@@ -45,7 +45,8 @@ func NewFilm(mel image.Image, seconds float64, marks []Mark, caption string, e E
 	xdraw.ApproxBiLinear.Scale(p.img, f.mel, mel, mel.Bounds(), draw.Src, nil)
 	p.hertzAxis(marks, f.mel)
 	p.timeAxis(0, seconds, f.mel.Min.X, f.mel.Max.Y, FilmSide)
-	p.text(p.plain, theme.Text, filmMargin, f.mel.Max.Y+axisHeight+18, p.cut(p.plain, caption, FilmSide))
+	caption = p.cut(p.plain, caption, FilmSide)
+	p.text(p.plain, theme.Text, filmMargin, f.mel.Max.Y+axisHeight+18, caption)
 	return f, nil
 }
 
@@ -80,7 +81,8 @@ func (f *Film) Draw(rgb []byte, picture image.Image, field Field, t float64) {
 // LitMel returns a log-mel picture of width × height pixels, of which windows are lit:
 // field i from column at[i] on, over columns columns of mel; a later window lies over an
 // earlier one.
-func LitMel(mel image.Image, fields []Field, at []int, columns int, e Exposure, width, height int) *image.RGBA {
+func LitMel(mel image.Image, fields []Field, at []int, columns int, e Exposure,
+	width, height int) *image.RGBA {
 	img := image.NewRGBA(image.Rect(0, 0, width, height))
 	b := mel.Bounds()
 	xdraw.ApproxBiLinear.Scale(img, img.Bounds(), mel, b, draw.Src, nil)

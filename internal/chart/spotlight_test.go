@@ -20,7 +20,8 @@ func TestFieldInterpolates(t *testing.T) {
 }
 
 func TestExposureFindsTheHeavierHalf(t *testing.T) {
-	f := []Field{{Rows: 1, Cols: 3, V: []float32{.05, .4, .05}}, {Rows: 1, Cols: 2, V: []float32{.3, .2}}}
+	f := []Field{{Rows: 1, Cols: 3, V: []float32{.05, .4, .05}},
+		{Rows: 1, Cols: 2, V: []float32{.3, .2}}}
 	if e := ExposureOf(f); e.Half != float64(float32(.3)) {
 		t.Errorf("the heavier half begins at %g, want 0.3", e.Half)
 	}

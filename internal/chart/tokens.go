@@ -52,14 +52,14 @@ func (s *TokenSheet) Draw(theme Theme) (*image.RGBA, error) {
 	}
 	p.img = image.NewRGBA(image.Rect(0, 0, width, height))
 	p.fill(p.img.Bounds(), theme.Background)
-	p.text(p.title, theme.Text, sheetMargin, sheetMargin+16, p.cut(p.title, s.Title, width-2*sheetMargin))
-	p.text(p.plain, theme.Muted, sheetMargin, sheetMargin+35, p.cut(p.plain, s.Note, width-2*sheetMargin))
+	p.head(s.Title, s.Note)
 	y := sheetMargin + titleHeight
 	for i := range s.Rows {
 		p.tokens(&s.Rows[i], y)
 		y += s.Rows[i].height() + rowGap
 	}
-	p.text(p.bold, theme.Text, sheetMargin, y+lineHeight/2, p.cut(p.bold, s.Caption, width-2*sheetMargin))
+	caption := p.cut(p.bold, s.Caption, width-2*sheetMargin)
+	p.text(p.bold, theme.Text, sheetMargin, y+lineHeight/2, caption)
 	return p.img, nil
 }
 

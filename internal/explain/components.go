@@ -126,7 +126,7 @@ func (r *Components) Sheet(title string, names []string, theme chart.Theme) (*im
 		Note: fmt.Sprintf("Last-layer video tokens of %d clips in one basis: components 1, 2, 3 "+
 			"(%.0f, %.0f, %.0f %% of the variance) as red, green, blue.", len(r.Clips),
 			100*r.Variance[0], 100*r.Variance[1], 100*r.Variance[2]),
-		Caption: "Equal hues are alike to the encoder within this sheet. A hue means nothing across runs."}
+		Caption: "Equal hues are alike to the encoder within this sheet. Across runs a hue means nothing."}
 	n := min(sheetFrames, r.Frames)
 	for i, clip := range r.Clips {
 		f := frames{clip: clip, view: r.view}

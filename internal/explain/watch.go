@@ -36,7 +36,8 @@ type Watched struct {
 
 // Watch returns the attention of windows side by side over a clip that has sound and
 // picture, the last one at its end. Errors are those of CrossAttention and ctx's.
-func Watch(ctx context.Context, x *encoder.Encoder, c *encoder.Clip, from Source) (*Watched, error) {
+func Watch(ctx context.Context, x *encoder.Encoder, c *encoder.Clip, from Source) (
+	*Watched, error) {
 	if !c.HasVideo || !c.HasAudio {
 		return nil, ErrOneModality
 	}
@@ -135,7 +136,8 @@ func hertz(c view.Config) []chart.Mark {
 	}{{125, "125 Hz"}, {500, "500"}, {1000, "1 k"}, {2000, "2 k"}, {4000, "4 k"}, {8000, "8 k"},
 		{16000, "16 k"}} {
 		if m.hz < float64(c.SampleRateHz)/2 {
-			marks = append(marks, chart.Mark{At: (c.Mel().Band(m.hz) + .5) / float64(c.Bands), Label: m.label})
+			at := (c.Mel().Band(m.hz) + .5) / float64(c.Bands)
+			marks = append(marks, chart.Mark{At: at, Label: m.label})
 		}
 	}
 	return marks

@@ -106,7 +106,9 @@ func TestWatchCoversTheClip(t *testing.T) {
 		t.Error("the two themes differ in size, or not in colour")
 	}
 	path, told := filepath.Join(t.TempDir(), "film.mp4"), 0
-	if err := w.Film(ctx, encodertest.Tools(t), path, chart.Dark, func(done, total int) { told = done }); err != nil {
+	tools := encodertest.Tools(t)
+	err = w.Film(ctx, tools, path, chart.Dark, func(done, total int) { told = done })
+	if err != nil {
 		t.Fatal(err)
 	}
 	film := read(t, x, path)
@@ -115,7 +117,7 @@ func TestWatchCoversTheClip(t *testing.T) {
 	}
 	gone, cancel := context.WithCancel(ctx)
 	cancel()
-	if err := w.Film(gone, encodertest.Tools(t), path+"2", chart.Dark, nil); !errors.Is(err, context.Canceled) {
+	if err := w.Film(gone, tools, path+"2", chart.Dark, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("a cancelled film gives %v", err)
 	}
 	if _, err := os.Stat(path + "2"); err == nil {
@@ -140,7 +142,8 @@ func TestWatchRefuses(t *testing.T) {
 	if _, err := Compare(ctx, dual, []*encoder.Clip{both, mute}); err != nil {
 		t.Errorf("components of two encoders: %v", err)
 	}
-	if _, err := Compare(ctx, x, []*encoder.Clip{{Windows: []encoder.Window{{}}}}); !errors.Is(err, ErrNoVideo) {
+	blind := &encoder.Clip{Windows: []encoder.Window{{}}}
+	if _, err := Compare(ctx, x, []*encoder.Clip{blind}); !errors.Is(err, ErrNoVideo) {
 		t.Errorf("components of a clip without picture: %v", err)
 	}
 }

@@ -38,7 +38,8 @@ func (m *Model) Features() Features {
 
 // ErrDual says that a model has an encoder for each modality, so no token of one
 // attends to tokens of the other.
-var ErrDual = errors.New("jepa: a model with two encoders has no attention between sound and picture")
+var ErrDual = errors.New("jepa: a model with two encoders has no attention between sound and " +
+	"picture")
 
 // QueryKey returns query and key of the last block for the views of the last Embed,
 // side by side: (views, N, 2D), F32. The tokens are those of Features, CLS first. It

@@ -54,7 +54,8 @@ func (c Config) filled(n int) (Config, error) {
 		return c, fmt.Errorf("tsne: theta %v is outside 0 to 0.7: above, points would repel themselves",
 			c.Theta)
 	case !(c.Exaggeration >= 1 && c.Exaggeration <= 1000), !(c.Rate > 0 && c.Rate <= 1e6):
-		return c, fmt.Errorf("tsne: exaggeration %v, rate %v: 1 to 1000, and above 0", c.Exaggeration, c.Rate)
+		return c, fmt.Errorf("tsne: exaggeration %v, rate %v: 1 to 1000, and above 0", c.Exaggeration,
+			c.Rate)
 	}
 	return c, nil
 }

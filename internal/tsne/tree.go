@@ -75,7 +75,8 @@ func (t *tree) build(y []float64) {
 // children.
 func (t *tree) cell(lo, hi, level int, side float64) {
 	at := len(t.nodes)
-	t.nodes = append(t.nodes, node{count: float64(hi - lo), size2: side * side, lo: int32(lo), hi: int32(hi)})
+	t.nodes = append(t.nodes, node{count: float64(hi - lo), size2: side * side,
+		lo: int32(lo), hi: int32(hi)})
 	if hi-lo > leafPoints && level >= 0 {
 		for first := lo; first < hi; {
 			quarter := t.keys[first].code >> (2 * level) & 3

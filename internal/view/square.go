@@ -12,5 +12,6 @@ func (c Config) EvalSquare(w, h int) [4]float64 {
 		y = x
 	}
 	left, top := float64(box.Min.X)+(bw-x)/2, float64(box.Min.Y)+(bh-y)/2
-	return [4]float64{left / float64(w), top / float64(h), (left + x) / float64(w), (top + y) / float64(h)}
+	return [4]float64{left / float64(w), top / float64(h),
+		(left + x) / float64(w), (top + y) / float64(h)}
 }
