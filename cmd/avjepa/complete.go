@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"avjepa/internal/config"
+	"avjepa/internal/explain"
 )
 
 // completers say what a shell offers for the value of a flag, by the flag's name.
@@ -19,6 +20,7 @@ var completers = map[string]func(typed string) ([]string, cobra.ShellCompDirecti
 	"engine":    offer(config.EngineCPU, config.EngineTorch),
 	"device":    offer("cpu", "cuda", "auto"),
 	"embedding": offer("projected", "cls", "patches"),
+	"from":      offer(string(explain.FromOther), string(explain.FromCLS)),
 	"precision": offer(precisionFloat, precisionBF16, precisionInt8),
 	"set":       completeSettings,
 	"data":      folders,
