@@ -17,7 +17,7 @@ var layers = [][]string{
 	{"kernel", "engine", "engine/torch/shim", "media", "jpeg", "manifest", "store", "neardup",
 		"checkpoint", "torchfile", "onnx", "chart", "metrics"},
 	{"engine/cpu", "engine/ref", "engine/enginetest", "engine/grouptest", "engine/timed", "engine/torch",
-		"engine/torch/shim/shimtest", "nn", "view", "dataset", "store/storetest"},
+		"engine/torch/shim/shimtest", "nn", "view", "dataset", "library", "store/storetest"},
 	{"vit", "sigreg", "optim", "loader", "collective", "dataset/datasettest"},
 	{"jepa", "golden"},
 	{"train", "probe", "retrieval", "embed", "scenes", "scaling", "exchange"},
