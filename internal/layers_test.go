@@ -15,7 +15,7 @@ import (
 var layers = [][]string{
 	{"tensor", "rng", "durable"},
 	{"kernel", "engine", "engine/torch/shim", "media", "jpeg", "manifest", "store", "neardup",
-		"checkpoint", "torchfile", "onnx", "chart", "metrics"},
+		"checkpoint", "torchfile", "onnx", "chart", "metrics", "vectorfile"},
 	{"engine/cpu", "engine/ref", "engine/enginetest", "engine/grouptest", "engine/timed", "engine/torch",
 		"engine/torch/shim/shimtest", "nn", "view", "dataset", "library", "store/storetest"},
 	{"vit", "sigreg", "optim", "loader", "collective", "dataset/datasettest"},
@@ -23,7 +23,7 @@ var layers = [][]string{
 	{"train", "probe", "retrieval", "embed", "scenes", "scaling", "exchange"},
 	{"config", "report"},
 	{"encoder", "ablation"},
-	{"encoder/encodertest"},
+	{"encoder/encodertest", "indexing"},
 }
 
 // sameLine lists the imports within one line that the design allows.

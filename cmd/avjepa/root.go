@@ -50,6 +50,7 @@ First steps:
 		newRetrieveCommand(g),
 		newReportCommand(g),
 		newAblateCommand(g),
+		newEmbedCommand(g),
 		newImportCommand(g),
 		newExportCommand(g),
 		newConfigCommand(g),

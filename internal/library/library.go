@@ -291,6 +291,9 @@ func (l *Library) UseModel(ctx context.Context, m Model) error {
 	}
 	l.writing.Lock()
 	defer l.writing.Unlock()
+	if now, number := l.current(); number != 0 && now == m && l.opts.Model == "" {
+		return nil // it was the last one used
+	}
 	err = l.change(ctx, func(tx *sql.Tx) error {
 		var number int64
 		var was string
