@@ -18,7 +18,7 @@ var layers = [][]string{
 		"checkpoint", "torchfile", "onnx", "chart", "metrics", "vectorfile"},
 	{"engine/cpu", "engine/ref", "engine/enginetest", "engine/grouptest", "engine/timed", "engine/torch",
 		"engine/torch/shim/shimtest", "nn", "view", "dataset", "library", "store/storetest"},
-	{"vit", "sigreg", "optim", "loader", "collective", "dataset/datasettest"},
+	{"vit", "sigreg", "optim", "loader", "collective", "dataset/datasettest", "weaviate"},
 	{"jepa", "golden"},
 	{"train", "probe", "retrieval", "embed", "scenes", "scaling", "exchange"},
 	{"config", "report"},

@@ -34,13 +34,13 @@ type Progress struct {
 
 // Summary is what an indexing did.
 type Summary struct {
-	Items     int `json:"items"`
-	Added     int `json:"added"` // or replaced
-	Unchanged int `json:"unchanged"`
-	LeftOut   int `json:"left_out"` // now or by an earlier indexing
-	Removed   int `json:"removed"`
-	Seconds   float64
-	Why       []library.LeftOut `json:"-"` // what was left out now
+	Items     int               `json:"items"`
+	Added     int               `json:"added"` // or replaced
+	Unchanged int               `json:"unchanged"`
+	LeftOut   int               `json:"left_out"` // now or by an earlier indexing
+	Removed   int               `json:"removed"`
+	Seconds   float64           `json:"seconds"` // of the clips that were added
+	Why       []library.LeftOut `json:"-"`       // what was left out now
 }
 
 // ModelOf describes an embedding for a library.

@@ -18,14 +18,15 @@ import (
 
 // Model names what made the vectors of a library.
 type Model struct {
-	ID        string  `json:"id"`        // hash of weights and configuration
-	Path      string  `json:"path"`      // run folder or checkpoint, to open it again
-	Step      int     `json:"step"`      // of its training
-	Embedding string  `json:"embedding"` // projected, cls or patches
-	Dims      int     `json:"dims"`      // of a vector
-	Windows   int     `json:"windows"`   // of a clip, whose mean its vector is; 0 with a Stride
-	Stride    float64 `json:"stride"`    // seconds between windows
-	Geometry  string  `json:"geometry"`  // of a view, for people
+	ID        string  `json:"id"`            // hash of weights and configuration
+	Path      string  `json:"path"`          // run folder or checkpoint, to open it again
+	Step      int     `json:"step"`          // of its training
+	Embedding string  `json:"embedding"`     // projected, cls or patches
+	Dims      int     `json:"dims"`          // of a vector
+	Windows   int     `json:"windows"`       // of a clip, whose mean its vector is; 0 with a Stride
+	Stride    float64 `json:"stride"`        // seconds between windows
+	Geometry  string  `json:"geometry"`      // of a view, for people
+	Set       string  `json:"set,omitempty"` // settings over the run's, a line each
 
 	// Center has the mean of each modality subtracted before vectors are compared.
 	Center bool `json:"center"`
@@ -285,6 +286,10 @@ func (l *Library) UseModel(ctx context.Context, m Model) error {
 	if err := m.check(); err != nil {
 		return err
 	}
+	if m.Center && (m.Remote != "" || l.opts.Remote != nil) {
+		return fmt.Errorf("library: %s: vectors on a server are compared as they are: no mean can be "+
+			"subtracted", l.dir)
+	}
 	about, err := json.Marshal(m)
 	if err != nil {
 		return fmt.Errorf("library: %w", err)
@@ -418,6 +423,9 @@ func (l *Library) load(ctx context.Context, id string) error {
 // readRows reads the vectors of a model.
 func (l *Library) readRows(ctx context.Context, number int64, m *Model, means *[4][]float32) (rows, error) {
 	out := newRows(m.Dims)
+	if l.opts.Remote != nil {
+		out = newRows(0) // only which clips there are
+	}
 	q, err := l.db.QueryContext(ctx,
 		"SELECT clip, audio, video, both FROM vectors WHERE model = ? ORDER BY clip", number)
 	if err != nil {

@@ -50,6 +50,10 @@ func (l *Library) Search(ctx context.Context, q Query) ([]Hit, error) {
 	if l.number == 0 {
 		return nil, fmt.Errorf("library: %s is empty: avjepa index MODEL FILES… --library %[1]s", l.dir)
 	}
+	if l.model.Remote != "" && l.opts.Remote == nil {
+		return nil, fmt.Errorf("library: the vectors of %s are on %s: open it with that server", l.dir,
+			l.model.Remote)
+	}
 	v, err := unit(q.Vector, l.model.Dims)
 	if err == nil && !centre(v, l.means[q.From]) {
 		err = errors.New("it is the mean of all, and has no direction")
