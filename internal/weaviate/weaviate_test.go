@@ -122,7 +122,7 @@ func TestServersThatFail(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{
 		"refused":  func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no key", http.StatusUnauthorized) },
 		"broken":   func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "panic", http.StatusInternalServerError) },
-		"silent":   func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+		"silent":   func(http.ResponseWriter, *http.Request) { time.Sleep(200 * time.Millisecond) },
 		"web page": func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("<html>")) },
 		"no list":  func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(`{"data":{"Get":{}}}`)) },
 		"errors":   func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(`{"errors":[{"message":"bad"}]}`)) },
