@@ -15,17 +15,17 @@ import (
 var layers = [][]string{
 	{"tensor", "rng", "durable"},
 	{"kernel", "engine", "engine/torch/shim", "media", "jpeg", "manifest", "store", "neardup",
-		"checkpoint", "torchfile", "onnx", "chart", "metrics"},
-	{"engine/cpu", "engine/ref", "engine/enginetest", "engine/grouptest", "engine/timed", "engine/torch",
-		"engine/torch/shim/shimtest", "nn", "view", "dataset", "store/storetest", "pca"},
-	{"vit", "sigreg", "optim", "loader", "collective", "dataset/datasettest",
-		"tsne"},
+		"checkpoint", "torchfile", "onnx", "chart", "metrics", "vectorfile"},
+	{"engine/cpu", "engine/ref", "engine/torch", "engine/enginetest", "engine/grouptest",
+		"engine/timed", "engine/torch/shim/shimtest", "nn", "view", "dataset", "library",
+		"store/storetest", "pca"},
+	{"vit", "sigreg", "optim", "loader", "collective", "dataset/datasettest", "tsne", "weaviate"},
 	{"jepa", "golden"},
 	{"probe"},
 	{"train", "retrieval", "embed", "scenes", "scaling", "exchange"},
 	{"config", "report"},
 	{"encoder", "ablation"},
-	{"encoder/encodertest", "explain"},
+	{"encoder/encodertest", "explain", "indexing"},
 }
 
 // sameLine lists the imports within one line that the design allows.

@@ -92,14 +92,19 @@ func (x *Encoder) ReadFile(ctx context.Context, tools media.Tools, path string,
 		cfg.Limits.MaxSeconds = o.MaxSeconds
 	}
 	var c *Clip
+	var broken error // not for Decode, which answers for the file's faults itself
 	err = tools.Decode(ctx, path, cfg, []media.Segment{{}}, func(_ int, m *media.Clip) error {
 		if !m.Outcome.HasClip() {
-			return &media.FileError{Outcome: m.Outcome, Reason: m.Reason}
+			broken = &media.FileError{Outcome: m.Outcome, Reason: m.Reason}
+			return nil
 		}
 		c = &Clip{Outcome: m.Outcome, Reason: m.Reason, Seconds: m.Seconds, HasVideo: m.HasVideo,
 			HasAudio: m.HasAudio, Frames: m.Frames, FPS: m.FPS, Samples: m.Samples}
 		return nil
 	})
+	if err == nil {
+		err = broken
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"avjepa/internal/config"
+	"avjepa/internal/dataset"
+	"avjepa/internal/encoder"
+	"avjepa/internal/indexing"
+	"avjepa/internal/media"
+)
+
+// encodeOptions are the flags of commands that embed files.
+type encodeOptions struct {
+	data, split string
+	embedding   string
+	windows     int
+	stride      time.Duration
+	maxSeconds  float64
+	workers     int
+	set         []string
+	engine      config.Engine
+}
+
+func (o *encodeOptions) addFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.data, "data", "", "data set written by avjepa ingest, instead of files; a folder or a remote one")
+	f.StringVar(&o.split, "split", "", "of --data, only the clips of this split")
+	f.StringVar(&o.embedding, "embedding", "projected", "projected, cls or patches")
+	f.IntVar(&o.windows, "windows", 1, "windows evenly over a clip")
+	f.DurationVar(&o.stride, "stride", 0, "time between windows, such as 500ms, instead of --windows")
+	f.Float64Var(&o.maxSeconds, "max-seconds", 60, "longest file that is read")
+	f.IntVar(&o.workers, "workers", 0, "files read at a time, 0 for one per core")
+	f.StringArrayVar(&o.set, "set", nil,
+		"one setting over the run's, such as --set view.side=160; may be repeated")
+	engineFlags(f, &o.engine)
+}
+
+// check refuses values that no command can use, and sources of both kinds.
+func (o *encodeOptions) check(command string, sources []string) error {
+	switch {
+	case len(sources) == 0 && o.data == "":
+		return usageError(fmt.Errorf("%s: no files: name files or folders, or --data DIR", command))
+	case len(sources) > 0 && o.data != "":
+		return usageError(fmt.Errorf("%s: both files (%s …) and --data %s: give one of them", command,
+			sources[0], o.data))
+	case o.split != "" && o.data == "":
+		return usageError(fmt.Errorf("--split %s is for --data: files have no split", o.split))
+	case o.windows < 1 || o.windows > 10_000:
+		return usageError(fmt.Errorf("--windows %d: must be 1 to 10 000", o.windows))
+	case o.stride != 0 && (o.stride < 10*time.Millisecond || o.windows != 1):
+		return usageError(fmt.Errorf("--stride %v: at least 10ms, and without --windows", o.stride))
+	case !(o.maxSeconds > 0 && o.maxSeconds <= 24*3600):
+		return usageError(fmt.Errorf("--max-seconds %v: must be above 0 and at most 86400", o.maxSeconds))
+	case o.workers < 0:
+		return usageError(fmt.Errorf("--workers %d: must not be negative", o.workers))
+	}
+	if _, err := (encoder.Vectors{}).Pick(o.embedding); err != nil {
+		return usageError(fmt.Errorf("--embedding %q is none of projected, cls, patches", o.embedding))
+	}
+	return nil
+}
+
+// items lists what is to be embedded.
+func (o *encodeOptions) items(ctx context.Context, sources []string, p *progress) ([]indexing.Item, error) {
+	if o.data == "" {
+		return indexing.Files(sources)
+	}
+	set, err := openSet(ctx, o.data, p)
+	if err != nil {
+		return nil, err
+	}
+	if o.split != "" {
+		part := set.Select(o.split)
+		if part.Len() == 0 {
+			return nil, fmt.Errorf("%s has no clip in split %q: it has %s", o.data, o.split,
+				strings.Join(set.Splits(), ", "))
+		}
+		set = part
+	}
+	return indexing.Stored(absLocation(o.data), set), nil
+}
+
+// opened is an encoder with what it needs.
+type opened struct {
+	*encoder.Encoder
+	tools media.Tools
+	close func()
+}
+
+// openEncoder opens the model at path on the engine that flags and environment choose.
+// Without ffmpeg it still opens when only stored clips are to be read.
+func (o *encodeOptions) openEncoder(path string) (*opened, error) {
+	tools, err := media.Find()
+	if err != nil && o.data == "" {
+		return nil, err
+	}
+	run, err := encoder.Read(path)
+	if err != nil {
+		return nil, modelError(err)
+	}
+	cfg := run.Config
+	if cfg.Engine, err = localEngine(cfg.Engine, o.engine.Name, o.engine.Device); err != nil {
+		return nil, err
+	}
+	e, err := openEngine(cfg)
+	if err != nil {
+		return nil, err
+	}
+	x, err := encoder.Open(path, e, encoder.Options{Set: o.set})
+	if err != nil {
+		e.Close()
+		return nil, modelError(err)
+	}
+	return &opened{x, tools, func() { x.Close(); e.Close() }}, nil
+}
+
+// embedding is how the options have items embedded.
+func (o *encodeOptions) with(x *opened) indexing.Embedding {
+	return indexing.Embedding{Encoder: x.Encoder, Tools: x.tools, Name: o.embedding,
+		Workers: cmp.Or(o.workers, workers(x.Config())),
+		Read: encoder.ReadOptions{Stride: o.stride, Windows: o.windows, MaxSeconds: o.maxSeconds,
+			Limits: media.Limits{MaxSeconds: o.maxSeconds}}}
+}
+
+// leftOutError is the error of a command that did its work without n of the sources.
+func leftOutError(n int, why string) error {
+	if n == 0 {
+		return nil
+	}
+	return kind{fmt.Errorf("done, without what could not be used (%d%s)", n, why), errPartial}
+}
+
+// unreadable turns the error for a file that a command cannot do without into one for people.
+func unreadable(path string, err error) error {
+	var f *media.FileError
+	if errors.As(err, &f) {
+		return fmt.Errorf("%s cannot be used: %s: %s", path, f.Outcome, f.Reason)
+	}
+	if errors.Is(err, dataset.ErrCorrupt) {
+		return fmt.Errorf("%w: avjepa data verify lists what is damaged", err)
+	}
+	return err
+}

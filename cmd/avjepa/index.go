@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"avjepa/internal/indexing"
+	"avjepa/internal/library"
+	"avjepa/internal/weaviate"
+)
+
+// indexOptions are the flags of index.
+type indexOptions struct {
+	encode  encodeOptions
+	library string
+	remote  string
+	center  bool
+	prune   bool
+	retry   bool
+}
+
+func newIndexCommand(g *globals) *cobra.Command {
+	o := &indexOptions{}
+	c := &cobra.Command{
+		Use:   "index MODEL [FILES...]",
+		Short: "Put files or a data set into a library, to be searched",
+		Long: `Embeds videos, sounds and pictures and keeps them in a library: a folder with one
+SQLite file. Files that have not changed are passed over, those that cannot be used are
+noted with the reason, and those that are nearly the same are flagged. Interrupted or
+killed, the same command goes on where it was.`,
+		Example: `  avjepa index runs/mine videos/ sounds/ --library library
+  avjepa index runs/mine --data data/mine --library library
+  avjepa index runs/mine videos/ --library library --prune
+  avjepa index runs/mine videos/ --library big --remote http://127.0.0.1:8080`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usageError(errors.New("index needs a model: avjepa index runs/mine videos/ --library library"))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p := g.progress()
+			sum, err := runIndex(cmd.Context(), args[0], args[1:], o, p)
+			p.wait()
+			if err != nil {
+				return err
+			}
+			if err := showIndex(cmd.OutOrStdout(), o.library, sum, g.json); err != nil {
+				return err
+			}
+			return leftOutError(sum.LeftOut, ": avjepa library ls "+shellWord(o.library)+" --left-out")
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&o.library, "library", "library", "folder of the library; made if it is not there")
+	f.StringVar(&o.remote, "remote", "",
+		"keep the vectors in the Weaviate server at this URL; AVJEPA_WEAVIATE_KEY is its key")
+	f.BoolVar(&o.center, "center", false, "subtract each modality's mean before vectors are compared")
+	f.BoolVar(&o.prune, "prune", false, "remove clips whose file, or clip of --data, is no longer there")
+	f.BoolVar(&o.retry, "retry", false, "try again what was left out")
+	o.encode.addFlags(f)
+	return c
+}
+
+func runIndex(ctx context.Context, path string, sources []string, o *indexOptions, p *progress) (
+	sum indexing.Summary, err error) {
+
+	if err := o.encode.check("index", sources); err != nil {
+		return sum, err
+	}
+	if o.center && o.remote != "" {
+		return sum, usageError(errors.New("--center and --remote: a server compares vectors as they are; " +
+			"give one of them"))
+	}
+	items, err := o.encode.items(ctx, sources, p)
+	if err != nil {
+		return sum, err
+	}
+	x, err := o.encode.openEncoder(path)
+	if err != nil {
+		return sum, err
+	}
+	defer x.close()
+	cfg := indexing.Config{Embedding: o.encode.with(x), Items: items, Retry: o.retry, Prune: o.prune}
+	model := cfg.Embedding.ModelOf()
+	model.Center, model.Set = o.center, strings.Join(o.encode.set, "\n")
+	if cfg.Library, err = o.openLibrary(ctx, &model); err != nil {
+		return sum, err
+	}
+	defer func() { err = errors.Join(err, cfg.Library.Close()) }()
+	if err := cfg.Library.UseModel(ctx, model); err != nil {
+		return sum, err
+	}
+	st := p.stageThat(ctx, "index", int64(len(items)), "clips", func(n int64) string {
+		return fmt.Sprintf("keeping %d clips", n)
+	})
+	began, before := time.Now(), -1
+	cfg.Progress = func(r indexing.Progress) {
+		if before < 0 {
+			before = r.Done
+			st.from(int64(before))
+		}
+		note := ""
+		if r.Done > before {
+			note = fmt.Sprintf("%.1f clips/s", float64(r.Done-before)/max(time.Since(began).Seconds(), 1e-3))
+		}
+		if r.LeftOut > 0 {
+			note += fmt.Sprintf(" · %d left out", r.LeftOut)
+		}
+		st.set(int64(r.Done), int64(r.Items), strings.TrimPrefix(note, " · "))
+	}
+	sum, err = indexing.Run(ctx, cfg)
+	st.endWith(err)
+	if errors.Is(err, context.Canceled) {
+		return sum, sameAgain(errInterrupted)
+	}
+	var left []leftEmbed
+	for _, l := range sum.Why {
+		left = append(left, leftEmbed{l.Key, l.Outcome, l.Reason})
+	}
+	sayLeftOut(p, left)
+	return sum, err
+}
+
+// openLibrary opens the library for writing, or makes it, with the server that keeps its
+// vectors, which it notes in model.
+func (o *indexOptions) openLibrary(ctx context.Context, model *library.Model) (*library.Library, error) {
+	opts := library.Options{Write: true}
+	if o.remote != "" {
+		at, err := o.collections(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if opts.Remote, err = weaviate.Open(ctx, at, weaviate.Config{Dims: model.Dims,
+			Key: os.Getenv(weaviateKey)}); err != nil {
+			return nil, err
+		}
+		model.Remote = at
+	}
+	l, err := library.Open(ctx, o.library, opts)
+	if errors.Is(err, library.ErrNotLibrary) {
+		if _, statErr := os.Stat(filepath.Join(o.library, "library.db")); errors.Is(statErr, os.ErrNotExist) {
+			return library.Create(ctx, o.library, opts)
+		}
+	}
+	return l, err
+}
+
+// weaviateKey is the variable with the API key of a Weaviate server.
+const weaviateKey = "AVJEPA_WEAVIATE_KEY"
+
+// collections returns where the vectors are to be: where the library has them on that server,
+// or in collections of a new name.
+func (o *indexOptions) collections(ctx context.Context) (string, error) {
+	at, err := weaviate.NewLocation(o.remote)
+	if err != nil {
+		return "", usageError(fmt.Errorf("--remote: %w", err))
+	}
+	l, err := library.Open(ctx, o.library, library.Options{})
+	if err != nil {
+		return at, nil // there is none, or opening it to write will say why
+	}
+	defer l.Close()
+	if m, ok := l.Model(); ok && strings.HasPrefix(m.Remote, strings.TrimRight(o.remote, "/")+"/") {
+		return m.Remote, nil
+	}
+	return at, nil
+}
+
+// openToSearch opens a library to be read, with the server that has its vectors.
+func openToSearch(ctx context.Context, dir string) (*library.Library, error) {
+	l, err := library.Open(ctx, dir, library.Options{})
+	if err != nil {
+		return nil, err
+	}
+	m, ok := l.Model()
+	if !ok || m.Remote == "" {
+		return l, nil
+	}
+	l.Close()
+	server, err := weaviate.Open(ctx, m.Remote, weaviate.Config{Key: os.Getenv(weaviateKey)})
+	if err != nil {
+		return nil, fmt.Errorf("the vectors of %s: %w", dir, err)
+	}
+	return library.Open(ctx, dir, library.Options{Remote: server})
+}
+
+func showIndex(out io.Writer, dir string, sum indexing.Summary, asJSON bool) error {
+	if asJSON {
+		return writeJSON(out, sum)
+	}
+	rows := [][]string{{"library " + dir, "clips"}, {"added", fmt.Sprint(sum.Added)},
+		{"unchanged", fmt.Sprint(sum.Unchanged)}, {"left out", fmt.Sprint(sum.LeftOut)}}
+	if sum.Removed > 0 {
+		rows = append(rows, []string{"removed", fmt.Sprint(sum.Removed)})
+	}
+	table(out, "lr", rows)
+	_, err := fmt.Fprintf(out, "\navjepa search %s FILE finds what goes with a file\n", shellWord(dir))
+	return err
+}
