@@ -56,10 +56,12 @@ func TestCurvesAreClippedAndAveraged(t *testing.T) {
 	if !(a.Y[9] == 2 && a.Low[9] == 1 && a.High[9] == 3) || b.Low != nil || b.Y[9] != 5 {
 		t.Errorf("a is %v (%v to %v), b %v", a.Y[9], a.Low[9], a.High[9], b.Y[9])
 	}
-	if got := chartNamed(t, charts, "g-weighted-invariance").Lines.Series; !(got[0].Y[0] == 1.5 && got[1].Y[0] == 0) {
+	got := chartNamed(t, charts, "g-weighted-invariance").Lines.Series
+	if !(got[0].Y[0] == 1.5 && got[1].Y[0] == 0) {
 		t.Errorf("weighted by λ = 0.25 and 1: %v, %v", got[0].Y[0], got[1].Y[0])
 	}
-	if got := chartNamed(t, charts, "g-weighted-sigreg").Lines.Series; !(got[0].Y[0] == .5 && got[1].Y[0] == 5) {
+	got = chartNamed(t, charts, "g-weighted-sigreg").Lines.Series
+	if !(got[0].Y[0] == .5 && got[1].Y[0] == 5) {
 		t.Errorf("SIGReg weighted by λ = 0.25 and 1: %v, %v", got[0].Y[0], got[1].Y[0])
 	}
 	probe := chartNamed(t, charts, "g-probe-linear").Lines.Series
@@ -150,7 +152,8 @@ func TestTable(t *testing.T) {
 	if err := p.WriteCSV(&csv, rs); err != nil {
 		t.Fatal(err)
 	}
-	for _, text := range []string{"| a | 1 | 1 | 0.2 | 3 | 25.0 |", "| 50.0 |", "| b | 2 | 0.6 (0.5–0.7) | 0.1 |", "| – |"} {
+	for _, text := range []string{"| a | 1 | 1 | 0.2 | 3 | 25.0 |", "| 50.0 |",
+		"| b | 2 | 0.6 (0.5–0.7) | 0.1 |", "| – |"} {
 		if !strings.Contains(md.String(), text) {
 			t.Errorf("table.md lacks %q:\n%s", text, md.String())
 		}
