@@ -147,9 +147,9 @@ func same(c *config.Config) error {
 	m := c.Model
 	if c.Mask.Enabled || m.Encoder != "shared" || m.Dropout != 0 || m.AttentionDropout != 0 || !m.EmbedNorm ||
 		m.FinalNorm || c.Loss.Invariance != "mean" || c.Loss.SIGReg != "per-view" || c.Loss.Knots != 17 ||
-		c.Loss.TMax != 5 || c.Loss.Half || c.Data.Sampling != config.SamplingUniform || c.Train.Init != "" {
-		return errors.New("this run masks, drops out, is dual or has another objective than the preset demo: " +
-			"bench/peer does none of it")
+		c.Loss.TMax != 5 || c.Loss.Half || c.Data.Sampling != config.SamplingUniform || c.Train.Init != "" || c.Probe.Online {
+		return errors.New("this run masks, drops out, is dual, has online probes or another objective than the " +
+			"preset demo: bench/peer does none of it")
 	}
 	return nil
 }

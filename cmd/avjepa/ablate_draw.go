@@ -2,8 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -118,8 +120,8 @@ func (a *ablate) curves(sum *ablationSummary) ([]ablation.Curves, error) {
 		if err != nil {
 			return nil, err
 		}
-		probes, err := ablation.ReadProbes(dir)
-		if err != nil {
+		probes, err := train.ReadProbes(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // a run without
 			return nil, err
 		}
 		out = append(out, ablation.Curves{Run: r.Run, Seed: r.Seed, Lambda: r.Lambda, Log: log, Probes: probes})
