@@ -76,6 +76,11 @@ bench-peer: peer ## time PyTorch's training step alone, and hold its loss to the
 	bench/peer/run.sh --check-golden
 	bench/peer/run.sh $(BENCH)
 
+.PHONY: learning-check
+learning-check: build peer ## train ours and PyTorch on the same views, into docs/results.md (needs the demo's clips)
+	$(GO) build -buildvcs=false -o bin/views ./bench/views
+	bench/peer/learning.sh --write docs/results.md
+
 # Debian's PyTorch, for the benchmarks alone: nothing else needs it.
 .PHONY: peer
 peer:

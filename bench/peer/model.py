@@ -20,12 +20,15 @@ class Geometry:
     """Sizes of an encoder, its views and its projector."""
 
     def __init__(self, width, depth, heads, frames, side, bands, mels,
-                 hidden=2048, proj=128, directions=2048):
+                 hidden=2048, proj=128, directions=2048,
+                 tube=2, patch=16, patch_mel=16, patch_mels=16):
         self.width, self.depth, self.heads = width, depth, heads
         self.frames, self.side, self.bands, self.mels = frames, side, bands, mels
         self.hidden, self.proj, self.directions = hidden, proj, directions
-        self.times, self.places = frames // 2, (side // 16) ** 2
-        self.audio = (bands // 16, mels // 16)
+        self.tube, self.patch = tube, patch
+        self.patch_mel, self.patch_mels = patch_mel, patch_mels
+        self.times, self.places = frames // tube, (side // patch) ** 2
+        self.audio = (bands // patch_mel, mels // patch_mels)
         self.video_tokens = self.times * self.places
         self.audio_tokens = self.audio[0] * self.audio[1]
         self.tokens = 1 + self.video_tokens + self.audio_tokens
@@ -54,9 +57,9 @@ def parameters(g, device="cpu"):
     normal(e + "video_time_embed", 1, g.times, 1, d)
     normal(e + "video_spatial_embed", 1, 1, g.places, d)
     normal(e + "cls_token", 1, 1, d)
-    normal(e + "video_patch_embed.projection.weight", d, 3, 2, 16, 16)
+    normal(e + "video_patch_embed.projection.weight", d, 3, g.tube, g.patch, g.patch)
     constant(e + "video_patch_embed.projection.bias", 0, d)
-    normal(e + "audio_patch_embed.projection.weight", d, 1, 16, 16)
+    normal(e + "audio_patch_embed.projection.weight", d, 1, g.patch_mel, g.patch_mels)
     constant(e + "audio_patch_embed.projection.bias", 0, d)
     normal(e + "modality_type_embeddings.weight", 2, d)
     norm(e + "layernorm", d)
@@ -141,22 +144,22 @@ def attend(attention, heads, q, k, v):
 
 
 def video_patches(g, video):
-    """(B, T, H, W, 3) 8-bit or (B, 3, T, H, W) normalised to (B, Nv, 3·2·16·16)."""
+    """(B, T, H, W, 3) 8-bit or (B, 3, T, H, W) normalised to (B, Nv, 3·tube·patch·patch)."""
     if video.dtype == torch.uint8:
         video = video.permute(0, 4, 1, 2, 3).float().div_(255)
         mean, std = (x.to(video.device).view(1, 3, 1, 1, 1) for x in (PIXEL_MEAN, PIXEL_STD))
         video = video.sub_(mean).div_(std)
-    side = g.side // 16
-    x = video.reshape(-1, 3, g.times, 2, side, 16, side, 16)
-    return x.permute(0, 2, 4, 6, 1, 3, 5, 7).reshape(-1, g.video_tokens, 3 * 2 * 16 * 16)
+    side, t, p = g.side // g.patch, g.tube, g.patch
+    x = video.reshape(-1, 3, g.times, t, side, p, side, p)
+    return x.permute(0, 2, 4, 6, 1, 3, 5, 7).reshape(-1, g.video_tokens, 3 * t * p * p)
 
 
 def audio_patches(g, audio):
-    """(B, F, S) log-mel to (B, Na, 16·16); an incomplete last patch is unused."""
-    bands, times = g.audio
-    x = audio.reshape(-1, g.bands, audio.shape[-1])[:, :, :times * 16]
-    x = x.reshape(-1, bands, 16, times, 16)
-    return x.permute(0, 1, 3, 2, 4).reshape(-1, g.audio_tokens, 16 * 16)
+    """(B, F, S) log-mel to (B, Na, patch); an incomplete last patch is unused."""
+    (bands, times), f, s = g.audio, g.patch_mel, g.patch_mels
+    x = audio.reshape(-1, g.bands, audio.shape[-1])[:, :, :times * s]
+    x = x.reshape(-1, bands, f, times, s)
+    return x.permute(0, 1, 3, 2, 4).reshape(-1, g.audio_tokens, f * s)
 
 
 def embed(g, p, views, video, audio):
@@ -237,9 +240,9 @@ def sigreg(z, directions):
     return (((c - phi) ** 2 + s ** 2) @ (phi * weight)).mean() * z.shape[1]
 
 
-def loss(g, p, batch, directions, attention, globals_=2, lam=0.05, recompute=False):
-    """The total of a batch: (global video, global audio, local audio, local video),
-    view-major, row = view·B + clip."""
+def projections(g, p, batch, attention, globals_=2, recompute=False):
+    """Projections (V, B, K) of a batch: (global video, global audio, local audio, local
+    video), view-major, row = view·B + clip."""
     gv, ga, la, lv = batch
     clips = gv.shape[0] // globals_
     groups = [(gv.shape[0], gv, ga), (la.shape[0], None, la), (lv.shape[0], lv, None)]
@@ -249,6 +252,18 @@ def loss(g, p, batch, directions, attention, globals_=2, lam=0.05, recompute=Fal
     with torch.autocast(cls.device.type, enabled=False):
         cls = cls.float()
         z = torch.cat([project(p, cls[:n], True), project(p, cls[n:], True)])
-        z = z.view(-1, clips, g.proj)
+        return z.view(-1, clips, g.proj)
+
+
+def parts(z, directions, globals_=2):
+    """Prediction loss and SIGReg, unweighted, of projections."""
+    with torch.autocast(z.device.type, enabled=False):
         center = z[:globals_].mean(0)
-        return (1 - lam) * ((center - z) ** 2).mean() + lam * sigreg(z, directions)
+        return ((center - z) ** 2).mean(), sigreg(z, directions)
+
+
+def loss(g, p, batch, directions, attention, globals_=2, lam=0.05, recompute=False):
+    """The total of a batch, see projections."""
+    z = projections(g, p, batch, attention, globals_, recompute)
+    prediction, regular = parts(z, directions, globals_)
+    return (1 - lam) * prediction + lam * regular

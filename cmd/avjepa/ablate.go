@@ -88,6 +88,7 @@ func (j *ablationRun) name() string { return ablation.Folder(j.run.Name, j.seed)
 // ablate is an ablation in progress.
 type ablate struct {
 	*ablateOptions
+	file string
 	plan *ablation.Plan
 	dir  string
 	all  []*ablationRun // in the order in which they are made: all runs with the first seed, …
@@ -109,7 +110,7 @@ func openAblation(file string, o *ablateOptions, p *progress) (*ablate, error) {
 	if err != nil {
 		return nil, configError(err)
 	}
-	a := &ablate{ablateOptions: o, plan: plan, dir: filepath.Join(o.runs, plan.Name), p: p}
+	a := &ablate{ablateOptions: o, file: file, plan: plan, dir: filepath.Join(o.runs, plan.Name), p: p}
 	for _, name := range o.only {
 		if _, err := plan.Run(name); err != nil {
 			return nil, usageError(fmt.Errorf("--only: %w", err))

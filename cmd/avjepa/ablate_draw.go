@@ -2,8 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -118,8 +120,8 @@ func (a *ablate) curves(sum *ablationSummary) ([]ablation.Curves, error) {
 		if err != nil {
 			return nil, err
 		}
-		probes, err := ablation.ReadProbes(dir)
-		if err != nil {
+		probes, err := train.ReadProbes(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // a run without
 			return nil, err
 		}
 		out = append(out, ablation.Curves{Run: r.Run, Seed: r.Seed, Lambda: r.Lambda, Log: log, Probes: probes})
@@ -174,7 +176,7 @@ func (a *ablate) reportData(sum *ablationSummary, charts []report.Curve) (report
 			len(sum.Results), a.plan.Data, held, len(sum.Verdicts)),
 		Tables: []report.Table{{Title: "Runs", Read: ablation.TableNote, Head: rows[0], Rows: rows[1:]}},
 		Curves: figures,
-		Repeat: fmt.Sprintf("avjepa ablate FILE.toml --runs %s", shellWord(a.runs)),
+		Repeat: fmt.Sprintf("avjepa ablate %s --runs %s", shellWord(a.file), shellWord(a.runs)),
 		Made:   time.Now().UTC().Format("2006-01-02 15:04 UTC"),
 		Config: reportSettings(a.all[0].cfg),
 		Limits: a.limits(sum),

@@ -15,7 +15,7 @@ type Curves struct {
 	Seed   int64
 	Lambda float64
 	Log    []train.Metrics
-	Probes []ProbePoint
+	Probes []train.ProbeLog
 }
 
 // maxBins is the most points of a curve; of more steps each point is a mean of some.
@@ -29,7 +29,7 @@ const floorOfSIGReg = 1.0594
 type measure struct {
 	name, title, label string
 	step               func(m *train.Metrics, lambda float64) float64
-	probe              func(p *ProbePoint) *float64
+	probe              func(p *train.ProbeLog) *float64
 	log                bool
 	reference          []chart.Reference
 }
@@ -49,14 +49,14 @@ var measures = []measure{
 	{name: "std", title: "deviation of the embeddings", label: "std",
 		step:      func(m *train.Metrics, _ float64) float64 { return m.Std },
 		reference: []chart.Reference{{Name: "target 1", Y: 1}}},
-	{name: "probe-linear", title: "online linear probe, sound and picture", label: "top-1 %",
-		probe: func(p *ProbePoint) *float64 { return p.Both.LinearTop1 }},
-	{name: "probe-attentive", title: "online attentive probe, sound and picture", label: "top-1 %",
-		probe: func(p *ProbePoint) *float64 { return p.Both.AttentiveTop1 }},
-	{name: "probe-audio", title: "online linear probe, sound alone", label: "top-1 %",
-		probe: func(p *ProbePoint) *float64 { return p.Audio.LinearTop1 }},
-	{name: "probe-video", title: "online linear probe, picture alone", label: "top-1 %",
-		probe: func(p *ProbePoint) *float64 { return p.Video.LinearTop1 }},
+	{name: "probe-linear", title: "online linear probe, sound and picture", label: "top-1 or mAP, %",
+		probe: func(p *train.ProbeLog) *float64 { return p.Both.Linear() }},
+	{name: "probe-attentive", title: "online attentive probe, sound and picture", label: "top-1 or mAP, %",
+		probe: func(p *train.ProbeLog) *float64 { return p.Both.Attentive() }},
+	{name: "probe-audio", title: "online linear probe, sound alone", label: "top-1 or mAP, %",
+		probe: func(p *train.ProbeLog) *float64 { return p.Audio.Linear() }},
+	{name: "probe-video", title: "online linear probe, picture alone", label: "top-1 or mAP, %",
+		probe: func(p *train.ProbeLog) *float64 { return p.Video.Linear() }},
 }
 
 // Charts lays the curves of each of the plan's groups over each other, clipped to the

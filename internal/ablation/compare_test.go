@@ -43,7 +43,7 @@ func TestCurvesAreClippedAndAveraged(t *testing.T) {
 		{Run: "a", Seed: 0, Lambda: .25, Log: logOf(500, 1)},
 		{Run: "a", Seed: 3, Lambda: .25, Log: logOf(480, 3)},
 		{Run: "b", Seed: 0, Lambda: 1, Log: logOf(400, 5),
-			Probes: []ProbePoint{{Epoch: 20, Both: Accuracies{LinearTop1: &half}}, {Epoch: 99}}},
+			Probes: []train.ProbeLog{{Epoch: 20, Both: train.ProbeScores{LinearTop1: &half}}, {Epoch: 99}}},
 		{Run: "c", Seed: 0, Log: logOf(700, 1)},
 	})
 	total := chartNamed(t, charts, "g-total").Lines
@@ -56,10 +56,12 @@ func TestCurvesAreClippedAndAveraged(t *testing.T) {
 	if !(a.Y[9] == 2 && a.Low[9] == 1 && a.High[9] == 3) || b.Low != nil || b.Y[9] != 5 {
 		t.Errorf("a is %v (%v to %v), b %v", a.Y[9], a.Low[9], a.High[9], b.Y[9])
 	}
-	if got := chartNamed(t, charts, "g-weighted-invariance").Lines.Series; !(got[0].Y[0] == 1.5 && got[1].Y[0] == 0) {
+	got := chartNamed(t, charts, "g-weighted-invariance").Lines.Series
+	if !(got[0].Y[0] == 1.5 && got[1].Y[0] == 0) {
 		t.Errorf("weighted by λ = 0.25 and 1: %v, %v", got[0].Y[0], got[1].Y[0])
 	}
-	if got := chartNamed(t, charts, "g-weighted-sigreg").Lines.Series; !(got[0].Y[0] == .5 && got[1].Y[0] == 5) {
+	got = chartNamed(t, charts, "g-weighted-sigreg").Lines.Series
+	if !(got[0].Y[0] == .5 && got[1].Y[0] == 5) {
 		t.Errorf("SIGReg weighted by λ = 0.25 and 1: %v, %v", got[0].Y[0], got[1].Y[0])
 	}
 	probe := chartNamed(t, charts, "g-probe-linear").Lines.Series
@@ -150,7 +152,8 @@ func TestTable(t *testing.T) {
 	if err := p.WriteCSV(&csv, rs); err != nil {
 		t.Fatal(err)
 	}
-	for _, text := range []string{"| a | 1 | 1 | 0.2 | 3 | 25.0 |", "| 50.0 |", "| b | 2 | 0.6 (0.5–0.7) | 0.1 |", "| – |"} {
+	for _, text := range []string{"| a | 1 | 1 | 0.2 | 3 | 25.0 |", "| 50.0 |",
+		"| b | 2 | 0.6 (0.5–0.7) | 0.1 |", "| – |"} {
 		if !strings.Contains(md.String(), text) {
 			t.Errorf("table.md lacks %q:\n%s", text, md.String())
 		}
@@ -162,32 +165,6 @@ func TestTable(t *testing.T) {
 	for _, l := range lines {
 		if strings.Count(l, ",") != strings.Count(lines[0], ",") {
 			t.Errorf("ragged line %q", l)
-		}
-	}
-}
-
-func TestReadProbes(t *testing.T) {
-	dir := t.TempDir()
-	if got, err := ReadProbes(dir); got != nil || err != nil {
-		t.Errorf("a run without probes: %v, %v", got, err)
-	}
-	write := func(text string) {
-		if err := os.WriteFile(filepath.Join(dir, ProbesName), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	good := `{"step":5,"epoch":0.5,"clips":20,"classes":8,"both":{"linear_top1":0.25,"linear_top5":1},` +
-		`"audio":{"linear_top1":0.5},"video":{}}` + "\n"
-	write(good + good + `{"step":9,"ep`)
-	got, err := ReadProbes(dir)
-	if err != nil || len(got) != 2 || got[0].Both.LinearTop1 == nil || *got[0].Both.LinearTop1 != .25 ||
-		got[0].Both.AttentiveTop1 != nil || got[0].Epoch != .5 {
-		t.Errorf("%+v, %v", got, err)
-	}
-	for name, text := range map[string]string{"broken": "{\n" + good, "long": strings.Repeat("x", 1<<20)} {
-		write(text)
-		if _, err := ReadProbes(dir); err == nil || !strings.Contains(err.Error(), ProbesName) {
-			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
