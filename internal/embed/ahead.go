@@ -92,8 +92,14 @@ func (r *runner) make(ctx context.Context, m *made) (opened bool, err error) {
 	}
 	defer r.clips.Return(d)
 	for w := range r.cfg.Windows {
-		err := r.view(m.video[w*r.videoN:(w+1)*r.videoN], m.audio[w*r.melN:(w+1)*r.melN], d.Decoded, w)
-		if err != nil {
+		video, audio := m.video[w*r.videoN:(w+1)*r.videoN], m.audio[w*r.melN:(w+1)*r.melN]
+		if r.videoN == 0 {
+			video = nil
+		}
+		if r.melN == 0 {
+			audio = nil
+		}
+		if err := r.view(video, audio, d.Decoded, w); err != nil {
 			return true, err
 		}
 	}

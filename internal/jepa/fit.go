@@ -7,6 +7,7 @@ import (
 
 	"avjepa/internal/nn"
 	"avjepa/internal/tensor"
+	"avjepa/internal/vit"
 )
 
 // Fit says how the values of a checkpoint went into a model of another geometry.
@@ -22,18 +23,39 @@ func (f Fit) Exact() bool { return len(f.Interpolated) == 0 && len(f.Left) == 0 
 // geometry.
 var ErrUnfit = errors.New("not the values of such a model")
 
-// ImportFitting sets the values to those of a checkpoint of another model, which may
+// ImportFitting sets the values to those of a checkpoint of another model: ImportEncoders
+// for the projector too.
+func (m *Model) ImportFitting(arrays map[string]tensor.Array) (Fit, error) {
+	encoders := make([]*vit.Encoder, len(m.Towers))
+	for i, t := range m.Towers {
+		encoders[i] = t.Encoder
+	}
+	return importFitting(m.Params, encoders, []string{"projector"}, arrays)
+}
+
+// ImportEncoders sets the values ps of encoders to those of a checkpoint, which may
 // see views of another geometry. Blocks, norms, CLS and types must be there in their
 // shapes: else the error is ErrUnfit, and nothing is changed. Tables of positions are
 // interpolated (vit.Position). A layer that embeds patches, and the projector, keep
 // the values they have unless they fit: patches of another size and projections of
 // another width have nothing to begin with.
-func (m *Model) ImportFitting(arrays map[string]tensor.Array) (Fit, error) {
+func ImportEncoders(ps *nn.Params, encoders []*vit.Encoder,
+	arrays map[string]tensor.Array) (Fit, error) {
+	return importFitting(ps, encoders, nil, arrays)
+}
+
+// importFitting is ImportEncoders with further layers that may be left as they are.
+func importFitting(ps *nn.Params, encoders []*vit.Encoder, optional []string,
+	arrays map[string]tensor.Array) (Fit, error) {
 	var fit Fit
-	values := m.Params.Export()
-	optional := append(m.projections(), "projector")
+	values := ps.Export()
+	var layers []string
+	for _, e := range encoders {
+		layers = append(layers, e.Projections()...)
+	}
+	optional = append(layers, optional...)
 	for _, layer := range optional {
-		if why := m.unfit(layer, arrays); why != "" {
+		if why := unfit(ps, layer, arrays); why != "" {
 			fit.Left = append(fit.Left, layer+": "+why)
 			continue
 		}
@@ -44,7 +66,7 @@ func (m *Model) ImportFitting(arrays map[string]tensor.Array) (Fit, error) {
 		}
 	}
 	var errs []error
-	for _, p := range m.Params.List() {
+	for _, p := range ps.List() {
 		if belongs(p.Name, optional) {
 			continue
 		}
@@ -54,7 +76,7 @@ func (m *Model) ImportFitting(arrays map[string]tensor.Array) (Fit, error) {
 			continue
 		}
 		if a.Shape != p.Shape {
-			table, err := m.interpolate(p, a, &fit)
+			table, err := interpolate(encoders, p, a, &fit)
 			if err != nil {
 				errs = append(errs, err)
 				continue
@@ -66,22 +88,13 @@ func (m *Model) ImportFitting(arrays map[string]tensor.Array) (Fit, error) {
 	if len(errs) > 0 {
 		return Fit{}, fmt.Errorf("%w: %w", ErrUnfit, firstOf(errs))
 	}
-	return fit, m.Params.Import(values)
-}
-
-// projections returns the names of the layers that embed patches.
-func (m *Model) projections() []string {
-	var all []string
-	for _, t := range m.Towers {
-		all = append(all, t.Encoder.Projections()...)
-	}
-	return all
+	return fit, ps.Import(values)
 }
 
 // interpolate returns what a is as the values of p, which must be positions.
-func (m *Model) interpolate(p *nn.Param, a tensor.Array, fit *Fit) (tensor.Array, error) {
-	for _, t := range m.Towers {
-		for _, q := range t.Encoder.Positions() {
+func interpolate(encoders []*vit.Encoder, p *nn.Param, a tensor.Array, fit *Fit) (tensor.Array, error) {
+	for _, e := range encoders {
+		for _, q := range e.Positions() {
 			if q.Param != p {
 				continue
 			}
@@ -96,7 +109,7 @@ func (m *Model) interpolate(p *nn.Param, a tensor.Array, fit *Fit) (tensor.Array
 }
 
 // unfit returns why a layer's values are not to be taken, "" if they are.
-func (m *Model) unfit(layer string, arrays map[string]tensor.Array) string {
+func unfit(ps *nn.Params, layer string, arrays map[string]tensor.Array) string {
 	check := func(name string, want tensor.Shape) string {
 		switch a, ok := arrays[name]; {
 		case !ok:
@@ -106,14 +119,14 @@ func (m *Model) unfit(layer string, arrays map[string]tensor.Array) string {
 		}
 		return ""
 	}
-	for _, p := range m.Params.List() {
+	for _, p := range ps.List() {
 		if within(p.Name, layer) {
 			if why := check(p.Name, p.Shape); why != "" {
 				return why
 			}
 		}
 	}
-	for _, b := range m.Params.Buffers() {
+	for _, b := range ps.Buffers() {
 		if within(b.Name, layer) {
 			if why := check(b.Name, b.Shape); why != "" {
 				return why

@@ -30,6 +30,10 @@ type Config struct {
 	// Weights draws the clips of an epoch with replacement, each with a probability in
 	// proportion to its weight; nil takes every clip once. It excludes Lanes.
 	Weights []float64
+
+	// Eval gives every clip's evaluation view, in place of views drawn for the epoch:
+	// the maker's batches must have one global view and no local ones.
+	Eval bool
 }
 
 // Loader gives the batches of steps first, first+1, …
@@ -240,7 +244,11 @@ func (l *Loader) fill(ctx context.Context, j job) {
 		key := l.clips.Set.Key(i)
 		d, err := l.clips.lend(ctx, i, data)
 		if err == nil {
-			err = l.clips.Maker.Fill(j.batch, j.slot, d.Decoded, l.cfg.Seed, j.epoch, key)
+			if l.cfg.Eval {
+				err = l.clips.Maker.FillEval(j.batch, j.slot, d.Decoded, key)
+			} else {
+				err = l.clips.Maker.Fill(j.batch, j.slot, d.Decoded, l.cfg.Seed, j.epoch, key)
+			}
 			l.clips.Return(d)
 		}
 		if err == nil || ctx.Err() != nil {

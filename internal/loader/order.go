@@ -53,6 +53,43 @@ func Balanced(set *dataset.Set) []float64 {
 	return weights
 }
 
+// Orders says which clips the epochs of a Loader in the order "clips" have: what is
+// trained on the features of clips then takes them as a Loader would.
+type Orders struct {
+	seed     uint64
+	clips    []int
+	random   *rng.Stream
+	weighted *weighted // with weights
+}
+
+// NewOrders returns those of n clips, or with weights those drawn by them: see
+// Config.Weights, whose errors it returns.
+func NewOrders(n int, seed uint64, weights []float64) (*Orders, error) {
+	o := &Orders{seed: seed, clips: make([]int, n), random: rng.New(0)}
+	if weights == nil {
+		return o, nil
+	}
+	if len(weights) != n {
+		panic(fmt.Sprintf("loader: %d weights of %d clips", len(weights), n))
+	}
+	var err error
+	o.weighted, err = newWeighted(weights, seed)
+	return o, err
+}
+
+// Epoch returns the clips of an epoch in their order, valid until the next call.
+func (o *Orders) Epoch(epoch int) []int {
+	if o.weighted == nil {
+		reorder(o.clips, o.random, o.seed, epoch)
+		return o.clips
+	}
+	o.weighted.begin(epoch)
+	for i, c := range o.weighted.clips {
+		o.clips[i] = int(c)
+	}
+	return o.clips
+}
+
 // weighted draws epochs of as many clips as there are weights, with replacement.
 type weighted struct {
 	sums   []float64 // of the weights up to and with each clip's, to the last above 0

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"sort"
 )
 
 // TopK returns the share of rows of scores (R, C) whose label is among the k
@@ -40,51 +39,14 @@ func TopK(scores []float32, labels []int, classes, k int) float64 {
 // scores, as scikit-learn defines it: equal scores are one threshold. NaN when
 // there is no positive, or when a score is NaN.
 func AveragePrecision(scores []float32, positive []bool) float64 {
-	order, total := byScore(scores, positive)
-	if total == 0 || anyNaN(scores) {
-		return math.NaN()
-	}
-	var ap float64
-	hits, seen := 0, 0
-	for i := 0; i < len(order); {
-		j, before := i, hits
-		for ; j < len(order) && scores[order[j]] == scores[order[i]]; j++ {
-			if positive[order[j]] {
-				hits++
-			}
-		}
-		seen += j - i
-		ap += float64(hits-before) / float64(total) * float64(hits) / float64(seen)
-		i = j
-	}
-	return ap
+	return NewRanking(scores, positive).AveragePrecision(nil)
 }
 
 // AUC returns the area under the ROC curve: the chance that a positive scores
 // above a negative, ties counting half. NaN without positives or negatives, or
 // when a score is NaN.
 func AUC(scores []float32, positive []bool) float64 {
-	order, total := byScore(scores, positive)
-	negatives := len(order) - total
-	if total == 0 || negatives == 0 || anyNaN(scores) {
-		return math.NaN()
-	}
-	var wins float64 // pairs in which the positive is above
-	above := 0       // positives seen so far
-	for i := 0; i < len(order); {
-		j, pos, neg := i, 0, 0
-		for ; j < len(order) && scores[order[j]] == scores[order[i]]; j++ {
-			if positive[order[j]] {
-				pos++
-			} else {
-				neg++
-			}
-		}
-		wins += float64(neg) * (float64(above) + float64(pos)/2)
-		above += pos
-		i = j
-	}
-	return wins / (float64(total) * float64(negatives))
+	return NewRanking(scores, positive).AUC(nil)
 }
 
 // DPrime returns √2·Φ⁻¹(auc).
@@ -94,25 +56,6 @@ func DPrime(auc float64) float64 { return 2 * math.Erfinv(2*auc-1) }
 // itself, so it has no place among thresholds.
 func anyNaN(scores []float32) bool {
 	return slices.ContainsFunc(scores, func(s float32) bool { return s != s })
-}
-
-// byScore returns the rows from the highest score down and the number of
-// positives.
-func byScore(scores []float32, positive []bool) (order []int, total int) {
-	if len(scores) != len(positive) {
-		panic(fmt.Sprintf("metrics: %d scores for %d labels", len(scores), len(positive)))
-	}
-	order = make([]int, len(scores))
-	for i := range order {
-		order[i] = i
-		if positive[i] {
-			total++
-		}
-	}
-	sort.SliceStable(order, func(a, b int) bool {
-		return scores[order[a]] > scores[order[b]]
-	})
-	return order, total
 }
 
 func check(scores []float32, rows, classes int) {

@@ -27,6 +27,9 @@ type State struct {
 	// Classes are the names of the classes of the heads that came with an imported
 	// model, in the order of their rows; nil for none.
 	Classes []string
+
+	// Progress is what a run notes beside step and numbers, to go on from; "" for none.
+	Progress string
 }
 
 // ProbeState is what a checkpoint says of the online probes that it holds. They are not
@@ -52,6 +55,13 @@ func Save(path string, model *jepa.Model, opt *optim.AdamW, s State) error {
 	if opt != nil {
 		w.add(opt.Stored())
 	}
+	return w.write(path)
+}
+
+// SaveStored writes a checkpoint of what is stored under these names, as Save does.
+func SaveStored(path string, all []nn.Stored, s State) error {
+	w := newWriter(s)
+	w.add(slices.Clone(all))
 	return w.write(path)
 }
 
@@ -85,6 +95,9 @@ func newWriter(s State) writer {
 	}
 	if p := s.Probes; p != nil {
 		meta["probe_steps"], meta["probe_classes"] = strconv.Itoa(p.Taken), p.Classes
+	}
+	if s.Progress != "" {
+		meta["progress"] = s.Progress
 	}
 	return writer{checkpoint.New(meta), s.Step}
 }
@@ -131,7 +144,8 @@ func ReadState(path string) (State, *checkpoint.File, error) {
 		return State{}, nil, fmt.Errorf("train: %s is not a checkpoint of avjepa: its format is "+
 			"%q, not %q", path, f.Metadata["format"], format)
 	}
-	s := State{Config: f.Metadata["config"], Data: f.Metadata["data"]}
+	s := State{Config: f.Metadata["config"], Data: f.Metadata["data"],
+		Progress: f.Metadata["progress"]}
 	if s.Step, err = strconv.Atoi(f.Metadata["step"]); err != nil || s.Step < 0 {
 		return State{}, nil, fmt.Errorf("train: %s: step %q", path, f.Metadata["step"])
 	}
@@ -156,7 +170,7 @@ func ReadState(path string) (State, *checkpoint.File, error) {
 // checkpoint. On an error, which is ErrMismatch and lists what does not fit,
 // the model is unchanged.
 func Load(f *checkpoint.File, model *jepa.Model, opt *optim.AdamW, step int) error {
-	arrays, err := arraysOf(f)
+	arrays, err := Arrays(f)
 	if err != nil {
 		return err
 	}
@@ -183,7 +197,7 @@ func Load(f *checkpoint.File, model *jepa.Model, opt *optim.AdamW, step int) err
 // views of another geometry, and says what was interpolated or left as it was. On an
 // error, which is ErrMismatch, the model is unchanged.
 func LoadFitting(f *checkpoint.File, model *jepa.Model) (jepa.Fit, error) {
-	arrays, err := arraysOf(f)
+	arrays, err := Arrays(f)
 	if err != nil {
 		return jepa.Fit{}, err
 	}
@@ -194,8 +208,8 @@ func LoadFitting(f *checkpoint.File, model *jepa.Model) (jepa.Fit, error) {
 	return fit, nil
 }
 
-// arraysOf reads all of a checkpoint.
-func arraysOf(f *checkpoint.File) (map[string]tensor.Array, error) {
+// Arrays reads all of a checkpoint. The error is ErrMismatch.
+func Arrays(f *checkpoint.File) (map[string]tensor.Array, error) {
 	arrays := map[string]tensor.Array{}
 	for _, n := range f.Names() {
 		a, err := f.Float32(n)

@@ -24,13 +24,29 @@ type Batch struct {
 func (c *Config) videoElems() int { return c.Frames * c.Side * c.Side * 3 }
 func (c *Config) audioElems() int { return c.Bands * c.MelFrames() }
 
+// VideoElems and AudioElems return the size of one view's frames and of its log-mel,
+// 0 for a modality that views do not have.
+func (c Config) VideoElems() int {
+	if !c.HasVideo() {
+		return 0
+	}
+	return c.videoElems()
+}
+
+func (c Config) AudioElems() int {
+	if !c.HasAudio() {
+		return 0
+	}
+	return c.audioElems()
+}
+
 // NewBatch returns a batch for size clips.
 func (m *Maker) NewBatch(size int) *Batch {
 	c := &m.cfg
 	b := &Batch{Size: size, Keys: make([]string, size)}
-	b.GlobalAudio = make([]float32, c.Globals*size*c.audioElems())
+	b.GlobalAudio = make([]float32, c.Globals*size*c.AudioElems())
 	b.LocalAudio = make([]float32, c.AudioLocals()*size*c.audioElems())
-	global, local := c.Globals*size*c.videoElems(), c.VideoLocals()*size*c.videoElems()
+	global, local := c.Globals*size*c.VideoElems(), c.VideoLocals()*size*c.videoElems()
 	if c.FloatVideo() {
 		b.GlobalVideoF, b.LocalVideoF = make([]float32, global), make([]float32, local)
 	} else {

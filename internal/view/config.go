@@ -19,8 +19,19 @@ const (
 	LocalBoth      = "both"      // both modalities, subject to Masking
 )
 
+// What clips are read for (Config.Modality).
+const (
+	BothModalities = ""      // picture and sound
+	AudioOnly      = "audio" // sound alone: clips need no frames, and none are looked at
+	VideoOnly      = "video" // the picture alone, likewise
+)
+
 // Config says what a view is. Default holds the paper's choices.
 type Config struct {
+	// Modality makes views of one modality alone, from clips that may have no other.
+	// It excludes local views. Batches then have no place for the other one.
+	Modality string
+
 	SampleRateHz int     // of the stored samples; 16000
 	Seconds      float64 // length of a view
 	Frames       int     // video frames of a view
@@ -100,6 +111,10 @@ func (c Config) Validate() error {
 		}
 	}
 	in := func(x, lo, hi float64) bool { return x >= lo && x <= hi } // false for NaN
+	bad(c.Modality == BothModalities || c.Modality == AudioOnly || c.Modality == VideoOnly,
+		"modality %q is none of %q, %q, %q", c.Modality, BothModalities, AudioOnly, VideoOnly)
+	bad(c.Modality == BothModalities || c.Locals == 0,
+		"%d local views with modality %q: local views need both", c.Locals, c.Modality)
 	bad(c.SampleRateHz >= 1000 && c.SampleRateHz <= 192000 && c.SampleRateHz%100 == 0,
 		"sample rate %d Hz is not a multiple of 100 from 1000 to 192000", c.SampleRateHz)
 	bad(in(c.Seconds, .1, maxSecond), "seconds %v is outside 0.1 to %d", c.Seconds, maxSecond)
@@ -177,6 +192,10 @@ func (c Config) VideoLocals() int {
 	}
 	return c.Locals / 2
 }
+
+// HasVideo and HasAudio report whether views have that modality.
+func (c Config) HasVideo() bool { return c.Modality != AudioOnly }
+func (c Config) HasAudio() bool { return c.Modality != VideoOnly }
 
 // FloatVideo reports whether video must be handed over as normalised floats,
 // because parts of it may be hidden.

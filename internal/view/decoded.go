@@ -29,11 +29,12 @@ type stored struct {
 	seconds                   float64
 	box                       [4]float64
 	fitted                    bool // frames are kept resized and cropped
+	modality                  string
 }
 
 func (c *Config) stored() stored {
 	return stored{c.SampleRateHz, c.Bands, c.Side, c.Resize, c.Seconds, c.Box,
-		!c.LocalCrop && !c.EvalSquash}
+		!c.LocalCrop && !c.EvalSquash, c.Modality}
 }
 
 // minSeconds is the shortest clip that can be used.
@@ -60,20 +61,32 @@ func (m *Maker) Decode(frames [][]byte, fps float64, samples []int16) (*Decoded,
 			"store smaller frames or do not cache", d.count, d.part.Size(), total, maxDecodedBytes)
 	}
 	pixels := make([]byte, d.count*size)
-	for i, data := range frames {
+	for i, data := range d.jpeg {
 		if err := m.loadPixels(pixels[i*size:][:size], d, data, s); err != nil {
 			return nil, fmt.Errorf("view: frame %d: %w", i, err)
 		}
 	}
-	d.mel = make([]float32, m.cfg.Bands*d.frames)
-	m.clipMel(d.mel, d, s)
+	if m.cfg.HasAudio() {
+		d.mel = make([]float32, m.cfg.Bands*d.frames)
+		m.clipMel(d.mel, d, s)
+	}
 	d.pixels, d.jpeg = pixels, nil
 	return d, nil
 }
 
 // Open is the lazy Decode: it checks every frame's header and keeps frames
 // and samples, which must not change any more. Each Fill decodes what it needs.
+// Of a modality that views do not have nothing is looked at or kept.
 func (m *Maker) Open(frames [][]byte, fps float64, samples []int16) (*Decoded, error) {
+	if !m.cfg.HasVideo() {
+		if len(samples) == 0 {
+			return nil, errors.New("view: clip without sound")
+		}
+		frames, fps = nil, 1
+	}
+	if !m.cfg.HasAudio() {
+		samples = nil
+	}
 	if !(fps > 0 && fps <= 1000) {
 		return nil, fmt.Errorf("view: %v frames per second is outside 0 to 1000", fps)
 	}

@@ -78,7 +78,7 @@ func (m *Maker) give(s *scratch) {
 // is then undefined.
 func (m *Maker) Fill(b *Batch, slot int, d *Decoded, seed uint64, epoch int, key string) error {
 	m.check(d, slot, b.Size)
-	if !d.HasVideo() {
+	if m.cfg.HasVideo() && !d.HasVideo() {
 		return errNoVideo // global views have both modalities
 	}
 	s := m.take()
@@ -136,6 +136,25 @@ func (m *Maker) fillAudio(dst, mel []float32, d *Decoded, p *plan, s *scratch) {
 	}
 	p.alter.audio(dst, &m.cfg)
 	p.maskAudio(dst, &m.cfg)
+}
+
+// FillEval sets place slot of b, whose clips have one global view and no local ones,
+// to the evaluation view of the clip d: no random choice.
+func (m *Maker) FillEval(b *Batch, slot int, d *Decoded, key string) error {
+	m.check(d, slot, b.Size)
+	if m.cfg.Globals != 1 || m.cfg.Locals != 0 || m.cfg.FloatVideo() {
+		panic("view: FillEval of batches with more than a global view")
+	}
+	var video []byte
+	var audio []float32
+	if m.cfg.HasVideo() {
+		video = part(b.GlobalVideo, slot, m.cfg.videoElems())
+	}
+	if m.cfg.HasAudio() {
+		audio = part(b.GlobalAudio, slot, m.cfg.audioElems())
+	}
+	b.Keys[slot] = key
+	return m.Eval(video, audio, d, 0, 1)
 }
 
 // Eval sets video (T, S, S, 3) and audio (F, MelFrames, normalised) to

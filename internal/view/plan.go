@@ -37,7 +37,7 @@ func (m *Maker) draw(s *scratch, d *Decoded, r *rng.Stream) {
 	s.plans = grow(s.plans, len(s.starts))
 	w, h := d.frameSide()
 	for v, start := range s.starts {
-		p := plan{start: start, video: true, audio: true, flip: r.Float64() < c.Flip}
+		p := plan{start: start, video: c.HasVideo(), audio: c.HasAudio(), flip: r.Float64() < c.Flip}
 		if k := v - c.Globals; k >= 0 {
 			if c.LocalModality == LocalAlternate {
 				p.audio, p.video = k%2 == 0, k%2 == 1
