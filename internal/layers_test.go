@@ -23,6 +23,7 @@ var layers = [][]string{
 	{"jepa", "golden"},
 	{"probe"},
 	{"train", "retrieval", "embed", "scenes", "scaling", "exchange"},
+	{"finetune"},
 	{"config", "report"},
 	{"encoder", "ablation"},
 	{"encoder/encodertest", "explain", "indexing"},

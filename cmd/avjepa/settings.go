@@ -28,8 +28,10 @@ func (s *settings) addFlags(c *cobra.Command) {
 }
 
 // resolve lays defaults, preset, file, environment and flags over each other.
-func (s *settings) resolve() (*config.Config, error) {
-	c := config.New()
+func (s *settings) resolve() (*config.Config, error) { return s.resolveOver(config.New()) }
+
+// resolveOver lays them over a configuration.
+func (s *settings) resolveOver(c *config.Config) (*config.Config, error) {
 	if s.run != "" {
 		if err := c.ApplyFile(s.run); err != nil {
 			return nil, configError(err)

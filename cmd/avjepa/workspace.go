@@ -76,7 +76,8 @@ type runState struct {
 	fit   jepa.Fit // of the values into the model that embeds
 }
 
-// openRun reads the newest checkpoint of a run folder, or a checkpoint file.
+// openRun reads the best checkpoint of a run folder that knows one, else its newest, or a
+// checkpoint file.
 func openRun(path string) (*runState, error) {
 	r, err := encoder.Read(path)
 	if err != nil {

@@ -236,6 +236,8 @@ func (c *Config) Validate() error {
 	within("eval.windows", c.Eval.Windows, 1, 64)
 	oneOf("eval.embedding", c.Eval.Embedding, "projected", "cls", "patches")
 
+	errs = append(errs, c.checkFinetune()...)
+
 	errs = append(errs, c.ViewConfig().Validate())
 	model, err := c.JEPAConfig()
 	errs = append(errs, err, model.Validate())

@@ -28,6 +28,8 @@ type Config struct {
 	Probe   Probe   `toml:"probe"`
 	Eval    Eval    `toml:"eval"`
 
+	Finetune Finetune `toml:"finetune"`
+
 	origins map[string]string
 }
 
@@ -196,6 +198,45 @@ type Eval struct {
 	Squash    bool   `toml:"squash" doc:"squeeze the whole frame into the view, not its centre"`
 }
 
+// Finetune trains classifiers on a pretrained encoder: finetune and probe.
+type Finetune struct {
+	BatchSize   int     `toml:"batch_size" doc:"clips a step"`
+	MicroBatch  int     `toml:"micro_batch" doc:"clips at once, 0 for all; same gradients"`
+	Epochs      int     `toml:"epochs" doc:"passes over the clips; the best one is kept"`
+	LR          float64 `toml:"lr" doc:"peak learning rate of the heads"`
+	BackboneLR  float64 `toml:"backbone_lr" doc:"of the encoder, over that of the heads; 0 freezes it"`
+	MinLR       float64 `toml:"min_lr" doc:"learning rate at the end of the cosine"`
+	Warmup      float64 `toml:"warmup" doc:"share of the steps that warms up"`
+	WarmupStart float64 `toml:"warmup_start" doc:"first learning rate over lr"`
+	WeightDecay float64 `toml:"weight_decay" doc:"of the encoder"`
+	HeadDecay   float64 `toml:"head_decay" doc:"of the heads"`
+	Clip        float64 `toml:"clip" doc:"largest gradient norm; 0 for no bound"`
+	Attentive   bool    `toml:"attentive" doc:"besides the linear head one on the patch tokens"`
+	Labels      string  `toml:"labels" doc:"single: one class a clip; multi: any number; auto: as the clips have them"`
+	Smoothing   float64 `toml:"smoothing" doc:"of labels, with one class a clip"`
+	PosWeight   bool    `toml:"pos_weight" doc:"with several classes a clip, positives weigh negatives/positives"`
+	Modality    string  `toml:"modality" doc:"both, audio or video: what clips show"`
+	Views       string  `toml:"views" doc:"train: drawn anew each epoch; eval: the evaluation view"`
+	Mixup       float64 `toml:"mixup" doc:"probability that a clip is mixed with another"`
+	MixupAlpha  float64 `toml:"mixup_alpha" doc:"shares are drawn from Beta(α, α)"`
+	FreqBands   int     `toml:"freq_bands" doc:"largest frequency mask, mel bands"`
+	TimeFrames  int     `toml:"time_frames" doc:"largest time mask, log-mel frames"`
+	Sampling    string  `toml:"sampling" doc:"uniform: every clip once an epoch; balanced: all labels alike"`
+	Select      string  `toml:"select" doc:"head by which the best epoch is known: attentive or linear"`
+	HoldOut     string  `toml:"hold_out" doc:"split to validate on, training on all others; empty: data.split and eval.split"`
+	KeepMB      int     `toml:"keep_mb" doc:"memory for the features of a frozen encoder"`
+	SpillMB     int     `toml:"spill_mb" doc:"largest file of them in the run folder; beyond, they are made each epoch"`
+}
+
+// What finetune.labels and finetune.views may be.
+const (
+	LabelsAuto   = "auto"
+	LabelsSingle = "single"
+	LabelsMulti  = "multi"
+	ViewsTrain   = "train"
+	ViewsEval    = "eval"
+)
+
 // New returns the defaults: the published choices on the paper's geometry.
 func New() *Config {
 	return &Config{
@@ -221,8 +262,14 @@ func New() *Config {
 			Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, WeightDecay: 0.05, Decay: "all", Clip: 5, Keep: 2,
 			Recompute: "none", BatchNorm: "process",
 		},
-		Probe:   Probe{Attentive: true, LR: probe.OnlineLR, Clips: 512},
-		Eval:    Eval{Split: "test", Windows: 1, Embedding: "projected"},
+		Probe: Probe{Attentive: true, LR: probe.OnlineLR, Clips: 512},
+		Eval:  Eval{Split: "test", Windows: 1, Embedding: "projected"},
+		Finetune: Finetune{
+			BatchSize: 320, Epochs: 13, LR: 2e-4, BackboneLR: 0.05, MinLR: 1e-7, Warmup: 0.05,
+			WarmupStart: 0.1, WeightDecay: 0.05, Clip: 1, Attentive: true, Labels: LabelsAuto,
+			Smoothing: 0.1, Modality: "both", Views: ViewsTrain, MixupAlpha: 10,
+			Sampling: SamplingUniform, Select: "attentive", KeepMB: 2048, SpillMB: 65536,
+		},
 		origins: map[string]string{},
 	}
 }

@@ -27,15 +27,15 @@ type Run struct {
 	File   *checkpoint.File
 }
 
-// Read reads the newest checkpoint of a run folder, or a checkpoint file. Errors are
-// ErrCheckpoint, ErrConfig, those of train.Latest, or the file system's.
+// Read reads the checkpoint that a run folder is used by (train.Chosen), or a checkpoint
+// file. Errors are ErrCheckpoint, ErrConfig, those of train.Chosen, or the file system's.
 func Read(path string) (*Run, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("no run or checkpoint at %s: %w", path, err)
 	}
 	if info.IsDir() {
-		if path, err = train.Latest(path); err != nil {
+		if path, err = train.Chosen(path); err != nil {
 			return nil, err
 		}
 	}

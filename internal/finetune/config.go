@@ -84,3 +84,21 @@ func (c *Config) schedules(steps int) (head, backbone optim.Schedule) {
 
 // StepsPerEpoch returns the steps of an epoch of so many clips.
 func (c *Config) StepsPerEpoch(clips int) int { return loader.StepsPerEpoch(clips, c.BatchSize) }
+
+// Keeps reports whether a run keeps features where there is room: when a clip's are the
+// same in every epoch.
+func (c *Config) Keeps(m Model) bool {
+	return m.Frozen && c.EvalViews && c.Augment.none() && c.Windows == 1
+}
+
+// KeepWhere returns where features of so many bytes are kept: KeptMemory, KeptFile or
+// KeptNot.
+func (c *Config) KeepWhere(bytes int64) string {
+	switch {
+	case bytes <= c.KeepBytes:
+		return KeptMemory
+	case bytes <= c.SpillBytes:
+		return KeptFile
+	}
+	return KeptNot
+}

@@ -20,6 +20,7 @@ type progress struct {
 	Epochs int          `json:"epochs"` // judged
 	Best   EpochMetrics `json:"best"`   // of them
 	Score  float64      `json:"score"`  // of the best, by what chooses
+	Last   EpochMetrics `json:"last"`
 
 	Steps int    `json:"steps"` // of the epoch in progress, whose losses are summed
 	Sum   Losses `json:"sum"`
@@ -52,6 +53,7 @@ func (t *trainer) endEpoch(ctx context.Context) error {
 		}
 		p.Best, p.Score = m, score
 	}
+	p.Last = m
 	p.Epochs, p.Steps, p.Sum, p.skipped = m.Epoch, 0, Losses{}, scores.Skipped
 	t.dirty = true
 	if err := appendLine(t.epochs, m); err != nil {
@@ -100,7 +102,7 @@ func (t *trainer) state() train.State {
 // saveBest writes encoder and heads.
 func (t *trainer) saveBest() error {
 	all := append(t.net.Stored(), t.data.Beside...)
-	return train.SaveStored(filepath.Join(t.folder.Dir, BestName), all, t.state())
+	return train.SaveStored(filepath.Join(t.folder.Dir, train.BestName), all, t.state())
 }
 
 // save writes a checkpoint of the present step, unless there is one, and removes the

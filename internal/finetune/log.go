@@ -52,7 +52,6 @@ type Score struct {
 const (
 	stepsName  = "metrics.jsonl"
 	epochsName = "epochs.jsonl"
-	BestName   = "best.safetensors"
 )
 
 const maxLine = 1 << 20
@@ -112,4 +111,15 @@ func ReadEpochs(dir string) ([]EpochMetrics, error) {
 		all = append(all, m)
 	}
 	return all, sc.Err()
+}
+
+// String is the number that counts: top-1, or mAP, in per cent.
+func (s Score) String() string {
+	switch {
+	case s.Top1 != nil:
+		return fmt.Sprintf("top-1 %.1f %%", 100**s.Top1)
+	case s.MAP != nil:
+		return fmt.Sprintf("mAP %.1f %%", 100**s.MAP)
+	}
+	return "–"
 }

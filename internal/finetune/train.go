@@ -43,7 +43,7 @@ type Outcome struct {
 	KeptBytes    int64   // of features
 	KeepSeconds  float64 // that making them took
 	Seconds      float64 // of this process
-	Best         EpochMetrics
+	Best, Last   EpochMetrics
 	Checkpoint   string // to go on from
 	Skipped      map[string]error
 }
@@ -185,19 +185,15 @@ func (t *trainer) openClips(ctx context.Context) error {
 	}
 	inputs := Inputs(c.Modality)
 	t.how.Kept = KeptNot
-	if n.Frozen && c.EvalViews && c.Augment.none() && c.Windows == 1 {
+	if c.Keeps(n.Model) {
 		bytes := n.keepBytes(set.Len(), inputs[:1]) + n.keepBytes(t.data.Val.Set.Len(), inputs)
-		folder := ""
-		switch {
-		case bytes <= c.KeepBytes:
-			t.how.Kept = KeptMemory
-		case bytes <= c.SpillBytes:
-			t.how.Kept, folder = KeptFile, t.folder.Dir
-		default:
+		t.how.Kept = c.KeepWhere(bytes)
+		switch t.how.Kept {
+		case KeptNot:
 			t.say("features of all clips are %d MB, more than finetune.keep_mb and finetune.spill_mb: "+
 				"they are made in every epoch anew", bytes>>20)
-		}
-		if t.how.Kept != KeptNot {
+		default:
+			folder := map[string]string{KeptFile: t.folder.Dir}[t.how.Kept]
 			t.how.KeptBytes = bytes
 			return t.keep(ctx, inputs, folder, weights)
 		}
@@ -361,6 +357,7 @@ func (t *trainer) close() error {
 func (t *trainer) result() Outcome {
 	r := t.how
 	r.Steps, r.First, r.PerEpoch, r.Best = t.step, t.first, t.perEpoch, t.progress.Best
+	r.Last = t.progress.Last
 	if t.saved >= 0 {
 		r.Checkpoint = t.folder.Checkpoint(t.saved)
 	}

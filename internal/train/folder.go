@@ -103,6 +103,19 @@ func Latest(dir string) (string, error) {
 	return paths[len(paths)-1], nil
 }
 
+// BestName is the checkpoint of a run's best epoch, where a run knows which that is.
+const BestName = "best.safetensors"
+
+// Chosen returns the checkpoint that a run is used by: that of its best epoch, where it
+// knows one, else the newest. Errors are those of Latest.
+func Chosen(dir string) (string, error) {
+	best := filepath.Join(dir, BestName)
+	if _, err := os.Stat(best); err == nil {
+		return best, nil
+	}
+	return Latest(dir)
+}
+
 // removeTemporary removes what writes that a kill cut short have left.
 func (f *Folder) removeTemporary() error {
 	return errors.Join(durable.RemoveTemporary(f.Dir),

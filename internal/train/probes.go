@@ -145,7 +145,7 @@ func (p *prober) resume(f *checkpoint.File, s State) error {
 	case s.Probes.Classes != p.classes:
 		why = "has those of other classes"
 	default:
-		arrays, err := arraysOf(f)
+		arrays, err := Arrays(f)
 		if err != nil {
 			return err
 		}
