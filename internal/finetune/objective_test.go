@@ -52,7 +52,7 @@ func TestGoldenLosses(t *testing.T) {
 	logits := flat(g.Single.Logits)
 	near("cross-entropy", (&Objective{}).Loss(nil, logits, targets, classes, 1), g.Single.Plain)
 	near("smoothed", (&Objective{Smoothing: .1}).Loss(nil, logits, targets, classes, 1), g.Single.Smooth)
-	for i, m := range []goldenMulti{g.A, g.B, g.C} {
+	for _, m := range []goldenMulti{g.A, g.B, g.C} {
 		c := len(m.Labels[0])
 		positives := make([]int, c)
 		for _, row := range m.Labels {
@@ -67,7 +67,6 @@ func TestGoldenLosses(t *testing.T) {
 		x, y := flat(m.Scores), flat(m.Labels)
 		near("binary cross-entropy", (&Objective{Multi: true}).Loss(nil, x, y, c, 1), m.BCE)
 		near("weighted", (&Objective{Multi: true, PosWeight: w}).Loss(nil, x, y, c, 1), m.BCEPosWeight)
-		_ = i
 	}
 }
 
