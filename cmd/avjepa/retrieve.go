@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,6 +15,7 @@ import (
 	"avjepa/internal/embed"
 	"avjepa/internal/engine"
 	"avjepa/internal/loader"
+	"avjepa/internal/manifest"
 	"avjepa/internal/retrieval"
 )
 
@@ -26,6 +28,10 @@ type evalOptions struct {
 	precision              string   // of the encoder's weights; "" is precisionFloat
 	set                    []string // key=value, over the run's settings
 	engine                 config.Engine
+
+	perClass   int   // clips of every class; 0 for all
+	subsetSeed int64 // that draws them
+	resamples  int   // behind the intervals; 0 for none
 
 	// group returns the processes that embed a share of the clips each; nil for this
 	// one alone.
@@ -75,12 +81,13 @@ func newRetrieveCommand(g *globals) *cobra.Command {
 		Use:   "retrieve RUN",
 		Short: "How well sounds find their pictures, and pictures their sounds",
 		Long: `Encodes every held-out clip twice, heard only and seen only, and ranks all
-candidates by cosine. RUN is a run folder or a checkpoint file. With --set the views may
+candidates by cosine. Intervals are the middle 95 % of resamples of the queries. RUN is a run folder or a checkpoint file. With --set the views may
 be longer, larger or denser than those trained on: positions are interpolated. Started
 as several processes (avjepa launch), each encodes its share.`,
 		Example: `  avjepa retrieve runs/demo
   avjepa retrieve runs/mine --data data/other --split test --json
   avjepa retrieve runs/mine --set view.side=224 --set view.resize=256
+  avjepa retrieve runs/mine --split test --per-class 5 --embedding cls
   avjepa retrieve runs/mine --precision int8`,
 		Args: takes("RUN"),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
@@ -107,9 +114,28 @@ as several processes (avjepa launch), each encodes its share.`,
 		},
 	}
 	o.addFlags(c)
+	c.Flags().IntVar(&o.resamples, "bootstrap", 1000, "resamples behind the intervals; 0 for none")
+	c.Flags().IntVar(&o.perClass, "per-class", 0,
+		"only so many clips of every class, drawn as the published subsets are; 0 for all")
+	c.Flags().Int64Var(&o.subsetSeed, "subset-seed", 0, "seed of --per-class")
 	c.Flags().StringVar(&o.precision, "precision", precisionFloat,
 		"float32; bf16 where the engine has it; int8: weights and activations in bytes, faster and less exact")
 	return c
+}
+
+// balanced returns so many clips of every class, as the published evaluation draws them
+// from those that are there.
+func balanced(set *dataset.Set, perClass int, seed uint64) *dataset.Set {
+	places := manifest.Balanced(perClass, seed, set.Len(), func(i int) (int, []string) {
+		f := set.Info(i)
+		return f.Row, f.Labels
+	})
+	i := -1
+	return set.Where(func(*dataset.Info) bool {
+		i++
+		_, found := slices.BinarySearch(places, i)
+		return found
+	})
 }
 
 // evaluation is the retrieval of a run's held-out clips.
@@ -134,6 +160,10 @@ func evaluate(ctx context.Context, path string, o *evalOptions, p *progress) (*e
 		return nil, usageError(fmt.Errorf("--precision %q is none of %s, %s, %s", o.precision,
 			precisionFloat, precisionInt8, precisionBF16))
 	}
+	if o.perClass < 0 || o.subsetSeed < 0 || o.resamples < 0 || o.resamples > 1e6 {
+		return nil, usageError(fmt.Errorf("--per-class %d, --subset-seed %d, --bootstrap %d: want counts, "+
+			"of resamples at most 1000000", o.perClass, o.subsetSeed, o.resamples))
+	}
 	run, err := openRun(path)
 	if err != nil {
 		return nil, err
@@ -148,6 +178,11 @@ func evaluate(ctx context.Context, path string, o *evalOptions, p *progress) (*e
 	set, err := openSplit(ctx, o.data, o.split, p)
 	if err != nil {
 		return nil, err
+	}
+	if o.perClass > 0 {
+		if set = balanced(set, o.perClass, uint64(o.subsetSeed)); set.Len() == 0 {
+			return nil, fmt.Errorf("%s has no labelled clip in split %q for --per-class", o.data, o.split)
+		}
 	}
 	run.cfg.Engine, err = localEngine(run.cfg.Engine, o.engine.Name, o.engine.Device)
 	if err != nil {
@@ -202,6 +237,14 @@ func (ev *evaluation) measure() error {
 	ev.metrics = retrieval.Measure(a, v, n, d) // normalises a and v
 	ev.simA2V = retrieval.Similarities(a, v, n, d)
 	ev.simV2A = retrieval.Similarities(v, a, n, d)
+	if r := ev.opts.resamples; r > 0 && ev.leads {
+		for _, x := range []struct {
+			to  *retrieval.Direction
+			sim []float32
+		}{{&ev.metrics.A2V, ev.simA2V}, {&ev.metrics.V2A, ev.simV2A}} {
+			x.to.CI = retrieval.Bootstrap(retrieval.Ranks(x.sim, n), r, coresHere(), 0)
+		}
+	}
 	return nil
 }
 
@@ -212,8 +255,15 @@ func retrievalRows(m retrieval.Metrics) [][]string {
 		name string
 		d    retrieval.Direction
 	}{{"sound → picture", m.A2V}, {"picture → sound", m.V2A}, {"chance", retrieval.Chance(m.N)}} {
-		rows = append(rows, []string{d.name, percent(d.d.R1), percent(d.d.R5), percent(d.d.R10),
-			fmt.Sprintf("%.1f", d.d.Median)})
+		row := []string{d.name, percent(d.d.R1), percent(d.d.R5), percent(d.d.R10),
+			fmt.Sprintf("%.1f", d.d.Median)}
+		if c := d.d.CI; c != nil {
+			for i, x := range [][2]float64{c.R1, c.R5, c.R10} {
+				row[1+i] += fmt.Sprintf(" [%s, %s]", percent(x[0]), percent(x[1]))
+			}
+			row[4] += fmt.Sprintf(" [%.1f, %.1f]", c.Median[0], c.Median[1])
+		}
+		rows = append(rows, row)
 	}
 	return rows
 }
@@ -228,6 +278,9 @@ func showRetrieval(out io.Writer, ev *evaluation, asJSON bool) error {
 	precise := ""
 	if ev.opts.precision == precisionInt8 {
 		precise = ", weights and activations in bytes"
+	}
+	if ev.opts.resamples > 0 {
+		fmt.Fprintf(out, "\nin brackets: 95 %% of %d resamples of the queries", ev.opts.resamples)
 	}
 	fmt.Fprintf(out, "\n%s embedding, windows of a clip: %d, step %d%s\nsplit %q of %s\n",
 		ev.opts.embedding, ev.opts.windows, ev.run.state.Step, precise, ev.opts.split, ev.opts.data)

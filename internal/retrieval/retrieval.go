@@ -18,6 +18,8 @@ type Direction struct {
 	R10    float64 `json:"r10"`
 	Median float64 `json:"median"` // of the ranks; the mean of the middle two for an even n
 	Mean   float64 `json:"mean"`
+
+	CI *Intervals `json:"ci,omitempty"` // from Bootstrap; nil for none
 }
 
 // Metrics is the retrieval of n clips both ways.
