@@ -111,7 +111,7 @@ func read(t *testing.T, parts ...string) []byte {
 // the log of epochs.
 func sameRun(t *testing.T, a, b string) {
 	t.Helper()
-	for _, name := range []string{"checkpoints/step-00000020.safetensors", BestName, epochsName} {
+	for _, name := range []string{"checkpoints/step-00000020.safetensors", train.BestName, epochsName} {
 		if !bytes.Equal(read(t, a, name), read(t, b, name)) {
 			t.Errorf("%s differs", name)
 		}
@@ -212,7 +212,7 @@ func TestLearns(t *testing.T) {
 	if !(all[11].Loss < .8*all[0].Loss) {
 		t.Errorf("loss %v after %v", all[11].Loss, all[0].Loss)
 	}
-	s, f, err := train.ReadState(filepath.Join(dir, BestName))
+	s, f, err := train.ReadState(filepath.Join(dir, train.BestName))
 	if err != nil {
 		t.Fatal(err)
 	}
