@@ -29,6 +29,7 @@ type Config struct {
 	Seconds, FPS  float64
 	Width, Height int
 	Split         string
+	Splits        []string        // instead: three clips by turns, one of each label
 	Keep          []media.Outcome // beside usable clips
 	ShardBytes    int64           // 1 GiB when 0
 
@@ -56,6 +57,9 @@ func Make(t testing.TB, c Config) *dataset.Set {
 		in.Settings.ShardBytes = c.ShardBytes
 	}
 	for i := range c.Clips {
+		if len(c.Splits) > 0 {
+			c.Split = c.Splits[i/3%len(c.Splits)]
+		}
 		in.Entries = append(in.Entries, manifest.Entry{Path: filepath.Join(c.Dir, fmt.Sprint(i)),
 			Key: Key(i), Labels: c.Labels(i), Split: c.Split})
 	}
