@@ -171,11 +171,12 @@ func runEvaluate(ctx context.Context, path string, o *evaluateOptions, p *progre
 
 // heads returns the classes of a checkpoint's heads, or an error that says it has none.
 func (r *runState) heads(set *dataset.Set) (*finetune.Labels, error) {
-	if !r.file.Has("probe_head.weight") {
+	_, head := r.linearHead()
+	if !r.file.Has(head + ".weight") {
 		return nil, kind{fmt.Errorf("%s has no classifier: avjepa probe or avjepa finetune makes one of it",
 			r.path), errCheckpoint}
 	}
-	w, err := r.file.Float32("probe_head.weight")
+	w, err := r.file.Float32(head + ".weight")
 	if err != nil {
 		return nil, kind{err, errCheckpoint}
 	}
@@ -198,6 +199,15 @@ func (r *runState) heads(set *dataset.Set) (*finetune.Labels, error) {
 	return finetune.NewLabels(classes, multi).Named(set.Classes()), nil
 }
 
+// linearHead returns the names of the linear head's layers: ours, which are those of the
+// published online probes, or those of the published fine-tuned models.
+func (r *runState) linearHead() (norm, head string) {
+	if !r.file.Has("probe_head.weight") && r.file.Has("head.weight") && r.file.Has("norm.weight") {
+		return "norm", "head"
+	}
+	return "probe_norm", "probe_head"
+}
+
 // score scores the clips of a set with the run's network.
 func (r *runState) score(ctx context.Context, set *dataset.Set, labels *finetune.Labels,
 	o *evaluateOptions, p *progress) (*finetune.Scores, error) {
@@ -208,7 +218,7 @@ func (r *runState) score(ctx context.Context, set *dataset.Set, labels *finetune
 	if err != nil {
 		return nil, configError(err)
 	}
-	if err := r.holds(model, 1, c); err != nil {
+	if err := r.holds(model); err != nil {
 		return nil, err
 	}
 	e, err := openEngine(c)
@@ -226,6 +236,10 @@ func (r *runState) score(ctx context.Context, set *dataset.Set, labels *finetune
 	}
 	arrays, err := train.Arrays(r.file)
 	if err == nil {
+		norm, head := r.linearHead()
+		for _, what := range []string{".weight", ".bias"} {
+			arrays["probe_norm"+what], arrays["probe_head"+what] = arrays[norm+what], arrays[head+what]
+		}
 		err = net.ImportHeads(arrays)
 	}
 	if err != nil {

@@ -202,7 +202,7 @@ func runFinetune(ctx context.Context, c *config.Config, o *finetuneOptions, dir 
 	if err != nil {
 		return nil, configError(err)
 	}
-	if err := from.holds(model, views, c); err != nil {
+	if err := from.holds(model); err != nil {
 		return nil, err
 	}
 	net, err := finetune.New(e, model, views, finetune.Training)
@@ -214,13 +214,18 @@ func runFinetune(ctx context.Context, c *config.Config, o *finetuneOptions, dir 
 	if err != nil {
 		return nil, err
 	}
-	data, err := sets.data(c)
+	tc := c.FinetuneConfig()
+	tc.Resume, tc.Workers = o.resume, workers(c)
+	kept, err := finetune.KeptBytes(model, sets.train.Len(), sets.val.Len(), tc.Modality)
+	if err != nil {
+		return nil, err
+	}
+	again := !tc.Keeps(model) || tc.KeepWhere(kept) == finetune.KeptNot
+	data, err := sets.data(c, again)
 	if err != nil {
 		return nil, err
 	}
 	data.Beside = beside
-	tc := c.FinetuneConfig()
-	tc.Resume, tc.Workers = o.resume, workers(c)
 	res, err := trainHeads(ctx, run, e, net, data, tc, p)
 	if errors.Is(err, train.ErrMismatch) {
 		err = kind{fmt.Errorf("%w; choose another --name for another run", err), errCheckpoint}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -65,6 +66,7 @@ func crossValidate(ctx context.Context, c *config.Config, o *finetuneOptions, p 
 	if err := writeWhole(filepath.Join(dir, "config.toml"), []byte(text)); err != nil { // for --resume
 		return nil, err
 	}
+	var unread error // that some clips could not be read
 	for _, split := range splits {
 		fold := config.New()
 		if err := fold.ApplyText(text, "settings"); err != nil {
@@ -75,8 +77,11 @@ func crossValidate(ctx context.Context, c *config.Config, o *finetuneOptions, p 
 		}
 		p.say("fold: %s held out", split)
 		s, err := runFinetune(ctx, fold, o, filepath.Join(dir, split), p)
-		if err != nil {
+		if err != nil && !errors.Is(err, errPartial) || s == nil {
 			return nil, err
+		}
+		if err != nil {
+			unread = err
 		}
 		sum.Folds = append(sum.Folds, s)
 		sum.MultiLabel = s.MultiLabel
@@ -86,7 +91,7 @@ func crossValidate(ctx context.Context, c *config.Config, o *finetuneOptions, p 
 	if err != nil {
 		return nil, err
 	}
-	return sum, writeWhole(filepath.Join(dir, "cross.json"), append(js, '\n'))
+	return sum, errors.Join(unread, writeWhole(filepath.Join(dir, "cross.json"), append(js, '\n')))
 }
 
 // meanOfFolds returns mean and deviation of what all folds have.

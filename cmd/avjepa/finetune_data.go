@@ -15,6 +15,7 @@ import (
 	"avjepa/internal/nn"
 	"avjepa/internal/train"
 	"avjepa/internal/view"
+	"avjepa/internal/vit"
 )
 
 // labelled are the clips of a supervised run.
@@ -104,28 +105,31 @@ func openLabelled(ctx context.Context, c *config.Config, p *progress) (*labelled
 	return s, nil
 }
 
-// data makes views of both.
-func (s *labelled) data(c *config.Config) (finetune.Data, error) {
+// data makes views of both. Decoded clips are kept where they are shown more than once.
+func (s *labelled) data(c *config.Config, again bool) (finetune.Data, error) {
 	maker, err := view.NewMaker(c.FinetuneView())
 	if err != nil {
 		return finetune.Data{}, configError(err)
 	}
-	cache := int64(c.Data.CacheMB) << 20
-	return finetune.Data{Train: loader.NewClips(s.train, maker, cache/2),
-		Val: loader.NewClips(s.val, maker, cache/2), Labels: s.labels}, nil
+	cache := int64(0)
+	if again {
+		cache = int64(c.Data.CacheMB) << 20 / 2
+	}
+	return finetune.Data{Train: loader.NewClips(s.train, maker, cache),
+		Val: loader.NewClips(s.val, maker, cache), Labels: s.labels}, nil
 }
 
-// holds refuses a file that is far smaller than the model it describes: its
+// holds refuses a file that is far smaller than the encoder it describes: its
 // configuration may not make us allocate more.
-func (r *runState) holds(m finetune.Model, views int, c *config.Config) error {
-	plan, err := finetune.PlanTraining(m, views, views, 0)
+func (r *runState) holds(m finetune.Model) error {
+	m.Frozen = true // so that the heads alone are trained
+	plan, err := finetune.PlanTraining(m, 1, 1, vit.Both)
 	if err != nil {
 		return configError(err)
 	}
-	if encoder := plan.Values - 4*int64(plan.Trained); m.Frozen && encoder/2 > r.file.Size() ||
-		!m.Frozen && plan.Values/4 > r.file.Size()+int64(4*m.Classes*m.Encoder.Width) {
-		return kind{fmt.Errorf("%s holds %d bytes, the model it describes has %d: it is damaged or no "+
-			"run's checkpoint", r.path, r.file.Size(), plan.Values), errCheckpoint}
+	if encoder := plan.Values - 4*int64(plan.Trained); encoder/2 > r.file.Size() {
+		return kind{fmt.Errorf("%s holds %d bytes, the encoder it describes has %d: it is damaged or no "+
+			"run's checkpoint", r.path, r.file.Size(), encoder), errCheckpoint}
 	}
 	return nil
 }
