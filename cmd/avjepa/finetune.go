@@ -269,7 +269,8 @@ func trainHeads(ctx context.Context, run *train.Folder, e engine.Engine, net *fi
 				})
 				st.from(int64(m.Step - 1))
 			}
-			st.set(int64(m.Step), total, fmt.Sprintf("loss %.3f%s · %.0f clips/s", m.Loss, note, m.ClipsPerS))
+			st.set(int64(m.Step), total, fmt.Sprintf("loss %.3f%s · %.0f clips/s", m.Loss, note,
+				m.ClipsPerS))
 		},
 		Epoch: func(m finetune.EpochMetrics) {
 			if len(m.Scores) > 0 {

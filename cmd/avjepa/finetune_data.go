@@ -96,8 +96,8 @@ func openLabelled(ctx context.Context, c *config.Config, p *progress) (*labelled
 			"by what it learns from", valSplit))
 	}
 	if s.train.Len() < f.BatchSize {
-		return nil, fmt.Errorf("%s has %d labelled clips to train on, fewer than finetune.batch_size = %d: "+
-			"lower it (--batch-size)", c.Data.Dir, s.train.Len(), f.BatchSize)
+		return nil, fmt.Errorf("%s has %d labelled clips to train on, fewer than "+
+			"finetune.batch_size = %d: lower it (--batch-size)", c.Data.Dir, s.train.Len(), f.BatchSize)
 	}
 	if s.without > 0 {
 		p.say("left out: %d clips without a label", s.without)

@@ -67,12 +67,13 @@ func planFinetune(ctx context.Context, c *config.Config, p *progress) (*finetune
 	}
 	clips, val, perEpoch := sets.train.Len(), sets.val.Len(), tc.StepsPerEpoch(sets.train.Len())
 	view := c.FinetuneView()
-	out := &finetunePlan{Parameters: work.Parameters, Trained: work.Trained, Clips: clips, Validated: val,
-		Classes: model.Classes, MultiLabel: sets.labels.Multi, Without: sets.without,
+	out := &finetunePlan{Parameters: work.Parameters, Trained: work.Trained, Clips: clips,
+		Validated: val, Classes: model.Classes, MultiLabel: sets.labels.Multi, Without: sets.without,
 		BatchSize: tc.BatchSize, Views: views, Steps: perEpoch * tc.Epochs, Epochs: tc.Epochs,
 		TrainedBytes: work.Values + work.Gradients + work.Moments, ActiveBytes: work.Activations,
-		BatchBytes: work.Inputs + batchesAhead*int64(tc.BatchSize)*int64(view.VideoElems()+4*view.AudioElems()),
-		Kept:       finetune.KeptNot, FLOPS: rate}
+		BatchBytes: work.Inputs +
+			batchesAhead*int64(tc.BatchSize)*int64(view.VideoElems()+4*view.AudioElems()),
+		Kept: finetune.KeptNot, FLOPS: rate}
 	inputs := float64(len(finetune.Inputs(tc.Modality)))
 	judge := float64(val) * inputs * float64(work.EncodeFLOPs)
 	epoch := float64(perEpoch)*float64(work.StepFLOPs) + judge

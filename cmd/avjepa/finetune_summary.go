@@ -28,7 +28,8 @@ type finetuneSummary struct {
 	Last        finetune.EpochMetrics `json:"last"`
 }
 
-func summariseFinetune(dir string, res finetune.Outcome, sets *labelled, m finetune.Model) *finetuneSummary {
+func summariseFinetune(dir string, res finetune.Outcome, sets *labelled,
+	m finetune.Model) *finetuneSummary {
 	return &finetuneSummary{Run: dir, Steps: res.Steps, Epochs: res.Steps / max(res.PerEpoch, 1),
 		Clips: sets.train.Len(), Validated: sets.val.Len(), Classes: m.Classes,
 		MultiLabel: sets.labels.Multi, Frozen: m.Frozen, Kept: res.Kept, KeptBytes: res.KeptBytes,

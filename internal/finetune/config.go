@@ -65,7 +65,8 @@ func (c *Config) validate(n *Network) error {
 	bad(c.Augment.Mixup == 0 || c.Augment.MixupAlpha > 0, "mixup alpha %g must be above 0",
 		c.Augment.MixupAlpha)
 	bad(c.Augment.FreqBands >= 0 && c.Augment.TimeFrames >= 0,
-		"masks of %d bands and %d frames, must not be negative", c.Augment.FreqBands, c.Augment.TimeFrames)
+		"masks of %d bands and %d frames, must not be negative", c.Augment.FreqBands,
+		c.Augment.TimeFrames)
 	bad(c.Select == SelectLinear || c.Select == SelectAttentive && n.Attentive,
 		"the best epoch is chosen by head %q, which is not trained", c.Select)
 	errs = append(errs, c.HeadOptim.Validate(), c.BackboneOptim.Validate())

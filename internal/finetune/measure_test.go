@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"avjepa/internal/engine/ref"
+	"avjepa/internal/manifest"
 	"avjepa/internal/media"
 	"avjepa/internal/rng"
 	"avjepa/internal/vit"
@@ -238,5 +239,26 @@ func TestLabels(t *testing.T) {
 	l.set(row, []string{"x", "a", "b"})
 	if row[0] != 0 || row[1] != 1 {
 		t.Errorf("targets %v of the first known label alone", row)
+	}
+	l = NewLabels([]string{"Dog", "/m/1"}, false).Named([]manifest.Class{{ID: "/m/0", Name: "Dog"},
+		{ID: "/m/1", Name: "Dog"}})
+	if of := l.classesOf([]string{"/m/0", "/m/1", "/m/2"}); !slices.Equal(of, []int{0, 1}) {
+		t.Errorf("classes %v: a name counts where the ID is unknown", of)
+	}
+}
+
+// BenchmarkBootstrap resamples a test set as large as VGGSound's, for one head and input.
+func BenchmarkBootstrap(b *testing.B) {
+	const n, classes = 15446, 309
+	truth := &Truth{Labels: NewLabels(classNames(classes), false)}
+	r := rng.New(1)
+	logits := make([]float32, n*classes)
+	r.FillNormal(logits, 1)
+	for range n {
+		truth.of = append(truth.of, []int{r.IntN(classes)})
+	}
+	s := &Scores{Of: []Logits{{Linear: logits}}}
+	for b.Loop() {
+		Measure(s, truth, MeasureConfig{Resamples: 20, Workers: 2})
 	}
 }

@@ -53,7 +53,8 @@ func PlanTraining(m Model, views, batch int, modality vit.Modality) (Plan, error
 	n.begin(0)
 	step := count(func() { n.encodeStep(n.group(views, modality), targets, &Objective{}, 1) })
 	p.StepFLOPs = step * int64(batch) / int64(views)
-	p.HeadFLOPs = count(func() { n.headsStep(targets, &Objective{}, 1, false) }) * int64(batch) / int64(views)
+	heads := count(func() { n.headsStep(targets, &Objective{}, 1, false) })
+	p.HeadFLOPs = heads * int64(batch) / int64(views)
 	p.EncodeFLOPs = count(func() { n.classify(n.group(views, modality)) }) / int64(views)
 
 	full, err := newNetwork(engine.NewCounting(), m, views, Training, boundless(m))
