@@ -35,8 +35,9 @@ func (t *Truth) perClass(in vit.Modality, h NamedLogits, ranked []*metrics.Ranki
 				*to = &x
 			}
 		}
-		set(&all[c].AP, ranked[c].AveragePrecision(nil))
-		set(&all[c].AUC, ranked[c].AUC(nil))
+		ap, auc := ranked[c].Measure(nil)
+		set(&all[c].AP, ap)
+		set(&all[c].AUC, auc)
 		if right != nil {
 			set(&all[c].Top1, float64(right[c])/float64(n))
 		}

@@ -59,7 +59,7 @@ func (t *Truth) quick(s *Scores) []Score {
 				}
 			}
 			if classes := len(t.Labels.Classes); t.Labels.Multi {
-				m, _ := meanDefined(t.rankings(h.Logits, 1), (*metrics.Ranking).AveragePrecision, nil)
+				m, _ := macro(t.rankings(h.Logits, 1), nil)
 				set(&score.MAP, m)
 			} else {
 				set(&score.Top1, metrics.TopK(h.Logits, t.first(), classes, 1))
@@ -135,20 +135,22 @@ func logSum(x []float32) float64 {
 	return top + math.Log(sum)
 }
 
-// meanDefined returns the mean of a measure over the classes of which it is defined, and
-// their number.
-func meanDefined(all []*metrics.Ranking, measure func(*metrics.Ranking, []int32) float64,
-	weights []int32) (float64, int) {
-	sum, n := 0.0, 0
+// macro returns the means of average precision and of the area under the ROC curve,
+// each over the classes of which it is defined.
+func macro(all []*metrics.Ranking, weights []int32) (ap, auc float64) {
+	var sum, n [2]float64
 	for _, r := range all {
 		if r == nil {
 			continue
 		}
-		if x := measure(r, weights); !math.IsNaN(x) {
-			sum, n = sum+x, n+1
+		a, b := r.Measure(weights)
+		for i, x := range [2]float64{a, b} {
+			if !math.IsNaN(x) {
+				sum[i], n[i] = sum[i]+x, n[i]+1
+			}
 		}
 	}
-	return sum / float64(n), n
+	return sum[0] / n[0], sum[1] / n[1]
 }
 
 // MeasureConfig says what Measure adds.
@@ -261,8 +263,7 @@ func (t *Truth) measure(in vit.Modality, h NamedLogits, ranked []*metrics.Rankin
 		for k := range right {
 			out[atTop1+k] = weightedShare(right[k], weights)
 		}
-		out[atMAP], _ = meanDefined(ranked, (*metrics.Ranking).AveragePrecision, weights)
-		out[atAUC], _ = meanDefined(ranked, (*metrics.Ranking).AUC, weights)
+		out[atMAP], out[atAUC] = macro(ranked, weights)
 		out[atDPrime] = metrics.DPrime(out[atAUC])
 	}
 	var value [measures]float64

@@ -258,7 +258,11 @@ func BenchmarkBootstrap(b *testing.B) {
 		truth.of = append(truth.of, []int{r.IntN(classes)})
 	}
 	s := &Scores{Of: []Logits{{Linear: logits}}}
-	for b.Loop() {
-		Measure(s, truth, MeasureConfig{Resamples: 20, Workers: 2})
+	for _, resamples := range []int{0, 100} {
+		b.Run(fmt.Sprint(resamples), func(b *testing.B) {
+			for b.Loop() {
+				Measure(s, truth, MeasureConfig{Resamples: resamples, Workers: 1})
+			}
+		})
 	}
 }

@@ -8,12 +8,18 @@ import (
 )
 
 // Ranking is the scores of one class in order, to measure many resamples of the same
-// rows: sorting is done once.
+// rows: sorting is done once, and a resample costs a pass down to the last positive.
 type Ranking struct {
-	rows      []int32 // from the highest score down; equal ones in the order of rows
-	positive  []bool  // in that order
-	last      []bool  // whether the next score is lower: the end of a threshold
-	undefined bool    // a score is NaN, which has no place among thresholds
+	rows       []int32 // from the highest score down; equal ones in the order of rows
+	positives  []int32 // rows that are, in that order
+	thresholds []threshold
+	undefined  bool // a score is NaN, which has no place among thresholds
+}
+
+// threshold is a run of rows with one score of which some are positive.
+type threshold struct {
+	first, end int32 // of rows
+	last       int32 // of positives: behind those of the run
 }
 
 // NewRanking orders scores by which rows are positive.
@@ -21,8 +27,7 @@ func NewRanking(scores []float32, positive []bool) *Ranking {
 	if len(scores) != len(positive) {
 		panic(fmt.Sprintf("metrics: %d scores for %d labels", len(scores), len(positive)))
 	}
-	n := len(scores)
-	r := &Ranking{rows: make([]int32, n), positive: make([]bool, n), last: make([]bool, n)}
+	r := &Ranking{rows: make([]int32, len(scores))}
 	if r.undefined = anyNaN(scores); r.undefined {
 		return r
 	}
@@ -32,64 +37,78 @@ func NewRanking(scores []float32, positive []bool) *Ranking {
 	slices.SortFunc(r.rows, func(a, b int32) int {
 		return cmp.Or(cmp.Compare(scores[b], scores[a]), cmp.Compare(a, b))
 	})
-	for i, row := range r.rows {
-		r.positive[i] = positive[row]
-		r.last[i] = i == n-1 || scores[r.rows[i+1]] != scores[row]
+	for at := 0; at < len(r.rows); {
+		end, before := at, len(r.positives)
+		for ; end < len(r.rows) && scores[r.rows[end]] == scores[r.rows[at]]; end++ {
+			if positive[r.rows[end]] {
+				r.positives = append(r.positives, r.rows[end])
+			}
+		}
+		if n := len(r.positives); n > before {
+			r.thresholds = append(r.thresholds, threshold{int32(at), int32(end), int32(n)})
+		}
+		at = end
 	}
 	return r
 }
 
-// weight returns how often a row counts.
-func weight(weights []int32, row int32) int {
-	if weights == nil {
-		return 1
+// Measure returns average precision and the area under the ROC curve, each as the
+// function of that name, when row i is there weights[i] times; nil for once each.
+func (r *Ranking) Measure(weights []int32) (ap, auc float64) {
+	if r.undefined {
+		return math.NaN(), math.NaN()
 	}
-	return int(weights[row])
+	sum, lost := 0.0, 0.0 // of precisions; pairs in which the negative is above, ties half
+	hits, seen := 0, 0
+	at, p := int32(0), int32(0)
+	for _, t := range r.thresholds {
+		above := total(weights, r.rows[at:t.first]) // negatives all
+		here := total(weights, r.rows[t.first:t.end])
+		pos := total(weights, r.positives[p:t.last])
+		lost += float64(pos) * (float64(seen-hits+above) + float64(here-pos)/2)
+		seen, hits = seen+above+here, hits+pos
+		at, p = t.end, t.last
+		if pos > 0 {
+			sum += float64(pos) * float64(hits) / float64(seen)
+		}
+	}
+	all := seen
+	if weights == nil || int(at) > len(r.rows)/2 {
+		all += total(weights, r.rows[at:])
+	} else { // the sum of all in order is faster
+		all = 0
+		for _, w := range weights {
+			all += int(w)
+		}
+	}
+	negatives := all - hits
+	ap, auc = sum/float64(hits), 1-lost/(float64(hits)*float64(negatives))
+	if hits == 0 || negatives == 0 {
+		auc = math.NaN()
+	}
+	return ap, auc // NaN of no positive
 }
 
-// AveragePrecision is the function of that name when row i is there weights[i] times, nil
-// for once each.
+// AveragePrecision is Measure's first.
 func (r *Ranking) AveragePrecision(weights []int32) float64 {
-	if r.undefined {
-		return math.NaN()
-	}
-	sum := 0.0 // of hits at a threshold times the precision there
-	hits, seen, before := 0, 0, 0
-	for i, row := range r.rows {
-		w := weight(weights, row)
-		seen += w
-		if r.positive[i] {
-			hits += w
-		}
-		if r.last[i] && hits > before {
-			sum += float64(hits-before) * float64(hits) / float64(seen)
-			before = hits
-		}
-	}
-	return sum / float64(hits) // NaN without a positive
+	ap, _ := r.Measure(weights)
+	return ap
 }
 
-// AUC is the function of that name, likewise.
+// AUC is Measure's second.
 func (r *Ranking) AUC(weights []int32) float64 {
-	if r.undefined {
-		return math.NaN()
+	_, auc := r.Measure(weights)
+	return auc
+}
+
+// total returns how many rows there are, each as often as its weight says.
+func total(weights, rows []int32) int {
+	if weights == nil {
+		return len(rows)
 	}
-	var wins float64 // pairs in which the positive is above
-	above, negatives, pos, neg := 0, 0, 0, 0
-	for i, row := range r.rows {
-		w := weight(weights, row)
-		if r.positive[i] {
-			pos += w
-		} else {
-			neg += w
-		}
-		if r.last[i] {
-			wins += float64(neg) * (float64(above) + float64(pos)/2)
-			above, negatives, pos, neg = above+pos, negatives+neg, 0, 0
-		}
+	sum := int32(0)
+	for _, row := range rows {
+		sum += weights[row]
 	}
-	if above == 0 || negatives == 0 {
-		return math.NaN()
-	}
-	return wins / (float64(above) * float64(negatives))
+	return int(sum)
 }
