@@ -170,7 +170,7 @@ func (o *attentionOptions) draw(ctx context.Context, x *encoder.Encoder, tools m
 		return r, err
 	}
 	r.Film = filepath.Join(o.out, name+"-attention.mp4")
-	st := p.stage(ctx, "film", 1, "frames")
+	st := p.stage(ctx, "film", int64(w.FilmFrames()), "frames")
 	err = w.Film(ctx, tools, r.Film, chart.Dark, func(done, total int) {
 		st.set(int64(done), int64(total), "")
 	})

@@ -158,3 +158,17 @@ func TestDualHasNoCrossAttention(t *testing.T) {
 		}
 	})
 }
+
+// BenchmarkAttend is the host's part of a base model's window at the paper's geometry.
+//
+//	go test ./internal/explain -run XXX -bench Attend
+func BenchmarkAttend(b *testing.B) {
+	c := vit.Default()
+	qk := make([]float32, c.Tokens()*2*c.Width)
+	rng.New(1, "qk").FillNormal(qk, 1)
+	for b.Loop() {
+		if _, err := Attend(qk, c); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

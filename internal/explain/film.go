@@ -71,6 +71,19 @@ func fieldAt(knots []knot, t float64, v []float32) chart.Field {
 	return chart.Field{Rows: a.field.Rows, Cols: a.field.Cols, V: v}
 }
 
+// filmSeconds is the length of a film: what windows cover of the clip.
+func (w *Watched) filmSeconds() float64 {
+	last := w.Windows[len(w.Windows)-1].Start.Seconds()
+	return math.Min(w.Clip.Seconds, last+w.view.Seconds)
+}
+
+func (w *Watched) filmRate() float64 { return math.Min(filmMost, math.Max(12.5, w.Clip.FPS)) }
+
+// FilmFrames returns how many frames Film draws.
+func (w *Watched) FilmFrames() int {
+	return max(1, int(math.Ceil(w.filmSeconds()*w.filmRate())))
+}
+
 // Film writes an MP4 file of the clip with its sound: what the encoder sees of the
 // picture, lit by attention in step with playback, above the lit log-mel with a
 // playhead. progress, if not nil, is told the frames done and all. The overlay changes
@@ -80,7 +93,7 @@ func (w *Watched) Film(ctx context.Context, tools media.Tools, path string, them
 	video, audio := w.exposures()
 	c := w.view
 	rate := float64(c.SampleRateHz)
-	seconds := math.Min(w.Clip.Seconds, w.Windows[len(w.Windows)-1].Start.Seconds()+c.Seconds)
+	seconds := w.filmSeconds()
 	columns := max(1, int(math.Round(seconds*100)))
 	mel := make([]float32, c.Bands*columns)
 	fields, at := []chart.Field{}, []int{}
@@ -101,8 +114,7 @@ func (w *Watched) Film(ctx context.Context, tools media.Tools, path string, them
 		return err
 	}
 	width, height := film.Size()
-	fps := math.Min(filmMost, math.Max(12.5, w.Clip.FPS))
-	n := max(1, int(math.Ceil(seconds*fps)))
+	fps, n := w.filmRate(), w.FilmFrames()
 	samples := w.Clip.Samples
 	if most := int(seconds * rate); len(samples) > most {
 		samples = samples[:most]

@@ -7,8 +7,8 @@ import (
 
 // CrossAttention returns the attention of a window that has sound and picture. It
 // encodes the window once (x is for one goroutine at a time) and works on the host
-// after that: of the demo's model a few milliseconds, of a base model at the paper's
-// geometry about as long as encoding takes.
+// after that: in all 33 ms of the demo's model on two busy cores; of a base model at the
+// paper's geometry the host's part takes 0.4 s of processor time (docs/benchmarks.md).
 //
 // Errors: jepa.ErrDual for a model with an encoder for each modality, ErrOneModality
 // for a window that lacks one, ErrNotFinite, and the engine's.
