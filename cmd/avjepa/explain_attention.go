@@ -45,7 +45,7 @@ such attention. It shows where weight lies, not why an embedding is what it is.`
 			if len(done) == 0 {
 				return err
 			}
-			return errors.Join(showAttention(cmd.OutOrStdout(), done, g.json), err)
+			return errors.Join(showAttention(cmd.OutOrStdout(), done, o.from, g.json), err)
 		},
 	}
 	o.addFlags(c)
@@ -76,15 +76,22 @@ type attentionNumbers struct {
 	EvenAudio  float64 `json:"even_audio"`
 }
 
-func showAttention(out io.Writer, done []attentionResult, asJSON bool) error {
+func showAttention(out io.Writer, done []attentionResult, from string, asJSON bool) error {
 	if asJSON {
 		return writeJSON(out, done)
 	}
+	cls := from == string(explain.FromCLS)
 	rows := [][]string{{"file", "sound → picture %", "even %", "picture → sound %", "even %"}}
+	if cls {
+		rows[0][1], rows[0][3] = "CLS → picture %", "CLS → sound %"
+	}
 	percent := func(x float64) string { return fmt.Sprintf("%.0f", 100*x) }
 	for _, r := range done {
 		var av, va float64
 		for _, w := range r.Windows {
+			if cls {
+				w.AudioVideo, w.VideoAudio = w.CLSVideo, w.CLSAudio
+			}
 			av, va = av+w.AudioVideo/float64(len(r.Windows)), va+w.VideoAudio/float64(len(r.Windows))
 		}
 		rows = append(rows, []string{filepath.Base(r.File), percent(av), percent(r.Windows[0].EvenVideo),

@@ -70,6 +70,10 @@ func TestExplainAttention(t *testing.T) {
 			t.Errorf("even shares %g and %g of 33 tokens", w.EvenVideo, w.EvenAudio)
 		}
 	}
+	cls := run(t, toy, "explain", "attention", "runs/demo", both, "--out", out, "--still", "--from", "cls")
+	if cls.wants(t, 0); !strings.Contains(cls.stdout, "CLS → sound %") {
+		t.Errorf("--from cls prints %s", cls.stdout)
+	}
 	run(t, toy, "explain", "attention", "runs/demo", mute, "--out", out).wants(t, 1, "mute.mp4")
 	run(t, toy, "explain", "attention", "runs/demo", both, "--out", out, "--seconds", "1").
 		wants(t, 1, "--seconds")
