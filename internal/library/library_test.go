@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"avjepa/internal/durable"
+	"avjepa/internal/neardup"
 )
 
 const testDims = 24
@@ -217,6 +218,42 @@ func TestRemove(t *testing.T) {
 				t.Errorf("clip %d: %+v", i, hits[0])
 			}
 		}
+	}
+}
+
+// Clips with nearly the same signature are flagged by Finish, as long as both are there.
+func TestDuplicates(t *testing.T) {
+	l := made(t, 5)
+	s := neardup.Signature{Pictures: []uint64{0x9c3a51f0e7d2b846, 0x1b7de83c5a09f462, 0xe2947c1bd5a86f03, 0x58f1a2c6394be07d}}
+	for i := range uint32(32) {
+		s.Marks = append(s.Marks, (i*7919+13)<<8|i*3)
+	}
+	for i := range 2 {
+		e := entry(10 + i)
+		e.Clip.Signature = s.String()
+		if err := l.Add(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	flagged := func() int {
+		list, err := l.Clips(t.Context(), Filter{With: []string{FlagDuplicate}}, Page{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list.Clips)
+	}
+	if n := flagged(); n != 0 {
+		t.Errorf("%d before Finish", n)
+	}
+	if err := l.Finish(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	pairs, err := l.Duplicates(t.Context(), 7)
+	if err != nil || len(pairs) != 1 || pairs[0].Clip != 6 || pairs[0].Other != 7 || flagged() != 2 {
+		t.Errorf("%+v, %v, %d flagged", pairs, err, flagged())
+	}
+	if err := errors.Join(l.Remove(t.Context(), 6), l.Finish(t.Context())); err != nil || flagged() != 0 {
+		t.Errorf("%v, still %d flagged", err, flagged())
 	}
 }
 
