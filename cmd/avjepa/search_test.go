@@ -1,0 +1,94 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"avjepa/internal/encoder/encodertest"
+)
+
+// Files are indexed, listed and found, and what cannot be used is told apart.
+func TestIndexAndSearch(t *testing.T) {
+	needsFFmpeg(t)
+	dir, model := t.TempDir(), encodertest.Save(t)
+	films := filepath.Join(dir, "films")
+	os.MkdirAll(films, 0o755)
+	encodertest.Film(t, filepath.Join(films, "a.mp4"), 2, true)
+	encodertest.Film(t, filepath.Join(films, "mute.mp4"), 3, false)
+	os.WriteFile(filepath.Join(films, "broken.mp4"), []byte("no film"), 0o644)
+	run(t, dir, "index", model, "films", "--library", "lib").wants(t, 3, "left out: ", "broken.mp4", "--left-out")
+	again := run(t, dir, "index", model, "films", "--library", "lib", "--json").wants(t, 3).object(t)
+	if again["unchanged"] != 2.0 || again["added"] != 0.0 {
+		t.Errorf("%v", again)
+	}
+	ls := run(t, dir, "library", "ls", "lib", "--json").wants(t, 0).object(t)
+	if ls["clips"] != 2.0 || ls["left_out"] != 1.0 {
+		t.Errorf("%v", ls)
+	}
+	found := run(t, dir, "search", "lib", "films/mute.mp4", "--json").wants(t, 0).object(t)
+	hits, _ := found["hits"].([]any)
+	if found["from"] != "video" || found["in"] != "audio" || len(hits) != 1 {
+		t.Errorf("%v", found)
+	}
+	run(t, dir, "search", "lib", "films/a.mp4", "--html", "x.html").wants(t, 0)
+	page, err := os.ReadFile(filepath.Join(dir, "x.html"))
+	if err != nil || !bytes.Contains(page, []byte("data:image/jpeg;base64,/9j/")) || bytes.Contains(page, []byte("http://")) ||
+		bytes.Contains(page, []byte("https://")) {
+		t.Errorf("the page has no pictures, or asks for something: %v", err)
+	}
+	run(t, dir, "search", "lib", "films/broken.mp4").wants(t, 1, "broken.mp4 cannot be used: corrupt")
+	run(t, dir, "search", "lib", "--clip", "99").wants(t, 2, "library ls")
+	run(t, dir, "search", "films", "films/a.mp4").wants(t, 1, "avjepa index")
+	run(t, dir, "search", "lib").wants(t, 2, "--clip")
+	run(t, dir, "embed", model, "films", "--out", "x.csv").wants(t, 2, ".parquet")
+}
+
+// A killed embed goes on and writes the bytes that one without a kill does.
+func TestKilledEmbed(t *testing.T) {
+	needsFFmpeg(t)
+	dir, model := t.TempDir(), encodertest.Save(t)
+	first := filepath.Join(dir, "films", "film-00.mp4")
+	os.MkdirAll(filepath.Dir(first), 0o755)
+	encodertest.Film(t, first, 2, true)
+	data, err := os.ReadFile(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 1; i < 36; i++ {
+		os.WriteFile(filepath.Join(dir, "films", fmt.Sprintf("film-%02d.mp4", i)), data, 0o644)
+	}
+	args := []string{"embed", model, "films", "--stride", "500ms", "--out", "x.parquet"}
+	c := command(dir, args...)
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	part := filepath.Join(dir, "x.parquet.work", "part-000000000-32")
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if _, err := os.Stat(part); err == nil {
+			break
+		}
+	}
+	c.Process.Kill()
+	c.Wait()
+	if _, err := os.Stat(part); err != nil {
+		t.Fatal("no part was written before the kill")
+	}
+	args[len(args)-1] = "x.parquet"
+	out := run(t, dir, args...).wants(t, 0)
+	if !strings.Contains(out.stdout, "from 36 sources") {
+		t.Errorf("%s", out.stdout)
+	}
+	args[len(args)-1] = "y.parquet"
+	run(t, dir, args...).wants(t, 0)
+	x, err := os.ReadFile(filepath.Join(dir, "x.parquet"))
+	y, _ := os.ReadFile(filepath.Join(dir, "y.parquet"))
+	if err != nil || !bytes.Equal(x, y) {
+		t.Errorf("%d bytes after a kill, %d without: %v", len(x), len(y), err)
+	}
+	run(t, dir, args...).wants(t, 2, "--fresh")
+}
