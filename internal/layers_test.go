@@ -26,7 +26,8 @@ var layers = [][]string{
 	{"finetune"},
 	{"config", "report"},
 	{"encoder", "ablation"},
-	{"encoder/encodertest", "explain", "indexing"},
+	{"encoder/encodertest", "explain", "indexing", "server"},
+	{"server/servertest"},
 }
 
 // sameLine lists the imports within one line that the design allows.
