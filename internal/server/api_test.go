@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -31,7 +32,14 @@ func send(t *testing.T, web *httptest.Server, method, path string, body io.Reade
 	headers ...string) (*http.Response, []byte) {
 
 	t.Helper()
-	r, err := http.NewRequest(method, web.URL+path, body)
+	var sent []byte
+	if body != nil {
+		var err error
+		if sent, err = io.ReadAll(body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := http.NewRequest(method, web.URL+path, bytes.NewReader(sent))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,6 +62,7 @@ func send(t *testing.T, web *httptest.Server, method, path string, body io.Reade
 	if err != nil {
 		t.Fatal(err)
 	}
+	conforms(t, r, sent, res, text)
 	return res, text
 }
 
