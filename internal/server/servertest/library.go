@@ -21,6 +21,9 @@ type Library struct {
 	mu    sync.Mutex
 	clips []server.Clip
 	kind  map[string]int
+
+	scores []server.ChanceScores // of random pairs, when there were as many clips as:
+	scored int
 }
 
 // NewLibrary returns a library of n clips.
@@ -78,11 +81,15 @@ func (l *Library) Info(ctx context.Context) (server.LibraryInfo, error) {
 		}
 	}
 	info.Labels, info.Splits, info.Flags = counts(labels), counts(splits), counts(flags)
-	for _, from := range []server.Modality{server.Audio, server.Video, server.Both} {
-		for _, to := range []server.Modality{server.Audio, server.Video, server.Both} {
-			info.Chance = append(info.Chance, l.chance(from, to))
+	if l.scored != len(l.clips) {
+		l.scores, l.scored = nil, len(l.clips)
+		for _, from := range []server.Modality{server.Audio, server.Video, server.Both} {
+			for _, to := range []server.Modality{server.Audio, server.Video, server.Both} {
+				l.scores = append(l.scores, l.chance(from, to))
+			}
 		}
 	}
+	info.Chance = l.scores
 	return info, nil
 }
 
