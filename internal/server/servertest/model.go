@@ -2,6 +2,7 @@ package servertest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,16 +50,18 @@ func (m *Model) Read(ctx context.Context, path string, limits media.Limits) (*se
 	var out *server.Medium
 	cfg := media.DecodeConfig{ShortSide: 128, FPS: FPS, SampleRateHz: RateHz, MinSeconds: .5,
 		Limits: limits}
+	var broken error
 	err := m.Tools.Decode(ctx, path, cfg, []media.Segment{{}}, func(_ int, c *media.Clip) error {
 		if !c.Outcome.HasClip() {
-			return &media.FileError{Outcome: c.Outcome, Reason: c.Reason}
+			broken = &media.FileError{Outcome: c.Outcome, Reason: c.Reason}
+			return nil
 		}
 		out = &server.Medium{Outcome: c.Outcome, Reason: c.Reason, Seconds: c.Seconds,
 			HasVideo: c.HasVideo, HasAudio: c.HasAudio, Frames: c.Frames, FPS: c.FPS, Width: c.Width,
 			Height: c.Height, Samples: c.Samples, RateHz: RateHz}
 		return nil
 	})
-	if err != nil {
+	if err = cmp.Or(err, broken); err != nil {
 		return nil, err
 	}
 	return out, cut(out)
