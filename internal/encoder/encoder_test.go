@@ -156,21 +156,15 @@ func TestRefuses(t *testing.T) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
-<<<<<<< HEAD
-	encodertest.Film(t, filepath.Join(dir, "long.mp4"), 4, true)
-	var bad *media.FileError
-	_, err := x.ReadFile(ctx, encodertest.Tools(t), filepath.Join(dir, "long.mp4"), encoder.ReadOptions{MaxSeconds: 2})
-=======
-	film(t, filepath.Join(dir, "short.mp4"), .25, true)
+	encodertest.Film(t, filepath.Join(dir, "short.mp4"), .25, true)
 	var short *media.FileError
-	_, err := x.ReadFile(ctx, tools(t), filepath.Join(dir, "short.mp4"), ReadOptions{})
+	_, err := x.ReadFile(ctx, encodertest.Tools(t), filepath.Join(dir, "short.mp4"), encoder.ReadOptions{})
 	if !errors.As(err, &short) || short.Outcome != media.TooShort {
 		t.Errorf("a film of a quarter of a second: %v", err)
 	}
-	film(t, filepath.Join(dir, "long.mp4"), 4, true)
+	encodertest.Film(t, filepath.Join(dir, "long.mp4"), 4, true)
 	var bad *media.FileError
-	_, err = x.ReadFile(ctx, tools(t), filepath.Join(dir, "long.mp4"), ReadOptions{MaxSeconds: 2})
->>>>>>> f17b95f (A file that is too short to be a clip is an outcome, not a crash)
+	_, err = x.ReadFile(ctx, encodertest.Tools(t), filepath.Join(dir, "long.mp4"), encoder.ReadOptions{MaxSeconds: 2})
 	if !errors.As(err, &bad) || bad.Outcome != media.TooLarge {
 		t.Errorf("a film of 4 s where 2 are allowed: %v", err)
 	}
