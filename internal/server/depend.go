@@ -23,8 +23,8 @@ type Library interface {
 	// that modality.
 	Vector(ctx context.Context, id string, of Modality) ([]float32, error)
 
-	// Nearest returns the clips whose vector of the modality has the largest dot
-	// products with v, best first, from the skip-th on, without the clip except.
+	// Nearest returns the clips whose vector of the modality is most like v, which has
+	// unit length, best first; and how many were compared.
 	Nearest(ctx context.Context, v []float32, to Modality, n Nearest) (found []Near, compared int, err error)
 
 	// Open decodes a clip as the model does; without a model its Windows are nil.
@@ -55,8 +55,9 @@ type Key struct {
 
 // Nearest says which of the nearest clips are wanted.
 type Nearest struct {
+	From        Modality // what the query was made of
 	Limit, Skip int
-	Except      string
+	Except      string // a clip that is not wanted
 	Filter      ClipQuery
 }
 

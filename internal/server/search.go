@@ -42,7 +42,7 @@ func (s *Server) Search(ctx context.Context, req SearchRequest) (*SearchResult, 
 	if err := s.fits(x, &info); err != nil {
 		return nil, err
 	}
-	v, _, err := s.vector(ctx, x, from, kinds[0])
+	v, _, err := s.vector(ctx, x, from, s.libraryKind(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -56,8 +56,8 @@ func (s *Server) Search(ctx context.Context, req SearchRequest) (*SearchResult, 
 		except = x.clip.ID
 	}
 	begun := time.Now()
-	near, compared, err := lib.Nearest(ctx, v, to, Nearest{Limit: req.Limit + 1, Skip: skip,
-		Except: except, Filter: req.Filter})
+	near, compared, err := lib.Nearest(ctx, v, to, Nearest{From: from, Limit: req.Limit + 1,
+		Skip: skip, Except: except, Filter: req.Filter})
 	if err != nil {
 		return nil, asProblem(err, "library", "")
 	}

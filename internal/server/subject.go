@@ -79,7 +79,7 @@ func (s *Server) vector(ctx context.Context, x *subject, of Modality, kind strin
 	if err := x.lacks(of); err != nil {
 		return nil, false, err
 	}
-	if x.clip != nil && kind == kinds[0] {
+	if x.clip != nil && kind == s.libraryKind(ctx) {
 		v, err := s.cfg.Library.Vector(ctx, x.clip.ID, of)
 		if err != nil || v != nil {
 			return v, true, asProblem(err, "clip", x.clip.ID)
@@ -119,6 +119,16 @@ func (s *Server) vector(ctx context.Context, x *subject, of Modality, kind strin
 	}
 	s.vectors.put(key, v)
 	return v, false, nil
+}
+
+// libraryKind returns the kind of the library's own vectors.
+func (s *Server) libraryKind(ctx context.Context) string {
+	if s.cfg.Library != nil {
+		if info, err := s.libraryNow(ctx); err == nil && info.Vectors != "" {
+			return info.Vectors
+		}
+	}
+	return kinds[0]
 }
 
 func vectorKey(model, content string, of Modality, kind string) string {

@@ -69,6 +69,7 @@ type LibraryInfo struct {
 	Seconds float64        `json:"duration_seconds"` // of all clips
 	Bytes   int64          `json:"size_bytes"`       // of the library's own files
 	Model   string         `json:"model"`            // that made its vectors
+	Vectors string         `json:"vectors"`          // of which kind: projected, cls or patches
 	Labels  []Count        `json:"labels"`           // most frequent first
 	Splits  []Count        `json:"splits"`
 	Flags   []Count        `json:"flags"`

@@ -66,7 +66,7 @@ func (l *Library) add(i int) {
 func (l *Library) Info(ctx context.Context) (server.LibraryInfo, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	info := server.LibraryInfo{Name: "toy", Clips: len(l.clips), Bytes: 123456, Model: ModelID,
+	info := server.LibraryInfo{Name: "toy", Clips: len(l.clips), Bytes: 123456, Model: ModelID, Vectors: "projected",
 		LeftOut: []server.LeftOut{{Path: "videos/broken.mp4", Outcome: "corrupt",
 			Reason: "not a container"}}, Updated: time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC)}
 	labels, splits, flags := map[string]int{}, map[string]int{}, map[string]int{}
