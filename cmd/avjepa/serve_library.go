@@ -28,6 +28,10 @@ type servedLibrary struct {
 	l      *library.Library // nil: there is none yet
 	looked time.Time
 
+	counted sync.Mutex
+	counts  library.Stats // as of countAt
+	countAt time.Time
+
 	sets   sync.Mutex
 	opened map[string]*servedSet // by location
 
@@ -80,6 +84,9 @@ func (x *servedLibrary) open(ctx context.Context) error {
 			Stride: time.Duration(about.Stride * float64(time.Second))})
 	}
 	x.mu.Unlock()
+	x.counted.Lock()
+	x.countAt = time.Time{}
+	x.counted.Unlock()
 	if old != nil {
 		old.Close()
 	}
@@ -113,6 +120,20 @@ func (x *servedLibrary) use(ctx context.Context, f func(l *library.Library) erro
 		return nil
 	}
 	return f(x.l)
+}
+
+// stats are the library's, perhaps two seconds old: every search asks for them.
+func (x *servedLibrary) stats(ctx context.Context, l *library.Library) (library.Stats, error) {
+	x.counted.Lock()
+	defer x.counted.Unlock()
+	if time.Since(x.countAt) < 2*time.Second {
+		return x.counts, nil
+	}
+	s, err := l.Stats(ctx)
+	if err == nil {
+		x.counts, x.countAt = s, time.Now()
+	}
+	return s, err
 }
 
 // inLibrary translates a modality.
@@ -390,7 +411,7 @@ func (x *servedLibrary) selected(ctx context.Context, l *library.Library, q *ser
 
 	key := server.ClipQuery{Text: q.Text, Label: q.Label, Split: q.Split, Has: q.Has, Flag: q.Flag}
 	if key == (server.ClipQuery{}) {
-		s, err := l.Stats(ctx)
+		s, err := x.stats(ctx, l)
 		return &selection{count: s.Clips}, err
 	}
 	x.chosen.Lock()
@@ -446,7 +467,7 @@ func (x *servedLibrary) Nearest(ctx context.Context, v []float32, to server.Moda
 	found []server.Near, compared int, err error) {
 
 	err = x.use(ctx, func(l *library.Library) error {
-		stats, err := l.Stats(ctx)
+		stats, err := x.stats(ctx, l)
 		if err != nil || stats.Embedded[inLibrary(to)] == 0 {
 			return err
 		}

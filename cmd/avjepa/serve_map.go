@@ -112,7 +112,7 @@ func (m *servedMaps) layOut(space server.Modality) (*server.Map, error) {
 	if space == server.Both {
 		spaces = []server.Modality{server.Audio, server.Video}
 	}
-	out := &server.Map{Space: space, Method: "t-SNE, seed 1, perplexity 30"}
+	out := &server.Map{Space: space}
 	var rows []float32
 	var ids []int64
 	dims := 0
@@ -153,6 +153,7 @@ func (m *servedMaps) layOut(space server.Modality) (*server.Map, error) {
 	if len(ids) < 4 {
 		return nil, server.ErrNotFound
 	}
+	out.Method = fmt.Sprintf("t-SNE, seed 1, perplexity %.0f", min(30, float64(len(ids)-1)/3))
 	places, err := tsne.Embed(m.ctx, tensor.From(rows, len(ids), dims), tsne.Config{Seed: 1}, nil)
 	if err != nil {
 		return nil, err

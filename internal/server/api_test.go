@@ -16,9 +16,15 @@ import (
 func open(t *testing.T, change func(*server.Config)) (*server.Server, *httptest.Server) {
 	t.Helper()
 	s := servertest.New(t, change)
+	return s, serveOn(t, s)
+}
+
+// serveOn has a server answer on a real port.
+func serveOn(t *testing.T, s *server.Server) *httptest.Server {
+	t.Helper()
 	web := httptest.NewServer(s.Handler())
 	t.Cleanup(web.Close)
-	return s, web
+	return web
 }
 
 // get asks for a path and returns the answer with its body.

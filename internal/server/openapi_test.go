@@ -50,8 +50,8 @@ func conforms(t *testing.T, r *http.Request, sent []byte, res *http.Response, bo
 	_, router := described()
 	plain := r.Clone(context.Background())
 	plain.URL.Scheme, plain.URL.Host, plain.Host = "", "", ""
-	if plain.Method == http.MethodHead {
-		return
+	if plain.Method == http.MethodHead || strings.HasPrefix(plain.URL.Path, "/assets") || plain.URL.Path == "/" {
+		return // pages are not described
 	}
 	route, params, err := router.FindRoute(plain)
 	if err != nil {
