@@ -37,7 +37,7 @@ func (s *Server) readUpload(ctx context.Context, u *Upload) (*Medium, error) {
 	if s.cfg.Tools.FFmpeg == "" {
 		return nil, noFFmpeg()
 	}
-	return s.media.get(ctx, "sha256:"+u.Hash, func(ctx context.Context) (*Medium, error) {
+	read := func(ctx context.Context) (*Medium, error) {
 		release, err := s.decoder(ctx)
 		if err != nil {
 			return nil, err
@@ -57,7 +57,14 @@ func (s *Server) readUpload(ctx context.Context, u *Upload) (*Medium, error) {
 			return nil, err
 		}
 		return m, nil
-	})
+	}
+	m, err := s.media.get(ctx, "sha256:"+u.Hash, read)
+	var p *Problem
+	if errors.As(err, &p) && (p.Code == string(media.Missing) || p.Code == string(media.Unreadable)) {
+		// Another request's file of the same content was being read and went with it.
+		return read(ctx)
+	}
+	return m, err
 }
 
 // openClip decodes a clip of the library.

@@ -66,7 +66,7 @@ const (
 // Receive reads the body of a request: a multipart form with at most one file, in the
 // field "file", or a JSON object of text, numbers and truth values. The caller must
 // have been admitted, and must Close the form.
-func (s *Server) Receive(w http.ResponseWriter, r *http.Request) (_ *Form, err error) {
+func (s *Server) Receive(w http.ResponseWriter, r *http.Request) (*Form, error) {
 	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil {
 		kind = ""
@@ -88,7 +88,12 @@ func (s *Server) Receive(w http.ResponseWriter, r *http.Request) (_ *Form, err e
 			return nil, tooManyBytes(most, r.ContentLength)
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, most+formOverhead)
-		return s.readParts(multipart.NewReader(r.Body, params["boundary"]))
+		form, err := s.readParts(multipart.NewReader(r.Body, params["boundary"]))
+		if err == nil {
+			// Only behind the end of its body does the server notice a client that leaves.
+			_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, formOverhead))
+		}
+		return form, err
 	}
 	return nil, problem(http.StatusUnsupportedMediaType, "unsupported-media-type",
 		"the body is neither multipart/form-data nor application/json").
