@@ -1,6 +1,7 @@
 // Command serve puts a load on avjepa serve and says how it bears it: clients that ask
 // again as soon as they are answered, for vectors of files that are new, for those of a
-// file that is known, and for searches from clips of the library.
+// file that is known, and for searches from clips of the library. The processor time is
+// the server's own, without that of ffmpeg.
 //
 //	avjepa serve --model runs/demo --library library --queue 128
 //	go run ./bench/serve --url http://127.0.0.1:8420 --clients 64 --each 60s
@@ -70,8 +71,8 @@ func run(o options) error {
 	}
 	fmt.Printf("%d clients, %v each; sounds of %v s, %d clips asked with\n\n", o.clients, o.each, o.seconds,
 		len(clips))
-	fmt.Println("| requests | a second | p50 | p99 | most | not 200 | RSS first | median | most | last |")
-	fmt.Println("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
+	fmt.Println("| requests | a second | p50 | p99 | most | CPU each | not 200 | RSS first | median | most | last |")
+	fmt.Println("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
 	for _, mode := range strings.Split(o.modes, ",") {
 		make_, ok := kinds[mode]
 		if !ok {
@@ -122,8 +123,16 @@ func (l *load) measure(mode string, make_ request) error {
 	memory := make(chan []float64)
 	go func() { memory <- l.watch(done) }()
 	begun := time.Now()
+	before, err := l.metric("process_cpu_seconds_total")
+	if err != nil {
+		return err
+	}
 	group.Wait()
 	elapsed := time.Since(begun)
+	after, err := l.metric("process_cpu_seconds_total")
+	if err != nil {
+		return err
+	}
 	close(done)
 	rss := <-memory
 	if len(took) == 0 {
@@ -135,8 +144,9 @@ func (l *load) measure(mode string, make_ request) error {
 	}
 	mb := func(x float64) string { return fmt.Sprintf("%.0f MB", x/1e6) }
 	sorted := slices.Sorted(slices.Values(rss))
-	fmt.Printf("| %s | %.1f | %s | %s | %s | %s | %s | %s | %s | %s |\n", mode,
-		float64(len(took))/elapsed.Seconds(), at(.5), at(.99), at(1), counts(other), mb(rss[0]),
+	fmt.Printf("| %s | %.1f | %s | %s | %s | %.1f ms | %s | %s | %s | %s | %s |\n", mode,
+		float64(len(took))/elapsed.Seconds(), at(.5), at(.99), at(1),
+		1000*(after-before)/float64(len(took)), counts(other), mb(rss[0]),
 		mb(sorted[len(sorted)/2]), mb(sorted[len(sorted)-1]), mb(rss[len(rss)-1]))
 	return nil
 }
@@ -170,7 +180,7 @@ func (l *load) once(make_ request, n int64) (int, error) {
 func (l *load) watch(done chan struct{}) []float64 {
 	var out []float64
 	for {
-		if x, err := l.memory(); err == nil {
+		if x, err := l.metric("process_resident_memory_bytes"); err == nil {
 			out = append(out, x)
 		}
 		select {
@@ -184,17 +194,18 @@ func (l *load) watch(done chan struct{}) []float64 {
 	}
 }
 
-func (l *load) memory() (float64, error) {
+// metric reads one of the server's metrics.
+func (l *load) metric(name string) (float64, error) {
 	text, err := l.get("/metrics")
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.Lines(string(text)) {
-		if value, ok := strings.CutPrefix(line, "process_resident_memory_bytes "); ok {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
 			return strconv.ParseFloat(strings.TrimSpace(value), 64)
 		}
 	}
-	return 0, errors.New("no process_resident_memory_bytes")
+	return 0, errors.New("/metrics has no " + name)
 }
 
 // clips returns ids of clips with sound.
