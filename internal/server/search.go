@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"avjepa/internal/media"
 )
 
 // Search returns the clips that are most like a query. An upload is kept as a query of
@@ -128,6 +130,8 @@ func direction(x *subject, from, to Modality) (Modality, Modality, error) {
 			from = Video
 		case to == Video:
 			from = Audio
+		case to == "" && x.info.Outcome == string(media.Silent): // there is nothing to hear
+			from = Video
 		default:
 			from = Both
 		}

@@ -105,7 +105,7 @@ func TestSoundFindsPictures(t *testing.T) {
 func TestDirections(t *testing.T) {
 	_, web := open(t, nil)
 	for _, c := range []struct {
-		clip, from, to string // c00017 has no sound, c00023 no picture
+		clip, from, to string // c00017 has no sound, c00023 no picture, c00027 a silent sound
 		wantFrom       server.Modality
 		wantTo         server.Modality
 		code           string
@@ -116,6 +116,8 @@ func TestDirections(t *testing.T) {
 		{"c00000", "audio", "audio", server.Audio, server.Audio, ""},
 		{"c00017", "", "", server.Video, server.Audio, ""},
 		{"c00023", "", "", server.Audio, server.Video, ""},
+		{"c00027", "", "", server.Video, server.Audio, ""},
+		{"c00027", "both", "", server.Both, server.Both, ""},
 		{"c00017", "", "audio", server.Video, server.Audio, ""},
 		{"c00017", "audio", "", "", "", "no-audio"},
 		{"c00023", "both", "", "", "", "no-video"},

@@ -54,6 +54,8 @@ func (l *Library) add(i int) {
 	case 23:
 		c.HasVideo, c.Outcome, c.Width, c.Height = false, string(media.NoVideo), 0, 0
 		c.Flags = append(c.Flags, server.Flag{Name: "no picture", Detail: "The file has no picture."})
+	case 27:
+		c.Outcome = string(media.Silent) // its sound is nothing of the kind, but nobody listens
 	case 31:
 		c.Flags = append(c.Flags, server.Flag{Name: "duplicate", Of: fmt.Sprintf("c%05d", i-8),
 			Detail: "Nearly the same as another clip."})
