@@ -15,7 +15,8 @@ type Library interface {
 	// List returns up to q.Limit clips after the key (nil: from the start) in the
 	// order of q.Sort, the key behind the last of them (nil: there are no more),
 	// and how many q selects in all. q.Cursor is not looked at.
-	List(ctx context.Context, q ClipQuery, after *Key) (clips []Clip, next *Key, total int, err error)
+	List(ctx context.Context, q ClipQuery, after *Key) (
+		clips []Clip, next *Key, total int, err error)
 
 	Clip(ctx context.Context, id string) (Clip, error)
 

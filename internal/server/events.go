@@ -64,7 +64,8 @@ func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) error {
 	h.Set("X-Accel-Buffering", "no")
 	control := http.NewResponseController(w)
 	stream := &stream{w: w, control: control, after: after}
-	stream.send("state", "", map[string]any{"state": info.State, "step": info.Step, "steps": info.Steps})
+	stream.send("state", "", map[string]any{"state": info.State, "step": info.Step,
+		"steps": info.Steps})
 	poll := time.NewTicker(eventPoll)
 	defer poll.Stop()
 	beat := time.Now()

@@ -232,7 +232,9 @@ func (x *executor) runBatch(ctx context.Context, batch []*task) {
 	}
 }
 
-func (x *executor) call(ctx context.Context, windows []Window, of Modality) (v []Vectors, err error) {
+func (x *executor) call(ctx context.Context, windows []Window, of Modality) (
+	v []Vectors, err error) {
+
 	if x.model == nil {
 		return nil, errors.New("server: there is no model")
 	}

@@ -150,7 +150,9 @@ func (p *previews) find(key string) (*os.File, string, error) {
 }
 
 // make begins to make the preview under key, or joins who does.
-func (p *previews) make(key, ext string, write func(context.Context, string) error) (*making, error) {
+func (p *previews) make(key, ext string, write func(context.Context, string) error) (
+	*making, error) {
+
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if m := p.making[key]; m != nil {
