@@ -72,11 +72,11 @@ type runs struct {
 	logs *lru[*runLog]
 }
 
-// maxKeptSteps bounds the steps of all logs in memory: 100 MiB.
-const maxKeptSteps = 1 << 20
+// maxLogs bounds the logs that are kept in memory.
+const maxLogs = 64
 
 func newRuns(dir string) *runs {
-	return &runs{dir: dir, logs: newLRU(64, one[*runLog])}
+	return &runs{dir: dir, logs: newLRU(maxLogs, one[*runLog])}
 }
 
 // latestRun is the name by which the newest run is asked for.
