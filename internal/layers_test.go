@@ -26,7 +26,8 @@ var layers = [][]string{
 	{"finetune"},
 	{"config", "report"},
 	{"encoder", "ablation"},
-	{"encoder/encodertest", "explain", "indexing"},
+	{"encoder/encodertest", "explain", "indexing", "server"},
+	{"server/servertest"},
 }
 
 // sameLine lists the imports within one line that the design allows.
@@ -73,6 +74,7 @@ func TestLayers(t *testing.T) {
 // readsEnvironment lists the files that may, and what for.
 var readsEnvironment = map[string]string{
 	"engine/torch/shim/shimtest/library.go": "AVJEPA_REQUIRE, the compiler, CUDA_HOME: for tests alone",
+	"server/servertest/doc.go":              "AVJEPA_REQUIRE: for tests alone",
 	"store/storetest/s3.go":                 "AVJEPA_REQUIRE: for tests alone",
 
 	"encoder/encodertest/encodertest.go": "AVJEPA_REQUIRE: for tests alone",

@@ -58,6 +58,7 @@ First steps:
 		newIndexCommand(g),
 		newSearchCommand(g),
 		newLibraryCommand(g),
+		newServeCommand(g),
 		newImportCommand(g),
 		newExportCommand(g),
 		newConfigCommand(g),

@@ -156,9 +156,15 @@ func TestRefuses(t *testing.T) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
+	encodertest.Film(t, filepath.Join(dir, "short.mp4"), .25, true)
+	var short *media.FileError
+	_, err := x.ReadFile(ctx, encodertest.Tools(t), filepath.Join(dir, "short.mp4"), encoder.ReadOptions{})
+	if !errors.As(err, &short) || short.Outcome != media.TooShort {
+		t.Errorf("a film of a quarter of a second: %v", err)
+	}
 	encodertest.Film(t, filepath.Join(dir, "long.mp4"), 4, true)
 	var bad *media.FileError
-	_, err := x.ReadFile(ctx, encodertest.Tools(t), filepath.Join(dir, "long.mp4"), encoder.ReadOptions{MaxSeconds: 2})
+	_, err = x.ReadFile(ctx, encodertest.Tools(t), filepath.Join(dir, "long.mp4"), encoder.ReadOptions{MaxSeconds: 2})
 	if !errors.As(err, &bad) || bad.Outcome != media.TooLarge {
 		t.Errorf("a film of 4 s where 2 are allowed: %v", err)
 	}

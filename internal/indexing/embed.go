@@ -23,6 +23,10 @@ type Embedding struct {
 	Signature  bool               // also make the clip's signature
 	Hash       bool               // also read all of a file for its hash
 	Workers    int                // that read and decode; 0 means one per core
+
+	// Embed is called instead of the encoder's own, by who shares it with others; nil: it is
+	// not.
+	Embed func(ctx context.Context, windows []encoder.Window, m encoder.Modality) (encoder.Vectors, error)
 }
 
 // Result is what became of an item.
@@ -178,7 +182,11 @@ func (b *batch) embed(ctx context.Context, m encoder.Modality) error {
 	if len(all) == 0 {
 		return nil
 	}
-	v, err := b.e.Encoder.Embed(ctx, all, m)
+	embed := b.e.Embed
+	if embed == nil {
+		embed = b.e.Encoder.Embed
+	}
+	v, err := embed(ctx, all, m)
 	if err != nil {
 		return err
 	}

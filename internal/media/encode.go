@@ -48,21 +48,47 @@ func (c EncodeConfig) validate(frames, samples int) error {
 // beside path under another name, synced and renamed, so path is whole or as it
 // was. Errors: a bad config, frame's error, ctx's, ffmpeg's with its last words.
 func (t Tools) Encode(ctx context.Context, path string, cfg EncodeConfig, frames int,
-	frame func(i int, rgb []byte) error, samples []int16) (err error) {
+	frame func(i int, rgb []byte) error, samples []int16) error {
 
 	if err := cfg.validate(frames, len(samples)); err != nil {
 		return err
 	}
+	return whole(path, ".encode-*.mp4", func(temporary string) error {
+		return t.encode(ctx, path, temporary, cfg, frames, frame, samples)
+	})
+}
+
+// whole gives write the name of an empty file beside path, which becomes path when
+// write was successful and is removed when it was not.
+func whole(path, pattern string, write func(temporary string) error) error {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return fmt.Errorf("media: %w", err)
 	}
-	temporary, err := os.CreateTemp(filepath.Dir(abs), ".encode-*.mp4")
+	temporary, err := os.CreateTemp(filepath.Dir(abs), pattern)
 	if err != nil {
 		return fmt.Errorf("media: %w", err)
 	}
 	defer os.Remove(temporary.Name())
 	defer temporary.Close()
+	if err := write(temporary.Name()); err != nil {
+		return err
+	}
+	if err := temporary.Chmod(0o644); err != nil {
+		return fmt.Errorf("media: %w", err)
+	}
+	if err := temporary.Sync(); err != nil {
+		return fmt.Errorf("media: %w", err)
+	}
+	if err := os.Rename(temporary.Name(), abs); err != nil {
+		return fmt.Errorf("media: %w", err)
+	}
+	return nil
+}
+
+// encode runs ffmpeg into temporary; path is for errors.
+func (t Tools) encode(ctx context.Context, path, temporary string, cfg EncodeConfig, frames int,
+	frame func(i int, rgb []byte) error, samples []int16) error {
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -70,7 +96,7 @@ func (t Tools) Encode(ctx context.Context, path string, cfg EncodeConfig, frames
 	if len(samples) > 0 {
 		inputs = 2
 	}
-	p, err := start(ctx, t.FFmpeg, cfg.args(temporary.Name(), inputs == 2),
+	p, err := start(ctx, t.FFmpeg, cfg.args(temporary, inputs == 2),
 		Limits{Timeout: encodeTimeout}, inputs, 1)
 	if err != nil {
 		return fmt.Errorf("media: %w", err)
@@ -100,15 +126,6 @@ func (t Tools) Encode(ctx context.Context, path string, cfg EncodeConfig, frames
 	case waitErr != nil || writeErr != nil || soundErr != nil:
 		return fmt.Errorf("media: encoding %s: %w: %s", path,
 			firstError(waitErr, writeErr, soundErr), p.log.complaint())
-	}
-	if err := temporary.Chmod(0o644); err != nil {
-		return fmt.Errorf("media: %w", err)
-	}
-	if err := temporary.Sync(); err != nil {
-		return fmt.Errorf("media: %w", err)
-	}
-	if err := os.Rename(temporary.Name(), abs); err != nil {
-		return fmt.Errorf("media: %w", err)
 	}
 	return nil
 }
