@@ -26,8 +26,8 @@ var layers = [][]string{
 	{"finetune"},
 	{"config", "report"},
 	{"encoder", "ablation"},
-	{"encoder/encodertest", "explain", "indexing", "server"},
-	{"server/servertest"},
+	{"encoder/encodertest", "explain", "indexing", "server", "server/assets"},
+	{"server/servertest", "server/pages"},
 }
 
 // sameLine lists the imports within one line that the design allows.

@@ -1,6 +1,7 @@
 // What every page loads: theme, keys, players, moving about in grids of clips.
 import { $, $$, inField, say } from "./dom";
-import { Player } from "./player";
+import "./player";
+import type { Player } from "./player";
 import { openKeys, keysOff } from "./keys";
 
 /** The theme follows the system until it is switched; a cookie keeps the choice, so

@@ -148,7 +148,7 @@ export class Chart {
 			cursor: { sync: { key: "runs" }, drag: { x: true, y: false }, points: { size: 7 } },
 			scales: { x: { time: false }, y: this.log() ? { distr: 3, log: 10 } : {} },
 			axes: [{ ...axis, size: 34, values: (_, v) => v.map((x) => x >= 1e6 ? x / 1e6 + "M" : x >= 1e4 ? x / 1e3 + "k" : String(+x.toPrecision(6))) },
-				{ ...axis, size: 52, values: (_, v) => v.map((y) => y === null ? "" : digits(y)) }],
+				{ ...axis, size: 62, values: (_, v) => v.map((y) => y === null ? "" : digits(y)) }],
 			hooks: {
 				draw: [(u) => this.floorLine(u, text, ground)],
 				setCursor: [(u) => this.read(u)],
@@ -180,13 +180,13 @@ export class Chart {
 		g.lineTo(u.bbox.left + u.bbox.width, y);
 		g.stroke();
 		g.font = `${12 * scale}px system-ui, DejaVu Sans, sans-serif`;
-		g.textAlign = "right";
+		g.textAlign = "left";
 		g.lineWidth = 4 * scale;
 		g.setLineDash([]);
 		g.strokeStyle = ground;
 		g.fillStyle = text;
-		g.strokeText(f.name, u.bbox.left + u.bbox.width - 4 * scale, y - 4 * scale);
-		g.fillText(f.name, u.bbox.left + u.bbox.width - 4 * scale, y - 4 * scale);
+		g.strokeText(f.name, u.bbox.left + 4 * scale, y - 5 * scale);
+		g.fillText(f.name, u.bbox.left + 4 * scale, y - 5 * scale);
 		g.restore();
 	}
 

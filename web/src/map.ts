@@ -344,8 +344,9 @@ class ClipMap extends HTMLElement {
 	private list() {
 		const all = this.inView(), slot = $("[data-slot=list]", this)!;
 		const seen = new Set<string>();
-		const some = all.filter((i) => !seen.has(this.points.ids[i]) && seen.add(this.points.ids[i])).slice(0, listed);
-		render(html`<p class="small muted">${all.length} points${all.length > some.length ? html`, the ${some.length} nearest to the middle` : nothing}</p>
+		const each = all.filter((i) => !seen.has(this.points.ids[i]) && seen.add(this.points.ids[i]));
+		const some = each.slice(0, listed);
+		render(html`<p class="small muted">${each.length} clips${each.length > some.length ? html`, the ${some.length} nearest to the middle` : nothing}</p>
 			<ul class="list" tabindex="0" aria-label="Clips in view">${some.map((i) => html`<li><button type="button" @click=${() => this.choose(i)}>
 			<span>${this.points.labels[i] || "no label"}</span><span class="muted">${short(this.points.ids[i])}</span></button></li>`)}</ul>`, slot);
 	}

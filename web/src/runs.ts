@@ -201,7 +201,9 @@ class RunCurves extends HTMLElement {
 
 	private text(slot: string, text: string) {
 		const e = $(`[data-slot=${slot}]`, this.closest("main")!);
-		if (e && e.textContent !== text) e.textContent = text;
+		if (!e) return;
+		if (e.textContent !== text) e.textContent = text;
+		e.hidden = !text;
 	}
 }
 

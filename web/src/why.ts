@@ -1,6 +1,6 @@
 // The overlay of the page Why: where the last layer looks, in step with playback.
 import { $, note, onTheme, say, type Problem, problemOf } from "./dom";
-import { Player } from "./player";
+import type { Player } from "./player";
 
 interface Crop { x: number; y: number; width: number; height: number }
 interface VideoMap { steps: number; rows: number; columns: number; crop: Crop; weights: number[] }

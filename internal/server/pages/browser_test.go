@@ -1,0 +1,293 @@
+package pages_test
+
+import (
+	"context"
+	"fmt"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/audits"
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+
+	"avjepa/internal/media"
+	"avjepa/internal/server"
+	"avjepa/internal/server/pages"
+)
+
+// required reports whether a missing thing is a failure.
+func required(what string) bool {
+	return slices.Contains(strings.Split(os.Getenv("AVJEPA_REQUIRE"), ","), what)
+}
+
+// missing skips the test, or fails where the thing is required.
+func missing(t testing.TB, what string, err error) {
+	t.Helper()
+	if required(what) {
+		t.Fatalf("AVJEPA_REQUIRE has %s: %v", what, err)
+	}
+	t.Skip(err)
+}
+
+func findTools(t testing.TB) media.Tools {
+	t.Helper()
+	tools, err := media.Find()
+	if err != nil {
+		missing(t, "ffmpeg", err)
+	}
+	return tools
+}
+
+// sharedData returns the folder of real media.
+func sharedData(t testing.TB) string {
+	t.Helper()
+	dir, err := filepath.Abs("../../../../shared/data")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(dir); err != nil {
+		missing(t, "shared", fmt.Errorf("no real media: %w", err))
+	}
+	return dir
+}
+
+// serve starts a server with the pages; what change leaves out is absent.
+func serve(t testing.TB, cfg server.Config) *httptest.Server {
+	t.Helper()
+	site, err := pages.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Dir = t.TempDir()
+	cfg.Version, cfg.Pages, cfg.ErrorPage, cfg.Public = "test", site.Register, site.ErrorPage, pages.Public
+	cfg.Hosts = server.LoopbackHosts
+	s, err := server.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := httptest.NewServer(s.Handler())
+	t.Cleanup(func() {
+		h.CloseClientConnections()
+		h.Close()
+		s.Close()
+	})
+	return h
+}
+
+// patience is how long a step may take: machines that do other work are slow.
+const patience = 30 * time.Second
+
+// browser is a real one, started once for all tests of the suite.
+type browser struct{ ctx context.Context }
+
+func startBrowser(t *testing.T) *browser {
+	t.Helper()
+	path, err := exec.LookPath("chromium")
+	if err != nil {
+		missing(t, "chromium", err)
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path),
+		chromedp.DisableGPU, chromedp.WindowSize(1280, 900),
+		chromedp.Flag("use-fake-ui-for-media-stream", true),
+		chromedp.Flag("use-fake-device-for-media-stream", true),
+		chromedp.Flag("autoplay-policy", "no-user-gesture-required"))
+	if os.Geteuid() == 0 {
+		options = append(options, chromedp.NoSandbox)
+	}
+	all, cancel := chromedp.NewExecAllocator(context.Background(), options...)
+	t.Cleanup(cancel)
+	ctx, stop := chromedp.NewContext(all) // no timeout: the browser would end with it
+	t.Cleanup(stop)
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatalf("chromium does not start: %v", err)
+	}
+	return &browser{ctx}
+}
+
+// tab is a page of the browser that fails its test on every error of a script, report
+// of the content policy, and request to another host.
+type tab struct {
+	*testing.T
+	ctx  context.Context
+	base string
+
+	mu     sync.Mutex
+	allow  string // part of a console message that is expected
+	faults []string
+}
+
+func (b *browser) open(t *testing.T, base string) *tab {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, 10*patience)
+	t.Cleanup(cancel)
+	ctx, stop := chromedp.NewContext(ctx)
+	t.Cleanup(stop)
+	x := &tab{T: t, ctx: ctx, base: base}
+	host, err := url.Parse(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listen := func(ev any) {
+		switch e := ev.(type) {
+		case *runtime.EventExceptionThrown:
+			x.fault(fmt.Sprintf("script: %s %+v", e.ExceptionDetails.Text, e.ExceptionDetails.Exception))
+		case *runtime.EventConsoleAPICalled:
+			if e.Type == "error" || e.Type == "warning" {
+				x.fault(fmt.Sprintf("console %s: %v", e.Type, e.Args))
+			}
+		case *log.EventEntryAdded:
+			if e.Entry.Level == "error" {
+				x.fault(fmt.Sprintf("log: %s %s", e.Entry.Text, e.Entry.URL))
+			}
+		case *audits.EventIssueAdded:
+			if d := e.Issue.Details; d != nil && d.ContentSecurityPolicyIssueDetails != nil {
+				x.fault(fmt.Sprintf("content policy: %+v", d.ContentSecurityPolicyIssueDetails))
+			}
+		case *network.EventRequestWillBeSent:
+			u, err := url.Parse(e.Request.URL)
+			if err == nil && (u.Scheme == "http" || u.Scheme == "https" || u.Scheme == "ws") &&
+				u.Host != host.Host {
+				x.fault("request to another host: " + e.Request.URL)
+			}
+		}
+	}
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := chromedp.Listen(ctx, listen); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := chromedp.Call(ctx, network.Enable, network.EnableParams{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, enable := range []cdp.Command[cdp.Empty, cdp.Empty]{log.Enable, audits.Enable} {
+		if _, err := chromedp.Call(ctx, enable, cdp.Empty{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		for _, f := range x.faults {
+			t.Error(f)
+		}
+	})
+	return x
+}
+
+func (x *tab) fault(text string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.allow == "" || !strings.Contains(text, x.allow) {
+		x.faults = append(x.faults, text)
+	}
+}
+
+// do runs steps within a time.
+func (x *tab) do(what string, steps ...chromedp.Action[chromedp.Void]) {
+	x.Helper()
+	ctx, cancel := context.WithTimeout(x.ctx, patience)
+	defer cancel()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		if picture, e := chromedp.Run(x.ctx, chromedp.CaptureScreenshot()); e == nil {
+			name := filepath.Join(os.TempDir(), "avjepa-page.png")
+			_ = os.WriteFile(name, picture, 0o644)
+		}
+		x.Fatalf("%s: %v", what, err)
+	}
+}
+
+func (x *tab) visit(path string) {
+	x.Helper()
+	x.do("open "+path, chromedp.Navigate(x.base+path))
+}
+
+// until waits for an expression to be true, across pages that follow each other.
+func (x *tab) until(what, expression string) {
+	x.Helper()
+	var last error
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		var ok bool
+		ctx, cancel := context.WithTimeout(x.ctx, patience)
+		ok, last = chromedp.Run(ctx, chromedp.Evaluate[bool]("!!("+expression+")"))
+		cancel()
+		if ok {
+			return
+		}
+	}
+	x.Fatalf("%s: not within %v: %s (%v)", what, patience, expression, last)
+}
+
+// eval returns the value of an expression.
+func eval[T any](x *tab, expression string) T {
+	x.Helper()
+	ctx, cancel := context.WithTimeout(x.ctx, 2*patience)
+	defer cancel()
+	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	if err != nil {
+		x.Fatalf("%s: %v", expression, err)
+	}
+	return v
+}
+
+// keys presses keys one after the other.
+func (x *tab) keys(list ...string) {
+	x.Helper()
+	for _, k := range list {
+		x.do("key "+k, chromedp.KeyEvent(k))
+	}
+}
+
+// screen sets the size of the page and its colours.
+func (x *tab) screen(width int64, dark bool) {
+	x.Helper()
+	scheme := "light"
+	if dark {
+		scheme = "dark"
+	}
+	x.do("screen", chromedp.EmulateViewport(width, 900),
+		chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+			_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+				Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme},
+					{Name: "prefers-reduced-motion", Value: "reduce"}}})
+			return err
+		}))
+}
+
+func discard[T any](a chromedp.Action[T]) chromedp.Action[chromedp.Void] {
+	return func(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
+		_, err := a(ctx, t)
+		return chromedp.Void{}, err
+	}
+}
+
+// picture writes what the tab shows to the folder that AVJEPA_SCREENSHOTS names.
+func (x *tab) picture(name string) {
+	x.Helper()
+	dir := os.Getenv("AVJEPA_SCREENSHOTS")
+	if dir == "" {
+		return
+	}
+	data, err := chromedp.Run(x.ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		x.Fatal(err)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		x.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, name+".png"), data, 0o644); err != nil {
+		x.Fatal(err)
+	}
+}

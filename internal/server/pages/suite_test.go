@@ -1,0 +1,359 @@
+package pages_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"avjepa/internal/server"
+	"avjepa/internal/train"
+)
+
+// metricsLine returns a line of metrics.jsonl as a healthy run writes it.
+func metricsLine(step int, slow float64) []byte {
+	x := float64(step)
+	m := train.Metrics{Step: step, Epoch: x / 40, Invariance: .05 + .3*math.Exp(-x/(80*slow)),
+		SIGReg: 1.2 + 20*math.Exp(-x/(30*slow)) + .05*math.Sin(x/3), Std: 1 - .9*math.Exp(-x/(40*slow)),
+		LR: .002 * math.Min(1, x/20), GradNorm: .5 + 4*math.Exp(-x/50) + .2*math.Abs(math.Sin(x)),
+		Seconds: .12, ClipsPerS: 500 + 20*math.Sin(x/9), GFLOPS: 90 + 5*math.Cos(x/11), WaitShare: .02}
+	m.Total = .95*m.Invariance + .05*m.SIGReg
+	text, _ := json.Marshal(m)
+	return append(text, '\n')
+}
+
+// writeRun makes the folder of a run.
+func writeRun(t testing.TB, dir, name, config string, steps int, slow float64) string {
+	t.Helper()
+	run := filepath.Join(dir, name)
+	if err := os.MkdirAll(run, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	for i := 1; i <= steps; i++ {
+		log.Write(metricsLine(i, slow))
+	}
+	for file, text := range map[string][]byte{"config.toml": []byte(config), "metrics.jsonl": log.Bytes()} {
+		if err := os.WriteFile(filepath.Join(run, file), text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return run
+}
+
+// whole starts a server that has everything.
+func whole(t *testing.T) (h *httptest.Server, live string) {
+	t.Helper()
+	tools := findTools(t)
+	lib := newLibrary(t, tools, sharedData(t))
+	m := newModel(t, tools)
+	runs := t.TempDir()
+	writeRun(t, runs, "demo-slow", "[train]\nlr = 0.0005\n", 300, 2)
+	live = writeRun(t, runs, "demo", "[train]\nlr = 0.002\nbatch_size = 64\n", 200, 1)
+	return serve(t, server.Config{Library: lib, Model: m, Explainer: m, Tools: tools, RunsDir: runs}), live
+}
+
+// TestBrowser uses the pages as people do, in one real browser.
+func TestBrowser(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a browser")
+	}
+	h, live := whole(t)
+	b := startBrowser(t)
+	film, err := filepath.Abs(filepath.Join(sharedData(t), "clips", "misc", "toy_pig.mp4"))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	t.Run("upload, results, play, why", func(t *testing.T) {
+		x := b.open(t, h.URL)
+		x.screen(1280, false)
+		x.visit("/")
+		x.do("choose a file", chromedp.SetUploadFiles(chromedp.CSS("#file"), []string{film}))
+		x.until("results", `location.pathname.startsWith("/search/q/") && document.querySelector(".results .card")`)
+		if n := eval[int](x, `document.querySelectorAll("main > .results .card").length`); n == 0 {
+			x.Error("no result is better than chance")
+		}
+		if !eval[bool](x, `/score/.test(document.querySelector(".score").textContent) && !!document.querySelector("#chance")`) {
+			x.Error("neither score nor chance line")
+		}
+		// One clock: the playhead is where the film is.
+		x.do("play", discard(chromedp.Evaluate[chromedp.Void](`void document.querySelector("av-player").toggle()`)))
+		x.until("the film plays", `document.querySelector("av-player video").currentTime > 0.5`)
+		off := eval[float64](x, `(() => {
+			const p = document.querySelector("av-player"), v = p.querySelector("video");
+			v.pause();
+			return new Promise((done) => setTimeout(() => done(Math.abs(parseFloat(
+				p.querySelector(".playhead").style.left) / 100 * p.seconds - v.currentTime)), 100));
+		})()`)
+		if !(off <= .04) {
+			x.Errorf("the playhead is %.3f s from the film", off)
+		}
+		x.picture("results-light")
+		x.do("why", chromedp.Click(chromedp.CSS(".results .card [data-key=w]")))
+		x.until("the overlay", `document.querySelector("av-why .screen canvas") && !document.querySelector("[data-slot=state]")`)
+		x.until("the overlay is drawn", painted("av-why [data-part=picture] .screen canvas"))
+		x.until("the log-mel's overlay is drawn", painted("av-why [data-part=sound] .mel canvas"))
+		before := eval[string](x, `document.querySelector("av-why [data-part=picture] canvas").toDataURL()`)
+		x.do("play", chromedp.Click(chromedp.CSS("[data-do=play]")))
+		x.until("it plays", `document.querySelector("[data-part=picture] video").currentTime > 1`)
+		x.do("pause", chromedp.Click(chromedp.CSS("[data-do=play]")))
+		if after := eval[string](x, `document.querySelector("av-why [data-part=picture] canvas").toDataURL()`); after == before {
+			x.Error("the overlay did not follow the film")
+		}
+		x.picture("why-light")
+	})
+
+	t.Run("a picture and a sound, a file that is none, without script", func(t *testing.T) {
+		x := b.open(t, h.URL)
+		sounds, _ := filepath.Glob(filepath.Join(sharedData(t), "sounds", "esc10", "*.ogg"))
+		x.visit("/")
+		x.do("choose a sound", chromedp.SetUploadFiles(chromedp.CSS("#file"), sounds[:1]))
+		x.until("results", `location.pathname.startsWith("/search/q/")`)
+		x.until("heading", `document.querySelector("h1")?.textContent === "Clips that look like this sounds"`)
+		page := filepath.Join(sharedData(t), "odd", "html_error_page.mp4")
+		x.visit("/")
+		x.allow = "415"
+		x.do("choose no medium", chromedp.SetUploadFiles(chromedp.CSS("#file"), []string{page}))
+		x.until("what is wrong", `/no video, sound or picture/.test(document.querySelector("[role=alert]")?.textContent)`)
+	})
+
+	t.Run("microphone", func(t *testing.T) {
+		x := b.open(t, h.URL)
+		x.screen(1280, false)
+		x.visit("/")
+		x.do("record", chromedp.Click(chromedp.CSS("#record")))
+		x.until("level", `document.querySelector("av-recorder [role=meter]")`)
+		x.do("some sound", chromedp.Sleep(1200*time.Millisecond))
+		x.do("stop", chromedp.Click(chromedp.CSS("av-recorder button")))
+		x.until("listen first", `document.querySelector("av-recorder audio")?.src.startsWith("blob:")`)
+		x.do("send", chromedp.Click(chromedp.CSS("av-recorder .primary")))
+		x.until("results", `location.pathname.startsWith("/search/q/")`)
+	})
+
+	t.Run("a live run", func(t *testing.T) {
+		x := b.open(t, h.URL)
+		x.screen(1280, false)
+		x.visit("/runs")
+		x.picture("runs-light")
+		x.visit("/runs/demo")
+		x.until("curves", `document.querySelectorAll(".uplot canvas").length >= 6`)
+		f, err := os.OpenFile(filepath.Join(live, "metrics.jsonl"), os.O_APPEND|os.O_WRONLY, 0)
+		if err != nil {
+			x.Fatal(err)
+		}
+		defer f.Close()
+		for step := 201; step <= 210; step++ {
+			if _, err := f.Write(metricsLine(step, 1)); err != nil {
+				x.Fatal(err)
+			}
+		}
+		begun := time.Now()
+		x.until("the new steps", `document.querySelector("[data-slot=step]").textContent === "210"`)
+		if late := time.Since(begun); late > 3*time.Second {
+			x.Errorf("the curves were %v behind", late)
+		}
+		x.do("pause", chromedp.Click(chromedp.CSS("[data-do=pause]")))
+		x.picture("run-light")
+		x.visit("/runs/compare?run=demo&run=demo-slow")
+		x.until("curves", `document.querySelectorAll(".uplot canvas").length >= 6`)
+		if !eval[bool](x, `/train\.lr/.test(document.querySelector("main").textContent)`) {
+			x.Error("the keys that differ are not shown")
+		}
+		x.picture("compare-light")
+	})
+
+	t.Run("map", func(t *testing.T) {
+		x := b.open(t, h.URL)
+		x.screen(1280, false)
+		x.visit("/map")
+		x.until("points", painted("av-map canvas"))
+		x.until("list", `document.querySelectorAll("[data-slot=list] li").length > 5`)
+		x.do("focus", chromedp.Focus(chromedp.CSS("av-map canvas")))
+		x.keys("+", "n", "n", kb.Enter)
+		x.until("panel", `document.querySelector("[data-slot=panel] video, [data-slot=panel] audio")`)
+		x.until("true neighbours", `document.querySelectorAll("[data-slot=panel] .list li").length > 2`)
+		if eval[bool](x, `document.querySelector("[data-do=hover]").getAttribute("aria-pressed") === "true"`) {
+			x.Error("points sound before anybody asked")
+		}
+		x.picture("map-light")
+	})
+
+	t.Run("keys alone", func(t *testing.T) {
+		x := b.open(t, h.URL)
+		x.screen(1280, false)
+		x.visit("/library")
+		x.keys("j", "j", "n") // the second clip, more like it
+		x.until("results", `location.pathname === "/search" && document.querySelector(".results .card")`)
+		x.keys("a")
+		x.until("direction", `new URLSearchParams(location.search).get("find") === "look" && document.readyState === "complete"`)
+		x.keys("j", " ")
+		x.until("the first result plays", `document.querySelector(".card video, .card audio")?.currentTime > 0.1`)
+		x.keys(kb.Escape, "w")
+		x.until("why", `location.pathname === "/why" && !document.querySelector("[data-slot=state]")`)
+		x.keys("]", " ")
+		x.until("it plays", `[...document.querySelectorAll("video, audio")].some((m) => m.currentTime > 0.1)`)
+		x.keys(kb.Escape, "?")
+		x.until("keys", `document.querySelector("dialog[open] dl")`)
+		x.keys(kb.Escape)
+		x.until("closed", `!document.querySelector("dialog[open]")`)
+		x.keys("g", "m")
+		x.until("map", `location.pathname === "/map" && document.querySelector("av-map canvas")`)
+		x.keys("/")
+		x.until("search", `location.pathname === "/"`)
+		// The skip link comes first, and moves the focus into the page.
+		x.keys(kb.Tab)
+		if got := eval[string](x, `document.activeElement.className`); got != "skip" {
+			x.Errorf("the first stop is %q", got)
+		}
+	})
+
+	t.Run("axe", func(t *testing.T) { axe(t, b, h) })
+}
+
+// painted is an expression that is true once something is drawn on a canvas.
+func painted(css string) string {
+	return fmt.Sprintf(`(() => {
+		const c = document.querySelector(%q);
+		if (!c || !c.width || !c.height) return false;
+		const d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data;
+		for (let i = 3; i < d.length; i += 4) if (d[i]) return true;
+		return false;
+	})()`, css)
+}
+
+// axe checks every page in both themes and at three widths.
+func axe(t *testing.T, b *browser, h *httptest.Server) {
+	script, err := os.ReadFile(filepath.Join("testdata", "axe", "axe.min.js"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ready := map[string]string{
+		"/map":                                 painted("av-map canvas"),
+		"/runs/demo":                           `document.querySelectorAll(".uplot canvas").length >= 6`,
+		"/runs/compare?run=demo&run=demo-slow": `document.querySelectorAll(".uplot canvas").length >= 6`,
+		"/why?sound=c:clip01&picture=c:clip01": `!document.querySelector("[data-slot=state]")`,
+	}
+	x := b.open(t, h.URL)
+	for _, path := range []string{"/", "/library", "/clips/clip01", "/search?clip=clip03",
+		"/why?sound=c:clip01&picture=c:clip01", "/map", "/runs", "/runs/demo",
+		"/runs/compare?run=demo&run=demo-slow", "/models", "/jobs", "/keys", "/nowhere"} {
+		x.allow = map[string]string{"/nowhere": "404"}[path]
+		x.screen(1280, false)
+		x.visit(path)
+		if ready[path] != "" {
+			x.until("ready "+path, ready[path])
+		}
+		x.do("axe", discard(chromedp.Evaluate[chromedp.Void]("void (() => {"+string(script)+"})()")))
+		for _, dark := range []bool{false, true} {
+			for _, width := range []int64{1280, 390, 320} {
+				x.screen(width, dark)
+				found := eval[string](x, `axe.run(document, {resultTypes: ["violations"]}).then((r) =>
+					r.violations.map((v) => v.id + ": " + v.nodes.map((n) => n.target + " " +
+					(n.any[0] ?? n.all[0] ?? n.none[0])?.message).join("; ")).join("\n"))`)
+				if found != "" {
+					x.Errorf("%s at %d px, dark %v:\n%s", path, width, dark, found)
+				}
+				if wide := eval[int](x, `document.documentElement.scrollWidth`); wide > int(width) {
+					x.Errorf("%s is %d px wide at %d px", path, wide, width)
+				}
+				name := strings.Trim(strings.NewReplacer("/", "-", "?", "-", "=", "-", ":", "-", "&", "-").
+					Replace(path), "-")
+				if name == "" {
+					name = "search"
+				}
+				if dark && width == 1280 {
+					x.picture(name + "-dark")
+				}
+				if !dark && width == 390 {
+					x.picture(name + "-phone")
+				}
+				if !dark && width == 1280 {
+					x.picture(name + "-light")
+				}
+			}
+		}
+	}
+}
+
+// TestStates looks at the pages that people see when something is missing.
+func TestStates(t *testing.T) {
+	h := serve(t, server.Config{})
+	for path, want := range map[string]string{
+		"/":           "Nothing is loaded yet",
+		"/library":    "no library",
+		"/map":        "There is no map",
+		"/runs":       "There is no run yet",
+		"/models":     "No model is loaded",
+		"/jobs":       "Nothing is running",
+		"/keys":       "Keys",
+		"/nowhere":    "There is no such page",
+		"/clips/x":    "no library",
+		"/runs/x":     "no run",
+		"/search/q/x": "no",
+	} {
+		status, text := get(t, h, path)
+		if !strings.Contains(text, want) || !strings.Contains(text, "</html>") {
+			t.Errorf("%s (%d) does not say %q", path, status, want)
+		}
+		if strings.Contains(text, "<script>") || strings.Contains(text, "style=") ||
+			strings.Contains(text, "onclick") {
+			t.Errorf("%s has script or style in its text, which the content policy forbids", path)
+		}
+	}
+}
+
+// TestToken opens a server that asks for a token as a browser does.
+func TestToken(t *testing.T) {
+	h := serve(t, server.Config{Token: "secret"})
+	status, text := get(t, h, "/library")
+	if status != http.StatusUnauthorized || !strings.Contains(text, `action="/v1/session"`) {
+		t.Errorf("%d %.200s", status, text)
+	}
+	if !strings.Contains(text, `value="/library"`) {
+		t.Error("the way back is lost")
+	}
+}
+
+// TestNames shows what a file's name may hold.
+func TestNames(t *testing.T) {
+	lib := &library{vector: map[string][]float32{}, clips: []server.Clip{{ID: "x", Name: `<script>alert(1)</script>"'`,
+		Labels: []string{`</title><img src=x onerror=alert(1)>`}, HasVideo: true, HasAudio: true}}}
+	h := serve(t, server.Config{Library: lib})
+	for _, path := range []string{"/library", "/clips/x", "/", "/library?text=%22%3E%3Cscript%3E"} {
+		_, text := get(t, h, path)
+		if strings.Contains(text, "<script>") || strings.Contains(text, "<img src=x") {
+			t.Errorf("%s shows a name as it is", path)
+		}
+	}
+}
+
+func get(t testing.TB, h *httptest.Server, path string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodGet, h.URL+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Accept", "text/html")
+	r, err := h.Client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.StatusCode, string(text)
+}
