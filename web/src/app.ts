@@ -67,7 +67,7 @@ function playCard(card: HTMLElement) {
 	}
 	media.addEventListener("ended", stopCards);
 	thumb.prepend(media);
-	media.play().catch(stopCards);
+	media.play().catch((e: DOMException) => { if (e.name === "NotAllowedError") stopCards(); });
 	say("playing " + ($("h3", card)?.textContent?.trim() ?? ""));
 }
 
@@ -215,7 +215,26 @@ async function token() {
 	if (answer.ok && $("#token-form")) location.reload();
 }
 
+/** Pictures and films are made when they are first asked for. Until then the server
+ * says 503: the place keeps its size, and it is asked again. */
+function patience() {
+	addEventListener("error", (e) => {
+		const t = e.target;
+		if (!(t instanceof HTMLImageElement || t instanceof HTMLMediaElement) || !t.src.startsWith(location.origin + "/v1/")) return;
+		const n = Number(t.dataset.tries ?? 0);
+		if (n >= 6) return;
+		t.dataset.tries = String(n + 1);
+		const played = t instanceof HTMLMediaElement && !t.paused;
+		setTimeout(() => {
+			const src = t.src;
+			t.src = src;
+			if (t instanceof HTMLMediaElement && played) t.play().catch(() => {});
+		}, 1000 * 2 ** n);
+	}, true);
+}
+
 token();
+patience();
 theme();
 for (const part of $$("[data-refresh]")) refresh(part);
 for (const list of $$("[data-roving]")) roving(list);

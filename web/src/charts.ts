@@ -143,7 +143,7 @@ export class Chart {
 		const axis = { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 }, font };
 		const o: uPlot.Options = {
 			...this.size(), series, bands,
-			padding: [8, 8, 0, 0],
+			padding: [8, 18, 0, 0],
 			legend: { show: false },
 			cursor: { sync: { key: "runs" }, drag: { x: true, y: false }, points: { size: 7 } },
 			scales: { x: { time: false }, y: this.log() ? { distr: 3, log: 10 } : {} },

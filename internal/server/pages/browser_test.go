@@ -73,6 +73,7 @@ func serve(t testing.TB, cfg server.Config) *httptest.Server {
 	cfg.Dir = t.TempDir()
 	cfg.Version, cfg.Pages, cfg.ErrorPage, cfg.Public = "test", site.Register, site.ErrorPage, pages.Public
 	cfg.Hosts = server.LoopbackHosts
+	cfg.Limits.PreviewWait = 2 * patience
 	s, err := server.New(cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -219,7 +219,7 @@ func TestBrowser(t *testing.T) {
 		}
 	})
 
-	t.Run("axe", func(t *testing.T) { axe(t, b, h) })
+	t.Run("accessible", func(t *testing.T) { axe(t, b, h) })
 }
 
 // painted is an expression that is true once something is drawn on a canvas.
