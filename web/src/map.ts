@@ -14,6 +14,7 @@ const classes = 11; // labels with a mark of their own; the rest is grey
 const reach = 14; // pixels from a point that still mean it
 const dwell = 120; // milliseconds before a point sounds
 const listed = 60; // points in the list
+const whole = 20000; // points that are drawn even while the map moves
 
 class ClipMap extends HTMLElement {
 	private points!: Points;
@@ -29,7 +30,7 @@ class ClipMap extends HTMLElement {
 	private classOf!: Uint8Array;
 	private hover = false;
 	private frame = 0;
-	private moved = 0;
+	private moved = -1000;
 	private timer = 0;
 	private audio = new Audio();
 	private clips = new Map<string, Promise<Clip>>();
@@ -113,6 +114,7 @@ class ClipMap extends HTMLElement {
 			this.at = e.transform;
 			this.moved = performance.now();
 			this.draw();
+			if (this.points.ids.length > whole) setTimeout(() => this.draw(), 250);
 			this.listLater();
 		});
 		select(this.canvas).call(this.behaviour).on("dblclick.zoom", null);
@@ -191,12 +193,14 @@ class ClipMap extends HTMLElement {
 		g.clearRect(0, 0, w, h);
 		const n = this.points.ids.length;
 		const size = Math.min(7, Math.max(n > 5000 ? 1.5 : n > 500 ? 2.5 : 4, 2 + this.at.k / 3));
+		// Of very many points, every so manyth while the map moves; all once it rests.
+		const every = performance.now() - this.moved < 200 ? Math.ceil(n / whole) : 1;
 		// Class by class: one colour and one shape at a time.
 		for (let k = classes; k >= 0; k--) {
 			const last = k === classes;
 			g.fillStyle = last ? this.palette[5] : this.palette[k % 5];
 			g.beginPath();
-			for (let i = 0; i < n; i++) {
+			for (let i = 0; i < n; i += every) {
 				if (this.classOf[i] !== k || !this.shownClass(i)) continue;
 				const [x, y] = this.place(i);
 				if (x < -9 || y < -9 || x > w + 9 || y > h + 9) continue;
@@ -307,13 +311,14 @@ class ClipMap extends HTMLElement {
 			return;
 		}
 		if (this.chosen !== i) return;
+		$("p.muted:only-child", slot)?.remove();
 		const base = "/v1/clips/" + encodeURIComponent(c.id);
 		const show = (near: Hit[] | null) => render(html`
 			<div class="screen">${c.has_video
 				? html`<video controls playsinline preload="none" width="320" height="180" src="${base}/preview.mp4" poster="${base}/thumb.jpg" aria-label=${c.name}></video>`
 				: html`<audio controls preload="none" src="${base}/audio.m4a" aria-label=${c.name}></audio>`}</div>
 			${c.has_audio ? html`<div class="mel"><img src="${base}/mel.png" alt="Log-mel of ${c.name}" width="320" height="96"></div>` : nothing}
-			<p><a href="/clips/${encodeURIComponent(c.id)}"><b>${c.name}</b></a> <span class="muted">${c.labels.join(", ")} ${this.kind(i)}</span></p>
+			<p><a href="/clips/${encodeURIComponent(c.id)}"><b>${c.name}</b></a> <span class="muted">${[c.labels.join(", "), this.kind(i)].filter(Boolean).join(" · ")}</span></p>
 			${near?.length ? html`<h3>True neighbours</h3><ol class="list">${near.map((h) => html`
 				<li><a href="/clips/${encodeURIComponent(h.clip.id)}"><span>${h.clip.name}</span><span class="num">${h.score.toFixed(2)}</span></a></li>`)}</ol>
 				<p class="small muted">Nearest in the model’s own space, which the map can only hint at.</p>` : nothing}`, slot);
