@@ -22,7 +22,6 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
-	"avjepa/internal/media"
 	"avjepa/internal/server"
 	"avjepa/internal/server/pages"
 )
@@ -39,28 +38,6 @@ func missing(t testing.TB, what string, err error) {
 		t.Fatalf("AVJEPA_REQUIRE has %s: %v", what, err)
 	}
 	t.Skip(err)
-}
-
-func findTools(t testing.TB) media.Tools {
-	t.Helper()
-	tools, err := media.Find()
-	if err != nil {
-		missing(t, "ffmpeg", err)
-	}
-	return tools
-}
-
-// sharedData returns the folder of real media.
-func sharedData(t testing.TB) string {
-	t.Helper()
-	dir, err := filepath.Abs("../../../../shared/data")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(dir); err != nil {
-		missing(t, "shared", fmt.Errorf("no real media: %w", err))
-	}
-	return dir
 }
 
 // serve starts a server with the pages; what change leaves out is absent.

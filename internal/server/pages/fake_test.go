@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"math"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"sort"
@@ -15,7 +16,9 @@ import (
 	"time"
 
 	"avjepa/internal/media"
+	"avjepa/internal/scenes"
 	"avjepa/internal/server"
+	"avjepa/internal/server/servertest"
 	"avjepa/internal/view"
 )
 
@@ -55,25 +58,78 @@ func unit(label, own string, share float64) []float32 {
 	return v
 }
 
-// newLibrary makes a library of the clips and sounds in shared/data.
-func newLibrary(t testing.TB, tools media.Tools, dir string) *library {
+// sources are the files of a test's library: films and sounds with their labels.
+type sources struct {
+	films, sounds []string
+	label         func(path string) string
+}
+
+// realSources are the clips and sounds in shared/data; nil when they are not there.
+func realSources(t testing.TB) *sources {
 	t.Helper()
+	dir, err := filepath.Abs("../../../../shared/data")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(dir); err != nil {
+		if required("shared") {
+			t.Fatalf("AVJEPA_REQUIRE has shared: %v", err)
+		}
+		return nil
+	}
+	s := &sources{label: func(path string) string {
+		label, _, _ := strings.Cut(filepath.Base(path), "_")
+		return label
+	}}
+	s.films, _ = filepath.Glob(filepath.Join(dir, "clips", "misc", "*.mp4"))
+	s.sounds, _ = filepath.Glob(filepath.Join(dir, "sounds", "esc10", "*.ogg"))
+	if len(s.films) < 5 || len(s.sounds) < 3 {
+		t.Fatalf("%s has %d films and %d sounds", dir, len(s.films), len(s.sounds))
+	}
+	s.sounds = s.sounds[:3]
+	return s
+}
+
+// madeSources are scenes as the demo makes them, where nothing real is at hand.
+func madeSources(t testing.TB, tools media.Tools) *sources {
+	t.Helper()
+	dir := t.TempDir()
+	cfg := scenes.Default()
+	cfg.Train, cfg.HeldOut, cfg.Side, cfg.ScenesPerFile, cfg.Workers = 20, 1, 144, 1, 2
+	if err := scenes.Write(t.Context(), tools, dir, cfg, nil); err != nil {
+		t.Fatal(err)
+	}
+	s := &sources{label: func(path string) string {
+		var i int
+		if _, err := fmt.Sscanf(filepath.Base(path), "train-%d.mp4", &i); err == nil {
+			return scenes.Labels()[cfg.Scene(scenes.Train, i).Kind]
+		}
+		return "tone"
+	}}
+	s.films, _ = filepath.Glob(filepath.Join(dir, "train-*.mp4"))
+	for i := range 3 {
+		path := filepath.Join(dir, fmt.Sprintf("tone-%d.wav", i))
+		if err := os.WriteFile(path, servertest.Tone(i, 4), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		s.sounds = append(s.sounds, path)
+	}
+	return s
+}
+
+// newLibrary makes a library of files.
+func newLibrary(tools media.Tools, s *sources) *library {
 	l := &library{tools: tools, paths: map[string]string{}, vector: map[string][]float32{},
 		opened: map[string]*server.Medium{}}
-	films, _ := filepath.Glob(filepath.Join(dir, "clips", "misc", "*.mp4"))
-	sounds, _ := filepath.Glob(filepath.Join(dir, "sounds", "esc10", "*.ogg"))
-	if len(films) < 5 || len(sounds) < 3 {
-		t.Fatalf("%s has %d films and %d sounds", dir, len(films), len(sounds))
-	}
-	for i, path := range append(films, sounds[:3]...) {
+	for i, path := range slices.Concat(s.films, s.sounds) {
 		name := strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
-		label, _, _ := strings.Cut(name, "_")
+		label := s.label(path)
 		c := server.Clip{ID: fmt.Sprintf("clip%02d", i), Name: name, Labels: []string{label},
 			Split: "val", Seconds: 3, HasVideo: strings.HasSuffix(path, ".mp4"), HasAudio: true,
 			Width: 224, Height: 224, Outcome: "ok", Flags: []server.Flag{}, Hash: name,
 			Added: time.Date(2026, 11, 20, 12, i, 0, 0, time.UTC), Source: filepath.Base(path)}
 		if !c.HasVideo {
-			c.Width, c.Height, c.Seconds = 0, 0, 5
+			c.Width, c.Height = 0, 0
 			c.Flags = append(c.Flags, server.Flag{Name: "no picture", Detail: "The file has sound alone."})
 		}
 		l.clips = append(l.clips, c)

@@ -136,7 +136,7 @@ type page struct {
 
 // scriptsOf lists what a page loads beside app.
 var scriptsOf = map[string]string{"search": "search", "why": "why", "map": "map", "runs": "runs",
-	"run": "runs", "compare": "runs", "jobs": "runs"}
+	"run": "runs", "compare": "runs"}
 
 // show renders a page whole before it sends it, so that a fault is no half page.
 func (s *Site) show(w http.ResponseWriter, r *http.Request, status int, name, title string,
@@ -162,7 +162,7 @@ func (s *Site) show(w http.ResponseWriter, r *http.Request, status int, name, ti
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Cache-Control", "no-store")
+	h.Set("Cache-Control", "no-cache")
 	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes())
 	return nil

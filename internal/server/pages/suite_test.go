@@ -18,6 +18,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"avjepa/internal/server"
+	"avjepa/internal/server/servertest"
 	"avjepa/internal/train"
 )
 
@@ -53,15 +54,18 @@ func writeRun(t testing.TB, dir, name, config string, steps int, slow float64) s
 }
 
 // whole starts a server that has everything.
-func whole(t *testing.T) (h *httptest.Server, live string) {
+func whole(t *testing.T) (h *httptest.Server, files *sources, live string) {
 	t.Helper()
-	tools := findTools(t)
-	lib := newLibrary(t, tools, sharedData(t))
+	tools := servertest.Tools(t)
+	if files = realSources(t); files == nil {
+		files = madeSources(t, tools)
+	}
 	m := newModel(t, tools)
 	runs := t.TempDir()
 	writeRun(t, runs, "demo-slow", "[train]\nlr = 0.0005\n", 300, 2)
 	live = writeRun(t, runs, "demo", "[train]\nlr = 0.002\nbatch_size = 64\n", 200, 1)
-	return serve(t, server.Config{Library: lib, Model: m, Explainer: m, Tools: tools, RunsDir: runs}), live
+	return serve(t, server.Config{Library: newLibrary(tools, files), Model: m, Explainer: m,
+		Tools: tools, RunsDir: runs}), files, live
 }
 
 // TestBrowser uses the pages as people do, in one real browser.
@@ -69,18 +73,14 @@ func TestBrowser(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a browser")
 	}
-	h, live := whole(t)
 	b := startBrowser(t)
-	film, err := filepath.Abs(filepath.Join(sharedData(t), "clips", "misc", "toy_pig.mp4"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	h, files, live := whole(t)
 
 	t.Run("upload, results, play, why", func(t *testing.T) {
 		x := b.open(t, h.URL)
 		x.screen(1280, false)
 		x.visit("/")
-		x.do("choose a file", chromedp.SetUploadFiles(chromedp.CSS("#file"), []string{film}))
+		x.do("choose a file", chromedp.SetUploadFiles(chromedp.CSS("#file"), files.films[len(files.films)-1:]))
 		x.until("results", `location.pathname.startsWith("/search/q/") && document.querySelector(".results .card")`)
 		if n := eval[int](x, `document.querySelectorAll("main > .results .card").length`); n == 0 {
 			x.Error("no result is better than chance")
@@ -117,12 +117,14 @@ func TestBrowser(t *testing.T) {
 
 	t.Run("a picture and a sound, a file that is none, without script", func(t *testing.T) {
 		x := b.open(t, h.URL)
-		sounds, _ := filepath.Glob(filepath.Join(sharedData(t), "sounds", "esc10", "*.ogg"))
 		x.visit("/")
-		x.do("choose a sound", chromedp.SetUploadFiles(chromedp.CSS("#file"), sounds[:1]))
+		x.do("choose a sound", chromedp.SetUploadFiles(chromedp.CSS("#file"), files.sounds[:1]))
 		x.until("results", `location.pathname.startsWith("/search/q/")`)
 		x.until("heading", `document.querySelector("h1")?.textContent === "Clips that look like this sounds"`)
-		page := filepath.Join(sharedData(t), "odd", "html_error_page.mp4")
+		page := filepath.Join(t.TempDir(), "page.mp4")
+		if err := os.WriteFile(page, []byte("<!doctype html><title>404</title>"), 0o644); err != nil {
+			t.Fatal(err)
+		}
 		x.visit("/")
 		x.allow = "415"
 		x.do("choose no medium", chromedp.SetUploadFiles(chromedp.CSS("#file"), []string{page}))
@@ -246,7 +248,7 @@ func axe(t *testing.T, b *browser, h *httptest.Server) {
 		"/why?sound=c:clip01&picture=c:clip01": `!document.querySelector("[data-slot=state]")`,
 	}
 	// The clips of a label are enough of the library: a grid is the same card again.
-	for _, path := range []string{"/", "/library?label=toy", "/clips/clip01", "/search?clip=clip03",
+	for _, path := range []string{"/", "/library?has=video&text=1", "/clips/clip01", "/search?clip=clip03",
 		"/why?sound=c:clip01&picture=c:clip01", "/map", "/runs", "/runs/demo",
 		"/runs/compare?run=demo&run=demo-slow", "/models", "/jobs", "/keys", "/nowhere"} {
 		t.Run(path, func(t *testing.T) {
