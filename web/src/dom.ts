@@ -59,7 +59,8 @@ export function note(p: Problem): HTMLElement {
 	const b = document.createElement("b");
 	b.textContent = p.title + ". ";
 	const line = document.createElement("p");
-	line.append(b, [p.detail, p.hint].filter(Boolean).join(" "));
+	const sentence = (t: string) => t[0].toUpperCase() + t.slice(1) + (/[.?!]$/.test(t) ? "" : ".");
+	line.append(b, [p.detail, p.hint].flatMap((t) => t ? [sentence(t)] : []).join(" "));
 	div.append(line);
 	return div;
 }

@@ -169,7 +169,7 @@ func (s *Site) neighbours(ctx context.Context, c server.Clip, find string) ([]ca
 	from, to := direction(find)
 	found, err := s.src.Search(ctx, server.SearchRequest{Clip: c.ID, From: from, To: to, Limit: 4})
 	if err != nil {
-		return nil, detail(err)
+		return nil, detail(err) + "."
 	}
 	list := s.hits(found, clipRef(c.ID))
 	if len(list) == 0 {

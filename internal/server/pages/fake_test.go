@@ -18,6 +18,7 @@ import (
 	"avjepa/internal/media"
 	"avjepa/internal/scenes"
 	"avjepa/internal/server"
+	"avjepa/internal/server/browsertest"
 	"avjepa/internal/server/servertest"
 	"avjepa/internal/view"
 )
@@ -72,7 +73,7 @@ func realSources(t testing.TB) *sources {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(dir); err != nil {
-		if required("shared") {
+		if browsertest.Required("shared") {
 			t.Fatalf("AVJEPA_REQUIRE has shared: %v", err)
 		}
 		return nil

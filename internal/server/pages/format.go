@@ -25,6 +25,7 @@ func (s *Site) funcs() template.FuncMap {
 		"join":     func(list []string) string { return strings.Join(list, ", ") },
 		"words":    func(s string) string { return strings.ReplaceAll(s, "_", " ") },
 		"figure":   figure,
+		"sentence": sentence,
 		"spark":    spark,
 		"percent1": func(v *float64) string { return fmt.Sprintf("%.1f %%", 100**v) },
 	}

@@ -108,7 +108,7 @@ func (s *Site) register(mux *http.ServeMux, src Source) {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		src.Fail(w, r, &server.Problem{Title: "There is no such page", Status: http.StatusNotFound,
 			Code: "not-found", Type: "/docs/errors#not-found",
-			Hint: "The five doors above lead everywhere."})
+			Hint: "The five doors above lead everywhere"})
 	})
 }
 

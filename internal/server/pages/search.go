@@ -1,10 +1,13 @@
 package pages
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"avjepa/internal/server"
 )
@@ -38,16 +41,19 @@ func findOf(from, to server.Modality) string {
 var headings = map[string]string{"look": "Clips that look like this sounds",
 	"sound": "Clips that sound like this looks", "both": "Clips that are alike in both"}
 
-// detail returns what an error says to people.
+// detail returns what an error says to people, as a sentence without its stop.
 func detail(err error) string {
 	var p *server.Problem
-	if errors.As(err, &p) {
-		if p.Detail != "" {
-			return p.Detail
-		}
-		return p.Title
+	if !errors.As(err, &p) {
+		return "Something went wrong"
 	}
-	return "Something went wrong."
+	return sentence(cmp.Or(p.Detail, p.Title))
+}
+
+// sentence makes the first letter a capital.
+func sentence(text string) string {
+	first, size := utf8.DecodeRuneInString(text)
+	return string(unicode.ToUpper(first)) + text[size:]
 }
 
 func (s *Site) search(w http.ResponseWriter, r *http.Request) error {

@@ -18,6 +18,8 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"avjepa/internal/server"
+	"avjepa/internal/server/browsertest"
+	"avjepa/internal/server/pages"
 	"avjepa/internal/server/servertest"
 	"avjepa/internal/train"
 )
@@ -53,6 +55,30 @@ func writeRun(t testing.TB, dir, name, config string, steps int, slow float64) s
 	return run
 }
 
+// serve starts a server with the pages; what change leaves out is absent.
+func serve(t testing.TB, cfg server.Config) *httptest.Server {
+	t.Helper()
+	site, err := pages.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Dir = t.TempDir()
+	cfg.Version, cfg.Pages, cfg.ErrorPage, cfg.Public = "test", site.Register, site.ErrorPage, pages.Public
+	cfg.Hosts = server.LoopbackHosts
+	cfg.Limits.PreviewWait = 2 * browsertest.Patience
+	s, err := server.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := httptest.NewServer(s.Handler())
+	t.Cleanup(func() {
+		h.CloseClientConnections()
+		h.Close()
+		s.Close()
+	})
+	return h
+}
+
 // whole starts a server that has everything.
 func whole(t *testing.T) (h *httptest.Server, files *sources, live string) {
 	t.Helper()
@@ -73,25 +99,25 @@ func TestBrowser(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a browser")
 	}
-	b := startBrowser(t)
+	b := browsertest.Start(t)
 	h, files, live := whole(t)
 
 	t.Run("upload, results, play, why", func(t *testing.T) {
-		x := b.open(t, h.URL)
-		x.screen(1280, false)
-		x.visit("/")
-		x.do("choose a file", chromedp.SetUploadFiles(chromedp.CSS("#file"), files.films[len(files.films)-1:]))
-		x.until("results", `location.pathname.startsWith("/search/q/") && document.querySelector(".results .card")`)
-		if n := eval[int](x, `document.querySelectorAll("main > .results .card").length`); n == 0 {
+		x := b.Open(t, h.URL)
+		x.Screen(1280, false)
+		x.Visit("/")
+		x.Do("choose a file", chromedp.SetUploadFiles(chromedp.CSS("#file"), files.films[len(files.films)-1:]))
+		x.Until("results", `location.pathname.startsWith("/search/q/") && document.querySelector(".results .card")`)
+		if n := browsertest.Eval[int](x, `document.querySelectorAll("main > .results .card").length`); n == 0 {
 			x.Error("no result is better than chance")
 		}
-		if !eval[bool](x, `/score/.test(document.querySelector(".score").textContent) && !!document.querySelector("#chance")`) {
+		if !browsertest.Eval[bool](x, `/score/.test(document.querySelector(".score").textContent) && !!document.querySelector("#chance")`) {
 			x.Error("neither score nor chance line")
 		}
 		// One clock: the playhead is where the film is.
-		x.do("play", discard(chromedp.Evaluate[chromedp.Void](`void document.querySelector("av-player").toggle()`)))
-		x.until("the film plays", `document.querySelector("av-player video").currentTime > 0.5`)
-		off := eval[float64](x, `(() => {
+		x.Do("play", browsertest.Discard(chromedp.Evaluate[chromedp.Void](`void document.querySelector("av-player").toggle()`)))
+		x.Until("the film plays", `document.querySelector("av-player video").currentTime > 0.5`)
+		off := browsertest.Eval[float64](x, `(() => {
 			const p = document.querySelector("av-player"), v = p.querySelector("video");
 			v.pause();
 			return new Promise((done) => setTimeout(() => done(Math.abs(parseFloat(
@@ -100,57 +126,57 @@ func TestBrowser(t *testing.T) {
 		if !(off <= .04) {
 			x.Errorf("the playhead is %.3f s from the film", off)
 		}
-		x.picture("results-light")
-		x.do("why", chromedp.Click(chromedp.CSS(".results .card [data-key=w]")))
-		x.until("the overlay", `document.querySelector("av-why .screen canvas") && !document.querySelector("[data-slot=state]")`)
-		x.until("the overlay is drawn", painted("av-why [data-part=picture] .screen canvas"))
-		x.until("the log-mel's overlay is drawn", painted("av-why [data-part=sound] .mel canvas"))
-		before := eval[string](x, `document.querySelector("av-why [data-part=picture] canvas").toDataURL()`)
-		x.do("play", chromedp.Click(chromedp.CSS("[data-do=play]")))
-		x.until("it plays", `document.querySelector("[data-part=picture] video").currentTime > 1`)
-		x.do("pause", chromedp.Click(chromedp.CSS("[data-do=play]")))
-		if after := eval[string](x, `document.querySelector("av-why [data-part=picture] canvas").toDataURL()`); after == before {
+		x.Picture("results-light")
+		x.Do("why", chromedp.Click(chromedp.CSS(".results .card [data-key=w]")))
+		x.Until("the overlay", `document.querySelector("av-why .screen canvas") && !document.querySelector("[data-slot=state]")`)
+		x.Until("the overlay is drawn", painted("av-why [data-part=picture] .screen canvas"))
+		x.Until("the log-mel's overlay is drawn", painted("av-why [data-part=sound] .mel canvas"))
+		before := browsertest.Eval[string](x, `document.querySelector("av-why [data-part=picture] canvas").toDataURL()`)
+		x.Do("play", chromedp.Click(chromedp.CSS("[data-do=play]")))
+		x.Until("it plays", `document.querySelector("[data-part=picture] video").currentTime > 1`)
+		x.Do("pause", chromedp.Click(chromedp.CSS("[data-do=play]")))
+		if after := browsertest.Eval[string](x, `document.querySelector("av-why [data-part=picture] canvas").toDataURL()`); after == before {
 			x.Error("the overlay did not follow the film")
 		}
-		x.picture("why-light")
+		x.Picture("why-light")
 	})
 
 	t.Run("a picture and a sound, a file that is none, without script", func(t *testing.T) {
-		x := b.open(t, h.URL)
-		x.visit("/")
-		x.do("choose a sound", chromedp.SetUploadFiles(chromedp.CSS("#file"), files.sounds[:1]))
-		x.until("results", `location.pathname.startsWith("/search/q/")`)
-		x.until("heading", `document.querySelector("h1")?.textContent === "Clips that look like this sounds"`)
+		x := b.Open(t, h.URL)
+		x.Visit("/")
+		x.Do("choose a sound", chromedp.SetUploadFiles(chromedp.CSS("#file"), files.sounds[:1]))
+		x.Until("results", `location.pathname.startsWith("/search/q/")`)
+		x.Until("heading", `document.querySelector("h1")?.textContent === "Clips that look like this sounds"`)
 		page := filepath.Join(t.TempDir(), "page.mp4")
 		if err := os.WriteFile(page, []byte("<!doctype html><title>404</title>"), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		x.visit("/")
-		x.allow = "415"
-		x.do("choose no medium", chromedp.SetUploadFiles(chromedp.CSS("#file"), []string{page}))
-		x.until("what is wrong", `/no video, sound or picture/.test(document.querySelector("[role=alert]")?.textContent)`)
+		x.Visit("/")
+		x.Allow = "415"
+		x.Do("choose no medium", chromedp.SetUploadFiles(chromedp.CSS("#file"), []string{page}))
+		x.Until("what is wrong", `/no video, sound or picture/.test(document.querySelector("[role=alert]")?.textContent)`)
 	})
 
 	t.Run("microphone", func(t *testing.T) {
-		x := b.open(t, h.URL)
-		x.screen(1280, false)
-		x.visit("/")
-		x.do("record", chromedp.Click(chromedp.CSS("#record")))
-		x.until("level", `document.querySelector("av-recorder [role=meter]")`)
-		x.do("some sound", chromedp.Sleep(1200*time.Millisecond))
-		x.do("stop", chromedp.Click(chromedp.CSS("av-recorder button")))
-		x.until("listen first", `document.querySelector("av-recorder audio")?.src.startsWith("blob:")`)
-		x.do("send", chromedp.Click(chromedp.CSS("av-recorder .primary")))
-		x.until("results", `location.pathname.startsWith("/search/q/")`)
+		x := b.Open(t, h.URL)
+		x.Screen(1280, false)
+		x.Visit("/")
+		x.Do("record", chromedp.Click(chromedp.CSS("#record")))
+		x.Until("level", `document.querySelector("av-recorder [role=meter]")`)
+		x.Do("some sound", chromedp.Sleep(1200*time.Millisecond))
+		x.Do("stop", chromedp.Click(chromedp.CSS("av-recorder button")))
+		x.Until("listen first", `document.querySelector("av-recorder audio")?.src.startsWith("blob:")`)
+		x.Do("send", chromedp.Click(chromedp.CSS("av-recorder .primary")))
+		x.Until("results", `location.pathname.startsWith("/search/q/")`)
 	})
 
 	t.Run("a live run", func(t *testing.T) {
-		x := b.open(t, h.URL)
-		x.screen(1280, false)
-		x.visit("/runs")
-		x.picture("runs-light")
-		x.visit("/runs/demo")
-		x.until("curves", `document.querySelectorAll(".uplot canvas").length >= 6`)
+		x := b.Open(t, h.URL)
+		x.Screen(1280, false)
+		x.Visit("/runs")
+		x.Picture("runs-light")
+		x.Visit("/runs/demo")
+		x.Until("curves", `document.querySelectorAll(".uplot canvas").length >= 6`)
 		f, err := os.OpenFile(filepath.Join(live, "metrics.jsonl"), os.O_APPEND|os.O_WRONLY, 0)
 		if err != nil {
 			x.Fatal(err)
@@ -162,61 +188,61 @@ func TestBrowser(t *testing.T) {
 			}
 		}
 		begun := time.Now()
-		x.until("the new steps", `document.querySelector("[data-slot=step]").textContent === "210"`)
+		x.Until("the new steps", `document.querySelector("[data-slot=step]").textContent === "210"`)
 		if late := time.Since(begun); late > 3*time.Second {
 			x.Errorf("the curves were %v behind", late)
 		}
-		x.do("pause", chromedp.Click(chromedp.CSS("[data-do=pause]")))
-		x.picture("run-light")
-		x.visit("/runs/compare?run=demo&run=demo-slow")
-		x.until("curves", `document.querySelectorAll(".uplot canvas").length >= 6`)
-		if !eval[bool](x, `/train\.lr/.test(document.querySelector("main").textContent)`) {
+		x.Do("pause", chromedp.Click(chromedp.CSS("[data-do=pause]")))
+		x.Picture("run-light")
+		x.Visit("/runs/compare?run=demo&run=demo-slow")
+		x.Until("curves", `document.querySelectorAll(".uplot canvas").length >= 6`)
+		if !browsertest.Eval[bool](x, `/train\.lr/.test(document.querySelector("main").textContent)`) {
 			x.Error("the keys that differ are not shown")
 		}
-		x.picture("compare-light")
+		x.Picture("compare-light")
 	})
 
 	t.Run("map", func(t *testing.T) {
-		x := b.open(t, h.URL)
-		x.screen(1280, false)
-		x.visit("/map")
-		x.until("points", painted("av-map canvas"))
-		x.until("list", `document.querySelectorAll("[data-slot=list] li").length > 5`)
-		x.do("focus", chromedp.Focus(chromedp.CSS("av-map canvas")))
-		x.keys("+", "n", "n", kb.Enter)
-		x.until("panel", `document.querySelector("[data-slot=panel] video, [data-slot=panel] audio")`)
-		x.until("true neighbours", `document.querySelectorAll("[data-slot=panel] .list li").length > 2`)
-		if eval[bool](x, `document.querySelector("[data-do=hover]").getAttribute("aria-pressed") === "true"`) {
+		x := b.Open(t, h.URL)
+		x.Screen(1280, false)
+		x.Visit("/map")
+		x.Until("points", painted("av-map canvas"))
+		x.Until("list", `document.querySelectorAll("[data-slot=list] li").length > 5`)
+		x.Do("focus", chromedp.Focus(chromedp.CSS("av-map canvas")))
+		x.Keys("+", "n", "n", kb.Enter)
+		x.Until("panel", `document.querySelector("[data-slot=panel] video, [data-slot=panel] audio")`)
+		x.Until("true neighbours", `document.querySelectorAll("[data-slot=panel] .list li").length > 2`)
+		if browsertest.Eval[bool](x, `document.querySelector("[data-do=hover]").getAttribute("aria-pressed") === "true"`) {
 			x.Error("points sound before anybody asked")
 		}
-		x.picture("map-light")
+		x.Picture("map-light")
 	})
 
 	t.Run("keys alone", func(t *testing.T) {
-		x := b.open(t, h.URL)
-		x.screen(1280, false)
-		x.visit("/library")
-		x.keys("j", "j", "n") // the second clip, more like it
-		x.until("results", `location.pathname === "/search" && document.readyState === "complete" && document.querySelector(".results .card")`)
-		x.keys("a")
-		x.until("direction", `new URLSearchParams(location.search).get("find") === "look" && document.readyState === "complete"`)
-		x.keys("j", " ")
-		x.until("the first result plays", `document.querySelector(".card video, .card audio")?.currentTime > 0.1`)
-		x.keys(kb.Escape, "w")
-		x.until("why", `location.pathname === "/why" && !document.querySelector("[data-slot=state]")`)
-		x.keys("]", " ")
-		x.until("it plays", `[...document.querySelectorAll("video, audio")].some((m) => m.currentTime > 0.1)`)
-		x.keys(kb.Escape, "?")
-		x.until("keys", `document.querySelector("dialog[open] dl")`)
-		x.keys(kb.Escape)
-		x.until("closed", `!document.querySelector("dialog[open]")`)
-		x.keys("g", "m")
-		x.until("map", `location.pathname === "/map" && document.querySelector("av-map canvas")`)
-		x.keys("/")
-		x.until("search", `location.pathname === "/"`)
+		x := b.Open(t, h.URL)
+		x.Screen(1280, false)
+		x.Visit("/library")
+		x.Keys("j", "j", "n") // the second clip, more like it
+		x.Until("results", `location.pathname === "/search" && document.readyState === "complete" && document.querySelector(".results .card")`)
+		x.Keys("a")
+		x.Until("direction", `new URLSearchParams(location.search).get("find") === "look" && document.readyState === "complete"`)
+		x.Keys("j", " ")
+		x.Until("the first result plays", `document.querySelector(".card video, .card audio")?.currentTime > 0.1`)
+		x.Keys(kb.Escape, "w")
+		x.Until("why", `location.pathname === "/why" && !document.querySelector("[data-slot=state]")`)
+		x.Keys("]", " ")
+		x.Until("it plays", `[...document.querySelectorAll("video, audio")].some((m) => m.currentTime > 0.1)`)
+		x.Keys(kb.Escape, "?")
+		x.Until("keys", `document.querySelector("dialog[open] dl")`)
+		x.Keys(kb.Escape)
+		x.Until("closed", `!document.querySelector("dialog[open]")`)
+		x.Keys("g", "m")
+		x.Until("map", `location.pathname === "/map" && document.querySelector("av-map canvas")`)
+		x.Keys("/")
+		x.Until("search", `location.pathname === "/"`)
 		// The skip link comes first, and moves the focus into the page.
-		x.keys(kb.Tab)
-		if got := eval[string](x, `document.activeElement.className`); got != "skip" {
+		x.Keys(kb.Tab)
+		if got := browsertest.Eval[string](x, `document.activeElement.className`); got != "skip" {
 			x.Errorf("the first stop is %q", got)
 		}
 	})
@@ -236,7 +262,7 @@ func painted(css string) string {
 }
 
 // axe checks every page in both themes and at three widths.
-func axe(t *testing.T, b *browser, h *httptest.Server) {
+func axe(t *testing.T, b *browsertest.Browser, h *httptest.Server) {
 	script, err := os.ReadFile(filepath.Join("testdata", "axe", "axe.min.js"))
 	if err != nil {
 		t.Fatal(err)
@@ -252,14 +278,14 @@ func axe(t *testing.T, b *browser, h *httptest.Server) {
 		"/why?sound=c:clip01&picture=c:clip01", "/map", "/runs", "/runs/demo",
 		"/runs/compare?run=demo&run=demo-slow", "/models", "/jobs", "/keys", "/nowhere"} {
 		t.Run(path, func(t *testing.T) {
-			x := b.open(t, h.URL)
-			x.allow = map[string]string{"/nowhere": "404"}[path]
-			x.screen(1280, false)
-			x.visit(path)
+			x := b.Open(t, h.URL)
+			x.Allow = map[string]string{"/nowhere": "404"}[path]
+			x.Screen(1280, false)
+			x.Visit(path)
 			if ready[path] != "" {
-				x.until("ready", ready[path])
+				x.Until("ready", ready[path])
 			}
-			x.do("axe", discard(chromedp.Evaluate[any]("(() => {"+string(script)+"; return 0})()")))
+			x.Do("axe", browsertest.Discard(chromedp.Evaluate[any]("(() => {"+string(script)+"; return 0})()")))
 			for _, dark := range []bool{false, true} {
 				// Beside contrast nothing depends on the colours.
 				rules := `{resultTypes: ["violations"], preload: false`
@@ -267,20 +293,20 @@ func axe(t *testing.T, b *browser, h *httptest.Server) {
 					rules += `, runOnly: ["color-contrast", "link-in-text-block"]`
 				}
 				for _, width := range []int64{1280, 390, 320} {
-					x.screen(width, dark)
-					found := eval[string](x, `axe.run(document, `+rules+`}).then((r) =>
+					x.Screen(width, dark)
+					found := browsertest.Eval[string](x, `axe.run(document, `+rules+`}).then((r) =>
 						r.violations.map((v) => v.id + ": " + v.nodes.map((n) => n.target + " " +
 						(n.any[0] ?? n.all[0] ?? n.none[0])?.message).join("; ")).join("\n"))`)
 					if found != "" {
 						x.Errorf("at %d px, dark %v:\n%s", width, dark, found)
 					}
-					if wide := eval[int](x, `document.documentElement.scrollWidth`); wide > int(width) {
+					if wide := browsertest.Eval[int](x, `document.documentElement.scrollWidth`); wide > int(width) {
 						x.Errorf("%d px wide at %d px", wide, width)
 					}
 					if theme := map[bool]string{false: "light", true: "dark"}[dark]; width == 1280 {
-						x.picture(pictureName(path) + "-" + theme)
+						x.Picture(pictureName(path) + "-" + theme)
 					} else if width == 390 && !dark {
-						x.picture(pictureName(path) + "-phone")
+						x.Picture(pictureName(path) + "-phone")
 					}
 				}
 			}

@@ -1,9 +1,17 @@
-package pages_test
+// Package browsertest uses pages in a real Chromium, for tests.
+//
+//	b := browsertest.Start(t)
+//	x := b.Open(t, "http://127.0.0.1:8420")
+//	x.Visit("/")
+//	x.Until("cards", `document.querySelector(".card")`)
+//
+// A tab fails its test on every error of a script, report of the content policy and
+// request to another host.
+package browsertest
 
 import (
 	"context"
 	"fmt"
-	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -21,56 +29,31 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
-
-	"avjepa/internal/server"
-	"avjepa/internal/server/pages"
 )
 
-// required reports whether a missing thing is a failure.
-func required(what string) bool {
+// Required reports whether a missing thing is a failure.
+func Required(what string) bool {
 	return slices.Contains(strings.Split(os.Getenv("AVJEPA_REQUIRE"), ","), what)
 }
 
 // missing skips the test, or fails where the thing is required.
 func missing(t testing.TB, what string, err error) {
 	t.Helper()
-	if required(what) {
+	if Required(what) {
 		t.Fatalf("AVJEPA_REQUIRE has %s: %v", what, err)
 	}
 	t.Skip(err)
 }
 
-// serve starts a server with the pages; what change leaves out is absent.
-func serve(t testing.TB, cfg server.Config) *httptest.Server {
-	t.Helper()
-	site, err := pages.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg.Dir = t.TempDir()
-	cfg.Version, cfg.Pages, cfg.ErrorPage, cfg.Public = "test", site.Register, site.ErrorPage, pages.Public
-	cfg.Hosts = server.LoopbackHosts
-	cfg.Limits.PreviewWait = 2 * patience
-	s, err := server.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := httptest.NewServer(s.Handler())
-	t.Cleanup(func() {
-		h.CloseClientConnections()
-		h.Close()
-		s.Close()
-	})
-	return h
-}
+// Patience is how long a step may take: machines that do other work are slow.
+const Patience = 30 * time.Second
 
-// patience is how long a step may take: machines that do other work are slow.
-const patience = 30 * time.Second
+// Browser is a real one, started once for all tests of the suite.
+type Browser struct{ ctx context.Context }
 
-// browser is a real one, started once for all tests of the suite.
-type browser struct{ ctx context.Context }
-
-func startBrowser(t *testing.T) *browser {
+// Start starts chromium, until the test ends. Without it the test is left out, or
+// fails where AVJEPA_REQUIRE has chromium.
+func Start(t *testing.T) *Browser {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	if err != nil {
@@ -91,28 +74,29 @@ func startBrowser(t *testing.T) *browser {
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatalf("chromium does not start: %v", err)
 	}
-	return &browser{ctx}
+	return &Browser{ctx}
 }
 
-// tab is a page of the browser that fails its test on every error of a script, report
+// Tab is a page of the browser that fails its test on every error of a script, report
 // of the content policy, and request to another host.
-type tab struct {
+type Tab struct {
 	*testing.T
 	ctx  context.Context
 	base string
 
 	mu     sync.Mutex
-	allow  string // part of a console message that is expected
+	Allow  string // part of a console message that is expected
 	faults []string
 }
 
-func (b *browser) open(t *testing.T, base string) *tab {
+// Open opens a tab for a server's pages.
+func (b *Browser) Open(t *testing.T, base string) *Tab {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 10*patience)
+	ctx, cancel := context.WithTimeout(b.ctx, 10*Patience)
 	t.Cleanup(cancel)
 	ctx, stop := chromedp.NewContext(ctx)
 	t.Cleanup(stop)
-	x := &tab{T: t, ctx: ctx, base: base}
+	x := &Tab{T: t, ctx: ctx, base: base}
 	host, err := url.Parse(base)
 	if err != nil {
 		t.Fatal(err)
@@ -165,18 +149,18 @@ func (b *browser) open(t *testing.T, base string) *tab {
 	return x
 }
 
-func (x *tab) fault(text string) {
+func (x *Tab) fault(text string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.allow == "" || !strings.Contains(text, x.allow) {
+	if x.Allow == "" || !strings.Contains(text, x.Allow) {
 		x.faults = append(x.faults, text)
 	}
 }
 
-// do runs steps within a time.
-func (x *tab) do(what string, steps ...chromedp.Action[chromedp.Void]) {
+// Do runs steps within a time.
+func (x *Tab) Do(what string, steps ...chromedp.Action[chromedp.Void]) {
 	x.Helper()
-	ctx, cancel := context.WithTimeout(x.ctx, patience)
+	ctx, cancel := context.WithTimeout(x.ctx, Patience)
 	defer cancel()
 	if err := chromedp.Do(ctx, steps...); err != nil {
 		if picture, e := chromedp.Run(x.ctx, chromedp.CaptureScreenshot()); e == nil {
@@ -187,31 +171,32 @@ func (x *tab) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-func (x *tab) visit(path string) {
+// Visit opens a page of the server.
+func (x *Tab) Visit(path string) {
 	x.Helper()
-	x.do("open "+path, chromedp.Navigate(x.base+path))
+	x.Do("open "+path, chromedp.Navigate(x.base+path))
 }
 
-// until waits for an expression to be true, across pages that follow each other.
-func (x *tab) until(what, expression string) {
+// Until waits for an expression to be true, across pages that follow each other.
+func (x *Tab) Until(what, expression string) {
 	x.Helper()
 	var last error
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(Patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		var ok bool
-		ctx, cancel := context.WithTimeout(x.ctx, patience)
+		ctx, cancel := context.WithTimeout(x.ctx, Patience)
 		ok, last = chromedp.Run(ctx, chromedp.Evaluate[bool]("!!("+expression+")"))
 		cancel()
 		if ok {
 			return
 		}
 	}
-	x.Fatalf("%s: not within %v: %s (%v)", what, patience, expression, last)
+	x.Fatalf("%s: not within %v: %s (%v)", what, Patience, expression, last)
 }
 
-// eval returns the value of an expression.
-func eval[T any](x *tab, expression string) T {
+// Eval returns the value of an expression.
+func Eval[T any](x *Tab, expression string) T {
 	x.Helper()
-	ctx, cancel := context.WithTimeout(x.ctx, 2*patience)
+	ctx, cancel := context.WithTimeout(x.ctx, 2*Patience)
 	defer cancel()
 	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
 	if err != nil {
@@ -220,22 +205,22 @@ func eval[T any](x *tab, expression string) T {
 	return v
 }
 
-// keys presses keys one after the other.
-func (x *tab) keys(list ...string) {
+// Keys presses keys one after the other.
+func (x *Tab) Keys(list ...string) {
 	x.Helper()
 	for _, k := range list {
-		x.do("key "+k, chromedp.KeyEvent(k))
+		x.Do("key "+k, chromedp.KeyEvent(k))
 	}
 }
 
-// screen sets the size of the page and its colours.
-func (x *tab) screen(width int64, dark bool) {
+// Screen sets the size of the page and its colours.
+func (x *Tab) Screen(width int64, dark bool) {
 	x.Helper()
 	scheme := "light"
 	if dark {
 		scheme = "dark"
 	}
-	x.do("screen", chromedp.EmulateViewport(width, 900),
+	x.Do("screen", chromedp.EmulateViewport(width, 900),
 		chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
 			_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 				Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme},
@@ -244,15 +229,16 @@ func (x *tab) screen(width int64, dark bool) {
 		}))
 }
 
-func discard[T any](a chromedp.Action[T]) chromedp.Action[chromedp.Void] {
+// Discard runs an action for what it does.
+func Discard[T any](a chromedp.Action[T]) chromedp.Action[chromedp.Void] {
 	return func(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
 		_, err := a(ctx, t)
 		return chromedp.Void{}, err
 	}
 }
 
-// picture writes what the tab shows to the folder that AVJEPA_SCREENSHOTS names.
-func (x *tab) picture(name string) {
+// Picture writes what the tab shows to the folder that AVJEPA_SCREENSHOTS names.
+func (x *Tab) Picture(name string) {
 	x.Helper()
 	dir := os.Getenv("AVJEPA_SCREENSHOTS")
 	if dir == "" {
