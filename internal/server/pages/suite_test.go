@@ -332,16 +332,16 @@ func TestStates(t *testing.T) {
 	h := serve(t, server.Config{})
 	for path, want := range map[string]string{
 		"/":           "Nothing is loaded yet",
-		"/library":    "no library",
+		"/library":    "No library",
 		"/map":        "There is no map",
 		"/runs":       "There is no run yet",
 		"/models":     "No model is loaded",
 		"/jobs":       "Nothing is running",
 		"/keys":       "Keys",
 		"/nowhere":    "There is no such page",
-		"/clips/x":    "no library",
-		"/runs/x":     "no run",
-		"/search/q/x": "no",
+		"/clips/x":    "No library",
+		"/runs/x":     "No run",
+		"/search/q/x": "No library",
 	} {
 		status, text := get(t, h, path)
 		if !strings.Contains(text, want) || !strings.Contains(text, "</html>") {
