@@ -54,8 +54,7 @@ func TestServePages(t *testing.T) {
 
 	x.Visit("/")
 	x.Do("a file", chromedp.SetUploadFiles(chromedp.CSS("#file"), films[:1]))
-	x.Until("results", `location.pathname.startsWith("/search/q/") && document.readyState === "complete" &&
-		document.querySelector(".results .card")`)
+	x.Until("results", `location.pathname.startsWith("/search/q/") && document.querySelector(".results .card")`)
 	found := browsertest.Eval[string](x, `[...document.querySelectorAll(".results h3")].map((h) => h.textContent).join()`)
 	if name, _, _ := strings.Cut(filepath.Base(films[0]), "."); !strings.Contains(found, name) {
 		t.Errorf("the file is not among what is like it: %s", found)

@@ -177,14 +177,16 @@ func (x *Tab) Visit(path string) {
 	x.Do("open "+path, chromedp.Navigate(x.base+path))
 }
 
-// Until waits for an expression to be true, across pages that follow each other.
+// Until waits for an expression to be true on a page that is loaded, across pages that
+// follow each other.
 func (x *Tab) Until(what, expression string) {
 	x.Helper()
 	var last error
 	for end := time.Now().Add(Patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		var ok bool
 		ctx, cancel := context.WithTimeout(x.ctx, Patience)
-		ok, last = chromedp.Run(ctx, chromedp.Evaluate[bool]("!!("+expression+")"))
+		ok, last = chromedp.Run(ctx, chromedp.Evaluate[bool](
+			`document.readyState === "complete" && !!(`+expression+`)`))
 		cancel()
 		if ok {
 			return

@@ -223,9 +223,9 @@ func TestBrowser(t *testing.T) {
 		x.Screen(1280, false)
 		x.Visit("/library")
 		x.Keys("j", "j", "n") // the second clip, more like it
-		x.Until("results", `location.pathname === "/search" && document.readyState === "complete" && document.querySelector(".results .card")`)
+		x.Until("results", `location.pathname === "/search" && document.querySelector(".results .card")`)
 		x.Keys("a")
-		x.Until("direction", `new URLSearchParams(location.search).get("find") === "look" && document.readyState === "complete"`)
+		x.Until("direction", `new URLSearchParams(location.search).get("find") === "look"`)
 		x.Keys("j", " ")
 		x.Until("the first result plays", `document.querySelector(".card video, .card audio")?.currentTime > 0.1`)
 		x.Keys(kb.Escape, "w")
