@@ -53,7 +53,8 @@ func TestServePages(t *testing.T) {
 	x.Until("the job is done", `/done/.test(document.querySelector("#jobs")?.textContent)`)
 
 	x.Visit("/")
-	x.Do("a file", chromedp.SetUploadFiles(chromedp.CSS("#file"), films[:1]))
+	x.Do("a file", chromedp.SetUploadFiles(chromedp.CSS("#file"), []string{
+		filepath.Join(media, filepath.Base(films[0]))}))
 	x.Until("results", `location.pathname.startsWith("/search/q/") && document.querySelector(".results .card")`)
 	found := browsertest.Eval[string](x, `[...document.querySelectorAll(".results h3")].map((h) => h.textContent).join()`)
 	if name, _, _ := strings.Cut(filepath.Base(films[0]), "."); !strings.Contains(found, name) {
