@@ -131,9 +131,11 @@ class ClipMap extends HTMLElement {
 
 	private resize() {
 		const scale = devicePixelRatio || 1;
-		this.canvas.width = this.canvas.clientWidth * scale;
-		this.canvas.height = this.canvas.clientHeight * scale;
-		this.draw();
+		const w = Math.round(this.canvas.clientWidth * scale), h = Math.round(this.canvas.clientHeight * scale);
+		if (w === this.canvas.width && h === this.canvas.height) return;
+		this.canvas.width = w;
+		this.canvas.height = h;
+		this.paint(); // at once: a new size has emptied it
 		this.list();
 	}
 
