@@ -67,6 +67,24 @@ check: ## gofmt, go vet, staticcheck
 kernels: ## write the assembly again from its generator
 	$(GO) generate ./internal/kernel
 
+.PHONY: web
+web: ## bundle the scripts and the style sheet of the web pages, offline, into internal/server/assets
+	cd web && $(GO) run .
+
+# npm checks the archives against package-lock.json; only what the pages import is
+# copied, and axe-core, which tests alone run.
+.PHONY: web-vendor
+web-vendor: ## fetch the npm packages of the web pages again (needs npm; to upgrade them)
+	rm -rf bin/npm && mkdir -p bin/npm && cp web/package.json web/package-lock.json bin/npm/
+	cd bin/npm && npm ci --ignore-scripts --no-audit --no-fund
+	cd web && $(GO) run . -vendor ../bin/npm
+	cp bin/npm/node_modules/axe-core/axe.min.js bin/npm/node_modules/axe-core/LICENSE \
+		internal/server/pages/testdata/axe/
+
+.PHONY: chromium
+chromium: ## install chromium: without it the tests of the web pages in a browser are left out
+	@scripts/chromium.sh
+
 .PHONY: bench
 bench: build peer ## time ours beside PyTorch, into docs/benchmarks.md (BENCH="--presets base" for others)
 	/usr/bin/python3 -B bench/compare.py --write docs/benchmarks.md $(BENCH)

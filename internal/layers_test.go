@@ -26,8 +26,9 @@ var layers = [][]string{
 	{"finetune"},
 	{"config", "report"},
 	{"encoder", "ablation"},
-	{"encoder/encodertest", "explain", "indexing", "server"},
-	{"server/servertest"},
+	{"encoder/encodertest", "explain", "indexing", "server", "server/assets",
+		"server/browsertest"},
+	{"server/servertest", "server/pages"},
 }
 
 // sameLine lists the imports within one line that the design allows.
@@ -78,6 +79,7 @@ var readsEnvironment = map[string]string{
 	"store/storetest/s3.go":                 "AVJEPA_REQUIRE: for tests alone",
 
 	"encoder/encodertest/encodertest.go": "AVJEPA_REQUIRE: for tests alone",
+	"server/browsertest/browser.go":      "AVJEPA_REQUIRE, AVJEPA_SCREENSHOTS: for tests alone",
 
 	"media/process.go": "PATH and the library path, which child processes cannot do without",
 }

@@ -24,6 +24,7 @@ import (
 	"avjepa/internal/library"
 	"avjepa/internal/media"
 	"avjepa/internal/server"
+	"avjepa/internal/server/pages"
 )
 
 // serveOptions are the flags of serve.
@@ -58,7 +59,7 @@ func newServeCommand(g *globals) *cobra.Command {
 	o := &serveOptions{}
 	c := &cobra.Command{
 		Use:   "serve",
-		Short: "Search, library, map and runs over HTTP",
+		Short: "Search, library, map and runs in a browser and over HTTP",
 		Long: `Answers over HTTP: search by a sound, a picture or a video, where the model looks, the
 library, its map, and runs as they train. docs/serve.md describes the API, and so does
 GET /v1/openapi.json.
@@ -145,6 +146,11 @@ func runServe(ctx context.Context, o *serveOptions, out, errOut io.Writer, g *gl
 		cfg.Model, cfg.Explainer = model, model
 	}
 	o.secure(&cfg, host)
+	site, err := pages.New()
+	if err != nil {
+		return err
+	}
+	cfg.Pages, cfg.ErrorPage, cfg.Public = site.Register, site.ErrorPage, pages.Public
 	s, err := server.New(cfg)
 	if err != nil {
 		return err
