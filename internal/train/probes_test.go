@@ -106,7 +106,7 @@ func TestProbesChangeNothing(t *testing.T) {
 					t.Errorf("step %d: %+v", i+1, m)
 				}
 			}
-			if text := fmt.Sprintf("%s", firstLine(t, alone.dir)); strings.Contains(text, "probe") {
+			if text := string(firstLine(t, alone.dir)); strings.Contains(text, "probe") {
 				t.Errorf("a run without probes logs %s", text)
 			}
 			log, err := ReadProbes(beside.dir)

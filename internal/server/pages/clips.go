@@ -2,10 +2,8 @@ package pages
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 
 	"avjepa/internal/server"
 )
@@ -180,16 +178,3 @@ func (s *Site) neighbours(ctx context.Context, c server.Clip, find string) ([]ca
 
 // canExplain says whether the server can tell where a model looks.
 func (s *Site) canExplain() bool { return s.src.Config().Explainer != nil }
-
-// flagNames returns the names of a clip's flags.
-func flagNames(c server.Clip) []string {
-	var names []string
-	for _, f := range c.Flags {
-		if !slices.Contains(names, f.Name) {
-			names = append(names, f.Name)
-		}
-	}
-	return names
-}
-
-func frames(fps float64, n int) string { return fmt.Sprintf("%d frames, %.3g a second", n, fps) }
