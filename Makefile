@@ -41,7 +41,7 @@ s3: ## build the S3 server that tests use: without it they leave S3 out
 
 .PHONY: test
 test: deps ## run all tests
-	$(GO) test ./...
+	$(GO) test -timeout 20m ./...
 
 .PHONY: test-portable
 test-portable: ## run the numeric tests without assembly
