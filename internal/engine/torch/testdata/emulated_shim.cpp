@@ -13,6 +13,26 @@
 #include <thread>
 #include <vector>
 
+// A GPU sums products of bf16 in float32 and rounds the result. libtorch does so on a CPU
+// with AVX-512 alone; on others it rounds every partial sum.
+namespace at {
+
+static Tensor summed(const Tensor &a, const Tensor &b) {
+    return at::mm(a.to(kFloat), b.to(kFloat));
+}
+static Tensor summed_mm(const Tensor &a, const Tensor &b) {
+    return a.scalar_type() == kBFloat16 ? summed(a, b).to(kBFloat16) : at::mm(a, b);
+}
+static Tensor &summed_mm_out(Tensor &y, const Tensor &a, const Tensor &b) {
+    return a.scalar_type() == kBFloat16 ? y.copy_(summed(a, b)) : at::mm_out(y, a, b);
+}
+static Tensor &summed_addmm_out(Tensor &y, const Tensor &bias, const Tensor &a, const Tensor &b) {
+    if (a.scalar_type() != kBFloat16) return at::addmm_out(y, bias, a, b);
+    return y.copy_(summed(a, b).add_(bias));
+}
+
+} // namespace at
+
 #define AVJEPA_EMULATE
 #define is_cuda is_cpu
 
@@ -21,7 +41,13 @@
 #include "cuda_paths.cpp"
 #include "cuda_rows.cpp"
 #include "elementwise.cpp"
+#define mm summed_mm
+#define mm_out summed_mm_out
+#define addmm_out summed_addmm_out
 #include "linear.cpp"
+#undef mm
+#undef mm_out
+#undef addmm_out
 #include "memory.cpp"
 #include "norm.cpp"
 #include "objective.cpp"
