@@ -135,7 +135,7 @@ func runIndex(ctx context.Context, path string, sources []string, o *indexOption
 func (o *indexOptions) openLibrary(ctx context.Context, model *library.Model) (*library.Library, error) {
 	opts := library.Options{Write: true}
 	if o.remote != "" {
-		at, err := o.collections(ctx)
+		at, err := o.collections(ctx, model)
 		if err != nil {
 			return nil, err
 		}
@@ -157,9 +157,10 @@ func (o *indexOptions) openLibrary(ctx context.Context, model *library.Model) (*
 // weaviateKey is the variable with the API key of a Weaviate server.
 const weaviateKey = "AVJEPA_WEAVIATE_KEY"
 
-// collections returns where the vectors are to be: where the library has them on that server,
-// or in collections of a new name.
-func (o *indexOptions) collections(ctx context.Context) (string, error) {
+// collections returns where the vectors of a model are to be: where the library has them on
+// that server, or in collections of a new name. Two models never share collections: vectors of
+// one would stand for clips of the other.
+func (o *indexOptions) collections(ctx context.Context, model *library.Model) (string, error) {
 	at, err := weaviate.NewLocation(o.remote)
 	if err != nil {
 		return "", usageError(fmt.Errorf("--remote: %w", err))
@@ -169,8 +170,19 @@ func (o *indexOptions) collections(ctx context.Context) (string, error) {
 		return at, nil // there is none, or opening it to write will say why
 	}
 	defer l.Close()
-	if m, ok := l.Model(); ok && strings.HasPrefix(m.Remote, strings.TrimRight(o.remote, "/")+"/") {
-		return m.Remote, nil
+	models, err := l.Models(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, m := range models {
+		switch {
+		case m.ID == model.ID && m.Dims == model.Dims &&
+			strings.HasPrefix(m.Remote, strings.TrimRight(o.remote, "/")+"/"):
+			return m.Remote, nil
+		case m.ID != model.ID && m.Remote == at:
+			return "", usageError(fmt.Errorf("--remote: %s has the vectors of another model, %s: give "+
+				"another name behind the address, or none", at, m.Path))
+		}
 	}
 	return at, nil
 }

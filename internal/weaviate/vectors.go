@@ -92,18 +92,23 @@ func (s *Server) Search(ctx context.Context, m library.Modality, q []float32, k 
 		Data   struct{ Get map[string]json.RawMessage }
 		Errors []struct{ Message string }
 	}
-	if err := s.call(ctx, http.MethodPost, "/v1/graphql", map[string]any{"query": query}, &answer); err != nil {
-		return nil, err
+	err := s.call(ctx, http.MethodPost, "/v1/graphql", map[string]any{"query": query}, &answer)
+	refused := isStatus(err, http.StatusUnprocessableEntity)
+	if err == nil && len(answer.Errors) > 0 {
+		refused, err = true, fmt.Errorf("%w: %s: %.300s", ErrServer, s.base, answer.Errors[0].Message)
 	}
-	if len(answer.Errors) > 0 {
-		return nil, fmt.Errorf("%w: %s: %.300s", ErrServer, s.base, answer.Errors[0].Message)
+	if refused {
+		err = s.reason(ctx, m, err)
+	}
+	if err != nil {
+		return nil, err
 	}
 	var rows []struct {
 		Clip       int64
 		Additional struct{ Distance *float32 } `json:"_additional"`
 	}
 	if err := json.Unmarshal(answer.Data.Get[s.class(m)], &rows); err != nil {
-		return nil, fmt.Errorf("%w: %s has no collection %s: avjepa index makes it (%w)", ErrServer, s.base,
+		return nil, fmt.Errorf("%w: %s gave no list of %s (%w): is it the right server?", ErrServer, s.base,
 			s.class(m), err)
 	}
 	hits := make([]library.Scored, 0, len(rows))
@@ -114,6 +119,15 @@ func (s *Server) Search(ctx context.Context, m library.Modality, q []float32, k 
 		hits = append(hits, library.Scored{Clip: r.Clip, Score: 1 - *r.Additional.Distance})
 	}
 	return hits, nil
+}
+
+// reason returns err of a search that was refused, or that there is nothing to search in, which a server tells
+// in words that depend on the other collections it has.
+func (s *Server) reason(ctx context.Context, m library.Modality, err error) error {
+	if e := s.call(ctx, http.MethodGet, "/v1/schema/"+s.class(m), nil, nil); isStatus(e, http.StatusNotFound) {
+		return fmt.Errorf("%w: %s has no collection %s: avjepa index makes it", ErrServer, s.base, s.class(m))
+	}
+	return err
 }
 
 // Fetch returns the vectors that the server has of clips.

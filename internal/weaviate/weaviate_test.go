@@ -146,6 +146,37 @@ func TestServersThatFail(t *testing.T) {
 	}
 }
 
+// A collection that is not there is told from other refusals, however the server puts it.
+func TestNoCollection(t *testing.T) {
+	const missing = "no collection XVideo: avjepa index makes it"
+	for _, c := range []struct {
+		status int
+		answer string
+		there  bool
+	}{
+		{200, `{"errors":[{"message":"Cannot query field \"XVideo\" on type \"GetObjectsObj\"."}]}`, false},
+		{422, `{"error":[{"message":"no graphql provider present, this is most likely because no schema is present."}]}`,
+			false},
+		{200, `{"errors":[{"message":"vector lengths don't match: 16 vs 1"}]}`, true},
+	} {
+		fake := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case r.URL.Path == "/v1/graphql":
+				w.WriteHeader(c.status)
+				w.Write([]byte(c.answer))
+			case r.URL.Path != "/v1/schema/XVideo" || !c.there:
+				w.WriteHeader(http.StatusNotFound)
+			}
+		}))
+		s := &Server{base: fake.URL, name: "X", client: fake.Client(), cfg: Config{Timeout: time.Second}}
+		_, err := s.Search(t.Context(), library.Video, []float32{1}, 3)
+		if !errors.Is(err, ErrServer) || strings.Contains(err.Error(), missing) == c.there {
+			t.Errorf("%s: %v", c.answer, err)
+		}
+		fake.Close()
+	}
+}
+
 // A server that is busy is asked again; one that says no is not.
 func TestRetries(t *testing.T) {
 	calls := 0
