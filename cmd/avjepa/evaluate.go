@@ -119,6 +119,9 @@ func runEvaluate(ctx context.Context, path string, o *evaluateOptions, p *progre
 	if err := o.fill(c); err != nil {
 		return nil, err
 	}
+	if err := run.checkHeads(); err != nil { // before data are looked for
+		return nil, err
+	}
 	if c.Engine, err = localEngine(c.Engine, o.engine.Name, o.engine.Device); err != nil {
 		return nil, err
 	}
@@ -165,13 +168,18 @@ func runEvaluate(ctx context.Context, path string, o *evaluateOptions, p *progre
 	return r, ctx.Err()
 }
 
-// heads returns the classes of a checkpoint's heads, or an error that says it has none.
-func (r *runState) heads(set *dataset.Set) (*finetune.Labels, error) {
-	_, head := r.linearHead()
-	if !r.file.Has(head + ".weight") {
-		return nil, kind{fmt.Errorf("%s has no classifier: avjepa probe or avjepa finetune makes one of it",
+// checkHeads returns an error that says so when a checkpoint has no heads.
+func (r *runState) checkHeads() error {
+	if _, head := r.linearHead(); !r.file.Has(head + ".weight") {
+		return kind{fmt.Errorf("%s has no classifier: avjepa probe or avjepa finetune makes one of it",
 			r.path), errCheckpoint}
 	}
+	return nil
+}
+
+// heads returns the classes of a checkpoint's heads.
+func (r *runState) heads(set *dataset.Set) (*finetune.Labels, error) {
+	_, head := r.linearHead()
 	w, err := r.file.Float32(head + ".weight")
 	if err != nil {
 		return nil, kind{err, errCheckpoint}

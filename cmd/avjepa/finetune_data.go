@@ -100,7 +100,7 @@ func openLabelled(ctx context.Context, c *config.Config, p *progress) (*labelled
 			"finetune.batch_size = %d: lower it (--batch-size)", c.Data.Dir, s.train.Len(), f.BatchSize)
 	}
 	if s.without > 0 {
-		p.say("left out: %d clips without a label", s.without)
+		p.say("left out: %s without a label", amount(s.without, "clips"))
 	}
 	return s, nil
 }
