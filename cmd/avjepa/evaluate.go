@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -91,6 +93,14 @@ func (o *evaluateOptions) fill(c *config.Config) error {
 	if o.windows < 0 || o.windows > embedViews {
 		return usageError(fmt.Errorf("--windows %d: want 1 to %d", o.windows, embedViews))
 	}
+	if o.confused < 0 {
+		return usageError(fmt.Errorf("--confused %d: want a count of pairs, 0 for none", o.confused))
+	}
+	if o.out != "" { // before an hour of scoring
+		if at, err := os.Stat(filepath.Dir(o.out)); err != nil || !at.IsDir() {
+			return usageError(fmt.Errorf("--out %s: its folder does not exist", o.out))
+		}
+	}
 	if o.data == "" {
 		o.data = c.Data.Dir
 	}
@@ -141,7 +151,13 @@ func runEvaluate(ctx context.Context, path string, o *evaluateOptions, p *progre
 	if err != nil {
 		return nil, err
 	}
-	part, unknown := labels.Known(set.Select(o.split))
+	shown := set.Select(o.split)
+	part, unknown := labels.Known(shown)
+	if n := shown.Len(); n > 0 && part.Len() == 0 {
+		return nil, fmt.Errorf("%s: in split %q none of %s has a class of %s (%s …): give the data set, or "+
+			"one with the same classes (--data)", o.data, o.split, amount(n, "clips"), run.path,
+			strings.Join(labels.Classes[:min(3, len(labels.Classes))], ", "))
+	}
 	if part.Len() == 0 {
 		return nil, fmt.Errorf("%s has no clip in split %q with a class of %s: it has %s (--split chooses)",
 			o.data, o.split, run.path, strings.Join(set.Splits(), ", "))

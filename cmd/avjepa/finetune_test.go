@@ -106,6 +106,9 @@ func TestProbeAndEvaluate(t *testing.T) {
 		wants(t, 13, "no classifier", "avjepa probe")
 	run(t, dir, "retrieve", "runs/base", "--data", "nowhere", "--embedding", "x").wants(t, 2, `"x"`, "patches")
 	run(t, dir, "retrieve", "runs/base", "--data", "nowhere", "--shift", "-1").wants(t, 2, "--shift -1")
+	run(t, dir, "evaluate", filepath.Join(runs, "r"), "--confused", "-1").wants(t, 2, "--confused -1")
+	run(t, dir, "evaluate", filepath.Join(runs, "r"), "--data", "nowhere", "--out", "no/such.csv").
+		wants(t, 2, "no/such.csv", "folder")
 	for _, command := range []string{"evaluate", "retrieve"} {
 		text := run(t, dir, command, filepath.Join(runs, "r"), "--quiet", "--bootstrap", "50").wants(t, 0).stdout
 		if !strings.Contains(text, "[") {
