@@ -88,6 +88,10 @@ func Open(path string, o *Options) (*Model, error) {
 		return nil, fmt.Errorf("avjepa: embedding %q is none of projected, cls, patches",
 			m.options.Embedding)
 	}
+	if o := m.options; o.Windows < 0 || o.Stride < 0 || o.Threads < 0 || !(o.MaxSeconds >= 0) {
+		return nil, fmt.Errorf("avjepa: windows %d, stride %v, at most %v s, threads %d: none may be negative",
+			o.Windows, o.Stride, o.MaxSeconds, o.Threads)
+	}
 	var err error
 	if m.tools, err = media.Find(); err != nil {
 		return nil, fmt.Errorf("avjepa: %w", err)

@@ -70,6 +70,9 @@ func TestEmbedFile(t *testing.T) {
 func TestErrors(t *testing.T) {
 	encodertest.Tools(t)
 	path := encodertest.Save(t)
+	if _, err := avjepa.Open(path, &avjepa.Options{Windows: -1}); err == nil {
+		t.Error("opened for −1 windows")
+	}
 	if _, err := avjepa.Open(path, &avjepa.Options{Embedding: "token"}); err == nil {
 		t.Error("opened for an embedding that is none")
 	}

@@ -100,7 +100,7 @@ func showRebuilt(out io.Writer, dir string, o *dataIndexOptions, r dataset.Rebui
 		}
 		fmt.Fprintln(out)
 	}
-	fmt.Fprintf(out, "%d clips in %d shards, %.1f MB\n", r.Clips, r.Shards, float64(r.Bytes)/1e6)
+	fmt.Fprintf(out, "%s in %s, %.1f MB\n", amount(r.Clips, "clips"), amount(r.Shards, "shards"), float64(r.Bytes)/1e6)
 	if r.Clips > 0 {
 		fmt.Fprintf(out, "\nNext: avjepa data ls %s\n", shellWord(dir))
 	}

@@ -264,14 +264,14 @@ func showData(out io.Writer, s *dataSummary, asJSON bool) error {
 	if asJSON {
 		return writeJSON(out, s)
 	}
-	fmt.Fprintf(out, "%d clips, %s, %.1f MB", s.Clips, spanOf(s.Hours*3600), float64(s.Bytes)/1e6)
+	fmt.Fprintf(out, "%s, %s, %.1f MB", amount(s.Clips, "clips"), spanOf(s.Hours*3600), float64(s.Bytes)/1e6)
 	if s.Clips > 0 {
 		fmt.Fprintf(out, ": %s", counts(s.Splits))
 	}
 	fmt.Fprintln(out)
 	var more []string
 	if s.Classes > 0 {
-		more = append(more, fmt.Sprintf("%d classes", s.Classes))
+		more = append(more, amount(s.Classes, "classes"))
 	}
 	for _, x := range []struct {
 		n    int
@@ -353,7 +353,7 @@ func listLeftOut(ctx context.Context, dir string, o *dataListOptions, out io.Wri
 		}
 		return nil
 	}
-	fmt.Fprintf(out, "%d clips left out: %s\n", len(all), cmp.Or(counts(found), "none"))
+	fmt.Fprintf(out, "%s left out: %s\n", amount(len(all), "clips"), cmp.Or(counts(found), "none"))
 	if o.summary || len(shown) == 0 {
 		return nil
 	}

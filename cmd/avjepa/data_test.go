@@ -109,7 +109,7 @@ func TestDataLeftOutAndKeep(t *testing.T) {
 	run(t, dir, "ingest", "v", "--out", "d", "--quiet", "--keep", "still,silent").wants(t, 0)
 	run(t, dir, "ingest", "v", "--out", "d", "--quiet").wants(t, 1, "keep is", "another folder")
 	o := run(t, dir, "data", "ls", "d", "--left-out").wants(t, 0)
-	if !strings.Contains(o.stdout, "1 clips left out: corrupt 1") || !strings.Contains(o.stdout, "bad") {
+	if !strings.Contains(o.stdout, "1 clip left out: corrupt 1") || !strings.Contains(o.stdout, "bad") {
 		t.Errorf("%s", o.stdout)
 	}
 	all := jsonLines(t, run(t, dir, "data", "ls", "d", "--outcome", "corrupt", "--json").wants(t, 0))
@@ -168,7 +168,7 @@ func flipByte(t *testing.T, at int, parts ...string) {
 func TestDataVerifyAndIndex(t *testing.T) {
 	dir := dullSet(t)
 	o := run(t, ".", "data", "verify", dir, "--decode").wants(t, 0, "verify")
-	if !strings.Contains(o.stdout, "12 clips in 1 shards") || !strings.Contains(o.stdout, "all as written") {
+	if !strings.Contains(o.stdout, "12 clips in 1 shard") || !strings.Contains(o.stdout, "all as written") {
 		t.Errorf("%s", o.stdout)
 	}
 	index := readFile(t, dir, "index.jsonl")
@@ -177,7 +177,7 @@ func TestDataVerifyAndIndex(t *testing.T) {
 	}
 	run(t, ".", "data", "verify", dir).wants(t, 1, "avjepa data index")
 	o = run(t, ".", "data", "index", dir).wants(t, 0)
-	if !strings.Contains(o.stdout, "12 clips in 1 shards") || !bytes.Equal(readFile(t, dir, "index.jsonl"), index) {
+	if !strings.Contains(o.stdout, "12 clips in 1 shard") || !bytes.Equal(readFile(t, dir, "index.jsonl"), index) {
 		t.Errorf("another index; %s", o.stdout)
 	}
 	flipByte(t, 2000, dir, "shard-000000.tar")

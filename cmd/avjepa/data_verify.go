@@ -164,7 +164,7 @@ func showVerified(out io.Writer, dir string, o *dataVerifyOptions, v dataset.Ver
 	if bad != nil {
 		good = fmt.Sprintf("%d broken", v.Broken)
 	}
-	fmt.Fprintf(out, "%d clips in %d shards, %.1f MB in %s (%.0f MB/s): %s\n", v.Clips, v.Shards,
+	fmt.Fprintf(out, "%s in %s, %.1f MB in %s (%.0f MB/s): %s\n", amount(v.Clips, "clips"), amount(v.Shards, "shards"),
 		float64(v.Bytes)/1e6, span(took), float64(v.Bytes)/1e6/max(took.Seconds(), 1e-9), good)
 	return bad
 }

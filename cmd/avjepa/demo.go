@@ -197,7 +197,7 @@ func (d *demo) ingest(ctx context.Context) error {
 	}
 	d.sum.Clips = sum.Splits
 	if n := len(sum.LeftOut); n > 0 {
-		d.p.say("%d clips left out, with reasons in %s", n, filepath.Join(o.out, "left-out.csv"))
+		d.p.say("%s left out, with reasons in %s", amount(n, "clips"), filepath.Join(o.out, "left-out.csv"))
 	}
 	return nil
 }

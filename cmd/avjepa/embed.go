@@ -175,7 +175,7 @@ func runEmbed(ctx context.Context, path string, sources []string, o *embedOption
 		return sum, err
 	}
 	if sum.Rows == 0 {
-		p.say("no row was written: none of the %d sources has what --modality asks for", len(items))
+		p.say("no row was written: of %s none has what --modality asks for", amount(len(items), "sources"))
 	}
 	sayLeftOut(p, sum.LeftOut)
 	return sum, parts.Remove()
@@ -274,8 +274,8 @@ func showEmbed(out io.Writer, sum *embedSummary, asJSON bool) error {
 	if asJSON {
 		return writeJSON(out, sum)
 	}
-	_, err := fmt.Fprintf(out, "%s: %d rows of %d numbers, %s, from %d sources\n", sum.Out, sum.Rows, sum.Dims,
-		sum.Embedding, sum.Items-len(sum.LeftOut))
+	_, err := fmt.Fprintf(out, "%s: %s of %d numbers, %s, from %s\n", sum.Out, amount(sum.Rows, "rows"),
+		sum.Dims, sum.Embedding, amount(sum.Items-len(sum.LeftOut), "sources"))
 	return err
 }
 

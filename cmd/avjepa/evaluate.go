@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -91,6 +93,14 @@ func (o *evaluateOptions) fill(c *config.Config) error {
 	if o.windows < 0 || o.windows > embedViews {
 		return usageError(fmt.Errorf("--windows %d: want 1 to %d", o.windows, embedViews))
 	}
+	if o.confused < 0 {
+		return usageError(fmt.Errorf("--confused %d: want a count of pairs, 0 for none", o.confused))
+	}
+	if o.out != "" { // before an hour of scoring
+		if at, err := os.Stat(filepath.Dir(o.out)); err != nil || !at.IsDir() {
+			return usageError(fmt.Errorf("--out %s: its folder does not exist", o.out))
+		}
+	}
 	if o.data == "" {
 		o.data = c.Data.Dir
 	}
@@ -119,6 +129,9 @@ func runEvaluate(ctx context.Context, path string, o *evaluateOptions, p *progre
 	if err := o.fill(c); err != nil {
 		return nil, err
 	}
+	if err := run.checkHeads(); err != nil { // before data are looked for
+		return nil, err
+	}
 	if c.Engine, err = localEngine(c.Engine, o.engine.Name, o.engine.Device); err != nil {
 		return nil, err
 	}
@@ -138,7 +151,13 @@ func runEvaluate(ctx context.Context, path string, o *evaluateOptions, p *progre
 	if err != nil {
 		return nil, err
 	}
-	part, unknown := labels.Known(set.Select(o.split))
+	shown := set.Select(o.split)
+	part, unknown := labels.Known(shown)
+	if n := shown.Len(); n > 0 && part.Len() == 0 {
+		return nil, fmt.Errorf("%s: in split %q none of %s has a class of %s (%s …): give the data set, or "+
+			"one with the same classes (--data)", o.data, o.split, amount(n, "clips"), run.path,
+			strings.Join(labels.Classes[:min(3, len(labels.Classes))], ", "))
+	}
 	if part.Len() == 0 {
 		return nil, fmt.Errorf("%s has no clip in split %q with a class of %s: it has %s (--split chooses)",
 			o.data, o.split, run.path, strings.Join(set.Splits(), ", "))
@@ -165,13 +184,18 @@ func runEvaluate(ctx context.Context, path string, o *evaluateOptions, p *progre
 	return r, ctx.Err()
 }
 
-// heads returns the classes of a checkpoint's heads, or an error that says it has none.
-func (r *runState) heads(set *dataset.Set) (*finetune.Labels, error) {
-	_, head := r.linearHead()
-	if !r.file.Has(head + ".weight") {
-		return nil, kind{fmt.Errorf("%s has no classifier: avjepa probe or avjepa finetune makes one of it",
+// checkHeads returns an error that says so when a checkpoint has no heads.
+func (r *runState) checkHeads() error {
+	if _, head := r.linearHead(); !r.file.Has(head + ".weight") {
+		return kind{fmt.Errorf("%s has no classifier: avjepa probe or avjepa finetune makes one of it",
 			r.path), errCheckpoint}
 	}
+	return nil
+}
+
+// heads returns the classes of a checkpoint's heads.
+func (r *runState) heads(set *dataset.Set) (*finetune.Labels, error) {
+	_, head := r.linearHead()
 	w, err := r.file.Float32(head + ".weight")
 	if err != nil {
 		return nil, kind{err, errCheckpoint}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"avjepa/internal/durable"
 	"avjepa/internal/finetune"
@@ -35,7 +36,8 @@ func writeClasses(path string, all []finetune.ClassResult) error {
 	return err
 }
 
-// figure is a number with its interval, in per cent where it is a share.
+// figure is a number with its interval, in per cent, the interval in whole ones, where it
+// is a share.
 func figure(f *finetune.Figure, share bool) string {
 	if f == nil {
 		return "–"
@@ -49,6 +51,9 @@ func figure(f *finetune.Figure, share bool) string {
 	if f.CI == nil {
 		return show(f.Value)
 	}
+	if share {
+		return show(f.Value) + interval(*f.CI, 100)
+	}
 	return fmt.Sprintf("%s [%s, %s]", show(f.Value), show(f.CI[0]), show(f.CI[1]))
 }
 
@@ -56,21 +61,32 @@ func showEvaluation(out io.Writer, r *classification, asJSON bool) error {
 	if asJSON {
 		return writeJSON(out, r)
 	}
-	head := []string{fmt.Sprintf("%d clips, %d classes", r.Clips, r.Classes), "head"}
-	align := "ll"
+	first := amount(r.Clips, "clips")
+	shares := [][]string{{first, "head"}}
+	areas := [][]string{{first, "head", "AUC", "d′"}}
 	if !r.Multi {
-		head, align = append(head, "top-1 %", "top-5 %"), align+"rr"
+		shares[0] = append(shares[0], "top-1 %", "top-5 %")
 	}
-	rows := [][]string{append(head, "mAP %", "AUC", "d′")}
+	shares[0] = append(shares[0], "mAP %")
 	for _, x := range r.Results {
 		row := []string{inputTitles[x.Input], x.Head}
+		areas = append(areas, append(row[:2:2], figure(x.AUC, false), figure(x.DPrime, false)))
 		if !r.Multi {
 			row = append(row, figure(x.Top1, true), figure(x.Top5, true))
 		}
-		rows = append(rows, append(row, figure(x.MAP, true), figure(x.AUC, false), figure(x.DPrime, false)))
+		shares = append(shares, append(row, figure(x.MAP, true)))
 	}
-	table(out, align+"rrr", rows)
+	if r.Resamples == 0 { // without intervals all has room in one table
+		for i := range shares {
+			shares[i] = append(shares[i], areas[i][2:]...)
+		}
+	}
+	table(out, "ll"+strings.Repeat("r", len(shares[0])-2), shares)
 	fmt.Fprintln(out)
+	if r.Resamples > 0 {
+		table(out, "llrr", areas)
+		fmt.Fprintln(out)
+	}
 	if len(r.Confused) > 0 {
 		rows := [][]string{{"confused most", "taken for", "clips", "of"}}
 		for _, c := range r.Confused {
@@ -86,10 +102,10 @@ func showEvaluation(out io.Writer, r *classification, asJSON bool) error {
 		fmt.Fprintf(out, "no clip has %d of the classes: they are not in mAP, AUC and d′\n", r.Absent)
 	}
 	if r.Unknown > 0 {
-		fmt.Fprintf(out, "left out: %d clips without a class that the heads know\n", r.Unknown)
+		fmt.Fprintf(out, "left out: %s without a class that the heads know\n", amount(r.Unknown, "clips"))
 	}
-	fmt.Fprintf(out, "windows of a clip: %d, step %d of %s\nsplit %q of %s\n", r.Windows, r.Step, r.Run,
-		r.Split, r.Data)
+	fmt.Fprintf(out, "%s, windows of a clip: %d, step %d of %s\nsplit %q of %s\n", amount(r.Classes, "classes"),
+		r.Windows, r.Step, r.Run, r.Split, r.Data)
 	if r.Out != "" {
 		fmt.Fprintln(out, r.Out)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"avjepa/internal/engine"
 	"avjepa/internal/media"
@@ -88,6 +89,14 @@ func partial(n int, data string) error {
 // it is given again.
 func sameAgain(err error) error {
 	return fmt.Errorf("%w; the same command goes on from here", err)
+}
+
+// sentence is what an error says. What was under way when Ctrl-C was pressed is no news.
+func sentence(err error) string {
+	if errors.Is(err, context.Canceled) && strings.HasSuffix(err.Error(), context.Canceled.Error()) {
+		return errInterrupted.Error()
+	}
+	return err.Error()
 }
 
 // said is an error whose message has been shown already.

@@ -155,7 +155,7 @@ func takesMore(first, rest string, least int) cobra.PositionalArgs {
 		if least > 0 {
 			want += " and at least one " + rest
 		}
-		return usageError(fmt.Errorf("%s takes %s, got %d arguments %q; see %[1]s --help",
-			c.CommandPath(), want, len(args), args))
+		return usageError(fmt.Errorf("%s takes %s, got %s; see %[1]s --help",
+			c.CommandPath(), want, given(args)))
 	}
 }

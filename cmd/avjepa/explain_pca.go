@@ -90,7 +90,7 @@ func runPCA(ctx context.Context, model string, files []string, o *pcaOptions, p 
 		return nil, err
 	}
 	defer closeModel()
-	read, title := o.readFiles, fmt.Sprintf("%d files", len(files))
+	read, title := o.readFiles, amount(len(files), "files")
 	if o.data != "" {
 		read, title = o.readSet, o.data
 		if o.filter.label != "" {

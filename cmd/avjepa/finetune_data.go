@@ -86,6 +86,10 @@ func openLabelled(ctx context.Context, c *config.Config, p *progress) (*labelled
 		split string
 		keys  string
 	}{{s.val, valSplit, "--hold-out and eval.split"}, {s.train, c.Data.Split, "data.split"}} {
+		if x.set.Len() == 0 && known.Len() == 0 {
+			return nil, fmt.Errorf("no clip of %s has a label: ingest them from folders named by class, or "+
+				"from a list with labels", c.Data.Dir)
+		}
 		if x.set.Len() == 0 {
 			return nil, fmt.Errorf("%s has no labelled clip in split %q: it has %s (%s choose)",
 				c.Data.Dir, x.split, strings.Join(known.Splits(), ", "), x.keys)
@@ -100,7 +104,7 @@ func openLabelled(ctx context.Context, c *config.Config, p *progress) (*labelled
 			"finetune.batch_size = %d: lower it (--batch-size)", c.Data.Dir, s.train.Len(), f.BatchSize)
 	}
 	if s.without > 0 {
-		p.say("left out: %d clips without a label", s.without)
+		p.say("left out: %s without a label", amount(s.without, "clips"))
 	}
 	return s, nil
 }

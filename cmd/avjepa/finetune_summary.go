@@ -60,10 +60,10 @@ func showFinetune(out io.Writer, s *finetuneSummary, asJSON bool) error {
 		return writeJSON(out, s)
 	}
 	if s.Best.Epoch == 0 {
-		fmt.Fprintf(out, "%d steps, no epoch yet\n%s\n", s.Steps, s.Run)
+		fmt.Fprintf(out, "%s, no epoch yet\n%s\n", amount(s.Steps, "steps"), s.Run)
 		return nil
 	}
-	rows := [][]string{{fmt.Sprintf("best epoch %d, %d clips", s.Best.Epoch, s.Validated), "head",
+	rows := [][]string{{fmt.Sprintf("best epoch %d, %s", s.Best.Epoch, amount(s.Validated, "clips")), "head",
 		"top-1 %", "top-5 %"}}
 	align := "llrr"
 	if s.MultiLabel {
@@ -85,8 +85,8 @@ func showFinetune(out io.Writer, s *finetuneSummary, asJSON bool) error {
 		rows = append(rows, row)
 	}
 	table(out, align, rows)
-	fmt.Fprintf(out, "\n%d steps, %d epochs in %s: %d clips, %d classes", s.Steps, s.Epochs,
-		spanOf(s.Seconds), s.Clips, s.Classes)
+	fmt.Fprintf(out, "\n%s, %s in %s: %s, %s", amount(s.Steps, "steps"), amount(s.Epochs, "epochs"),
+		spanOf(s.Seconds), amount(s.Clips, "clips"), amount(s.Classes, "classes"))
 	if s.KeptBytes > 0 {
 		fmt.Fprintf(out, "; features made in %s, %d MB in %s", spanOf(s.KeepSeconds), s.KeptBytes>>20,
 			map[string]string{finetune.KeptMemory: "memory", finetune.KeptFile: "a file"}[s.Kept])

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/mattn/go-runewidth"
+
 	"avjepa/internal/dataset/datasettest"
 )
 
@@ -100,7 +102,25 @@ func TestProbeAndEvaluate(t *testing.T) {
 	if r["a2v"].(map[string]any)["ci"] == nil {
 		t.Errorf("no intervals in %v", r)
 	}
-	run(t, dir, "evaluate", "runs/base", "--quiet").wants(t, 13, "no classifier", "avjepa probe")
+	run(t, dir, "evaluate", "runs/base", "--data", "nowhere", "--quiet").
+		wants(t, 13, "no classifier", "avjepa probe")
+	run(t, dir, "retrieve", "runs/base", "--data", "nowhere", "--embedding", "x").wants(t, 2, `"x"`, "patches")
+	run(t, dir, "retrieve", "runs/base", "--data", "nowhere", "--shift", "-1").wants(t, 2, "--shift -1")
+	run(t, dir, "evaluate", filepath.Join(runs, "r"), "--confused", "-1").wants(t, 2, "--confused -1")
+	run(t, dir, "evaluate", filepath.Join(runs, "r"), "--data", "nowhere", "--out", "no/such.csv").
+		wants(t, 2, "no/such.csv", "folder")
+	for _, command := range []string{"evaluate", "retrieve"} {
+		text := run(t, dir, command, filepath.Join(runs, "r"), "--quiet", "--bootstrap", "50").wants(t, 0).stdout
+		if !strings.Contains(text, "[") {
+			t.Errorf("%s: no intervals in\n%s", command, text)
+		}
+		before, _, _ := strings.Cut(text, "in brackets")
+		for line := range strings.Lines(before) {
+			if n := runewidth.StringWidth(strings.TrimSpace(line)); n > 80 {
+				t.Errorf("%s: a table %d columns wide:\n%s", command, n, line)
+			}
+		}
+	}
 	run(t, dir, "evaluate", filepath.Join(runs, "r"), "--split", "none", "--quiet").wants(t, 1, "fold1, fold2")
 }
 

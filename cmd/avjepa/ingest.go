@@ -221,9 +221,9 @@ func showIngest(out io.Writer, dir string, sum dataset.Summary, list manifest.Li
 			sum.Seconds / 3600, sum.Bytes, sum.Shards, sum.Splits, outcomes, list.Bad.Count,
 			list.Leaks.Count, sum.Flags, len(sum.Duplicates), across}))
 	}
-	fmt.Fprintf(out, "%d clips kept from %d files: %s, %.1f MB in %d shards, %s\n",
-		sum.Clips, sum.Files, spanOf(sum.Seconds), float64(sum.Bytes)/1e6, sum.Shards,
-		counts(sum.Splits))
+	fmt.Fprintf(out, "%s kept from %s: %s, %.1f MB in %s, %s\n",
+		amount(sum.Clips, "clips"), amount(sum.Files, "files"), spanOf(sum.Seconds), float64(sum.Bytes)/1e6,
+		amount(sum.Shards, "shards"), counts(sum.Splits))
 	if len(sum.LeftOut) > 0 {
 		fmt.Fprintf(out, "\n%d left out:\n", len(sum.LeftOut))
 		table(out, "lrl", leftOutRows(sum))

@@ -23,7 +23,7 @@ func TestIngestVGGSound(t *testing.T) {
 	dir := published(t)
 	args := []string{"ingest", "vggsound.csv", "--media", "videos", "--out", "d", "--short-side", "64"}
 	o := run(t, dir, args...).wants(t, 0)
-	for _, text := range []string{"1 clips kept from 1 files", "4 left out", "missing", "4  ",
+	for _, text := range []string{"1 clip kept from 1 file", "4 left out", "missing", "4  ",
 		"the same command again",
 		"warning: bad row: ", "vggsound.csv:6, start: \"soon\"", "in several splits: bbbbbbbbbbb"} {
 		if !strings.Contains(o.stdout, text) {

@@ -137,7 +137,7 @@ func runLibraryList(ctx context.Context, dir string, o *libraryListOptions, out 
 	showLibrary(out, dir, sum)
 	rows := [][]string{}
 	for _, c := range sum.List {
-		rows = append(rows, []string{fmt.Sprint(c.ID), shortName(c.Key), strings.Join(c.Labels, ", "),
+		rows = append(rows, []string{fmt.Sprint(c.ID), shortName(c.Key, 48), strings.Join(c.Labels, ", "),
 			fmt.Sprintf("%.1f", c.Seconds), strings.Join(c.Flags, ", ")})
 	}
 	if len(rows) > 0 {
@@ -192,8 +192,8 @@ func summariseLibrary(ctx context.Context, l *library.Library) (*libraryJSON, er
 }
 
 func showLibrary(out io.Writer, dir string, s *libraryJSON) {
-	fmt.Fprintf(out, "library %s: %d clips, %.2f h, %d with sound, %d with picture, %.1f MB\n", dir, s.Clips, s.Hours,
-		s.Audio, s.Video, float64(s.Bytes)/1e6)
+	fmt.Fprintf(out, "library %s: %s, %.2f h, %d with sound, %d with picture, %.1f MB\n", dir,
+		amount(s.Clips, "clips"), s.Hours, s.Audio, s.Video, float64(s.Bytes)/1e6)
 	for _, m := range []struct {
 		what   string
 		counts map[string]int
@@ -235,9 +235,8 @@ func countsText(counts map[string]int) string {
 	return strings.Join(names, ", ")
 }
 
-// shortName is the end of a long path.
-func shortName(path string) string {
-	const most = 48
+// shortName is the end of a path, of at most so many letters.
+func shortName(path string, most int) string {
 	r := []rune(path)
 	if len(r) <= most {
 		return path

@@ -21,7 +21,7 @@ func realMain() int {
 	root := newRootCommand()
 	if err := root.ExecuteContext(ctx); err != nil {
 		if !silent(err) {
-			fmt.Fprintln(os.Stderr, "avjepa: "+err.Error())
+			fmt.Fprintln(os.Stderr, "avjepa: "+sentence(err))
 		}
 		return exitCode(err)
 	}

@@ -196,13 +196,13 @@ func runPretrain(ctx context.Context, c *config.Config, o *pretrainOptions,
 	defer func() { procs.leave(err) }()
 	var run *train.Folder // process 0's
 	if !procs.follow() {
+		if err := prepare(ctx, c, p); err != nil { // before there is a folder
+			return nil, err
+		}
 		if run, err = train.Open(filepath.Join(o.runs, o.name)); err != nil {
 			return nil, err
 		}
 		defer run.Close()
-		if err := prepare(ctx, c, p); err != nil {
-			return nil, err
-		}
 	}
 	if c, err = procs.shareConfig(c); err != nil {
 		return nil, err

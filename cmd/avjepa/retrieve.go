@@ -75,15 +75,32 @@ func (o *evalOptions) fill(r *runState) {
 	}
 }
 
+// check refuses what no data set could be embedded with, before one is read.
+func (o *evalOptions) check() error {
+	switch {
+	case o.embedding != "projected" && o.embedding != "cls" && o.embedding != "patches":
+		return usageError(fmt.Errorf("--embedding %q is none of projected, cls, patches", o.embedding))
+	case o.windows < 1 || o.windows > embedViews:
+		return usageError(fmt.Errorf("--windows %d: want 1 to %d", o.windows, embedViews))
+	case !(o.shift >= 0 && o.shift <= 3600):
+		return usageError(fmt.Errorf("--shift %v: want seconds, not negative", o.shift))
+	case o.shift > 0 && o.windows != 1:
+		return usageError(fmt.Errorf("--shift %v: takes one window of a clip, not --windows %d", o.shift,
+			o.windows))
+	}
+	return nil
+}
+
 func newRetrieveCommand(g *globals) *cobra.Command {
 	o := &evalOptions{}
 	c := &cobra.Command{
 		Use:   "retrieve RUN",
 		Short: "How well sounds find their pictures, and pictures their sounds",
 		Long: `Encodes every held-out clip twice, heard only and seen only, and ranks all
-candidates by cosine. Intervals are the middle 95 % of resamples of the queries. RUN is a run folder or a checkpoint file. With --set the views may
-be longer, larger or denser than those trained on: positions are interpolated. Started
-as several processes (avjepa launch), each encodes its share.`,
+candidates by cosine. Intervals are the middle 95 % of resamples of the queries. RUN is
+a run folder or a checkpoint file. With --set the views may be longer, larger or denser
+than those trained on: positions are interpolated. Started as several processes (avjepa
+launch), each encodes its share.`,
 		Example: `  avjepa retrieve runs/demo
   avjepa retrieve runs/mine --data data/other --split test --json
   avjepa retrieve runs/mine --set view.side=224 --set view.resize=256
@@ -175,6 +192,9 @@ func evaluate(ctx context.Context, path string, o *evalOptions, p *progress) (*e
 		return nil, err
 	}
 	o.fill(run)
+	if err := o.check(); err != nil {
+		return nil, err
+	}
 	set, err := openSplit(ctx, o.data, o.split, p)
 	if err != nil {
 		return nil, err
@@ -259,13 +279,20 @@ func retrievalRows(m retrieval.Metrics) [][]string {
 			fmt.Sprintf("%.1f", d.d.Median)}
 		if c := d.d.CI; c != nil {
 			for i, x := range [][2]float64{c.R1, c.R5, c.R10} {
-				row[1+i] += fmt.Sprintf(" [%s, %s]", percent(x[0]), percent(x[1]))
+				row[1+i] += interval(x, 100)
 			}
-			row[4] += fmt.Sprintf(" [%.1f, %.1f]", c.Median[0], c.Median[1])
+			row[4] += interval(c.Median, 1)
 		}
 		rows = append(rows, row)
 	}
 	return rows
+}
+
+// interval is one of scale times x, in whole numbers where that is per cent or a rank: a
+// table with three of them has room in 80 columns, and resamples give no more. --json has
+// all digits.
+func interval(x [2]float64, scale float64) string {
+	return fmt.Sprintf(" [%.0f, %.0f]", scale*x[0], scale*x[1])
 }
 
 func percent(x float64) string { return fmt.Sprintf("%.1f", 100*x) }

@@ -125,7 +125,15 @@ func takes(names ...string) cobra.PositionalArgs {
 		if len(names) > 0 {
 			want = strings.Join(names, " and ")
 		}
-		return usageError(fmt.Errorf("%s takes %s, got %d arguments %q; see %[1]s --help",
-			c.CommandPath(), want, len(args), args))
+		return usageError(fmt.Errorf("%s takes %s, got %s; see %[1]s --help",
+			c.CommandPath(), want, given(args)))
 	}
+}
+
+// given are the arguments that a command got, for an error.
+func given(args []string) string {
+	if len(args) == 0 {
+		return "none"
+	}
+	return fmt.Sprintf("%s %q", amount(len(args), "arguments"), args)
 }

@@ -276,7 +276,7 @@ func showSearch(out io.Writer, f *found, asJSON bool) error {
 		fmt.Fprintf(out, "none: no other clip of the library has %s\n", f.In)
 		return nil
 	}
-	rows := [][]string{{"", "score", "closer than % of random pairs", "id", "clip", "labels"}}
+	rows := [][]string{{"", "score", "% of pairs below", "id", "clip", "labels"}}
 	above := 0
 	for i, h := range f.Hits {
 		percentile := "?"
@@ -287,7 +287,7 @@ func showSearch(out io.Writer, f *found, asJSON bool) error {
 			above = i + 1
 		}
 		rows = append(rows, []string{fmt.Sprint(i + 1), fmt.Sprintf("%.3f", h.Score), percentile,
-			fmt.Sprint(h.Clip.ID), shortName(h.Clip.Key), strings.Join(h.Clip.Labels, ", ")})
+			fmt.Sprint(h.Clip.ID), shortName(h.Clip.Key, 36), strings.Join(h.Clip.Labels, ", ")})
 	}
 	var b strings.Builder
 	table(&b, "rrrrll", rows)

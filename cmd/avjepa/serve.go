@@ -137,6 +137,10 @@ func runServe(ctx context.Context, o *serveOptions, out, errOut io.Writer, g *gl
 		return err
 	}
 	defer lib.close()
+	if lib.other() && !g.quiet {
+		log.Warn("the library was indexed with another model: searches in it are refused until it is indexed again",
+			"model", model.info.Name)
+	}
 
 	cfg := server.Config{Library: lib, Tools: tools, RunsDir: o.runs, Dir: o.cache, Version: version,
 		Log: log, TLS: o.selfSigned || o.cert != "", Origins: o.origins, Token: o.token,
@@ -330,7 +334,7 @@ func showServe(out io.Writer, urls []string, s *server.Server, asJSON bool) erro
 	if model == "" {
 		model = "no model"
 	}
-	_, err = fmt.Fprintf(out, "%s, %d clips in %s, runs in %s. Ctrl-C ends it.\n", model, info.Clips,
+	_, err = fmt.Fprintf(out, "%s, %s in %s, runs in %s. Ctrl-C ends it.\n", model, amount(info.Clips, "clips"),
 		info.Name, cfg.RunsDir)
 	return err
 }

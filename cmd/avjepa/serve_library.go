@@ -93,6 +93,17 @@ func (x *servedLibrary) open(ctx context.Context) error {
 	return nil
 }
 
+// other says whether the library has vectors, and none of the model that is loaded.
+func (x *servedLibrary) other() bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	if x.l == nil || x.model == nil {
+		return false
+	}
+	about, ok := x.l.Model()
+	return ok && about.ID != x.model.x.ID()
+}
+
 func (x *servedLibrary) close() {
 	x.maps.close()
 	x.mu.Lock()

@@ -95,8 +95,8 @@ func showPretrain(out io.Writer, s *pretrainSummary, asJSON bool) error {
 	if asJSON {
 		return writeJSON(out, s)
 	}
-	fmt.Fprintf(out, "%d steps in %s: loss %.4f, invariance %.4f, SIGReg %.3f, std %.3f\n",
-		s.Steps, spanOf(s.Seconds),
+	fmt.Fprintf(out, "%s in %s: loss %.4f, invariance %.4f, SIGReg %.3f, std %.3f\n",
+		amount(s.Steps, "steps"), spanOf(s.Seconds),
 		s.Last.Total, s.Last.Invariance, s.Last.SIGReg, s.Last.Std)
 	fmt.Fprintf(out, "%.0f clips/s, %.0f GFLOP/s, %.1f %% of the time waiting for data, "+
 		"%.0f MB at most\n",

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"strings"
 
@@ -31,4 +32,17 @@ func table(w io.Writer, align string, rows [][]string) {
 		}
 		io.WriteString(w, strings.TrimRight(b.String(), " ")+"\n")
 	}
+}
+
+// amount is a number of things with their name, which is given in the plural: 1 clip,
+// 2 clips, 1 class.
+func amount(n int, things string) string {
+	if n == 1 {
+		if one, found := strings.CutSuffix(things, "sses"); found {
+			things = one + "ss"
+		} else {
+			things = strings.TrimSuffix(things, "s")
+		}
+	}
+	return fmt.Sprintf("%d %s", n, things)
 }

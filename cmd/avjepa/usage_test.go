@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,7 +13,7 @@ import (
 	"avjepa/internal/checkpoint"
 )
 
-// Wrong command lines end with 2 and a hint, and print nothing on stdout.
+// Wrong command lines end with 2 and a hint, print nothing on stdout and write nothing.
 func TestUsageErrors(t *testing.T) {
 	for _, c := range []struct {
 		args string
@@ -36,12 +39,13 @@ func TestUsageErrors(t *testing.T) {
 		{"ingest x --out y --workers -1", []string{"--workers -1", "negative"}},
 		{"ingest x --dry-run --limit -1", []string{"--limit -1", "negative"}},
 		{"ingest x --dry-run --per-class -2", []string{"--per-class -2", "negative"}},
-		{"retrieve", []string{"takes RUN", "avjepa retrieve --help"}},
+		{"retrieve", []string{"takes RUN, got none", "avjepa retrieve --help"}},
 		{"retrieve a b", []string{"takes RUN", "2 arguments"}},
 		{"data stats", []string{"takes DATA"}},
 		{"report " + os.Args[0], []string{"is a file"}},
 	} {
-		o := run(t, t.TempDir(), strings.Fields(c.args)...)
+		dir := t.TempDir()
+		o := run(t, dir, strings.Fields(c.args)...)
 		if c.want == nil {
 			if o.wants(t, 0); !strings.Contains(o.stdout, "Usage:") {
 				t.Errorf("%s: no help", c.args)
@@ -50,6 +54,34 @@ func TestUsageErrors(t *testing.T) {
 		}
 		if o.wants(t, 2, c.want...); o.stdout != "" {
 			t.Errorf("%s: stdout %q", c.args, o.stdout)
+		}
+		if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+			t.Errorf("%s: wrote %v (%v)", c.args, left, err)
+		}
+	}
+}
+
+// What stands under an interrupt is not what a person is told; what to do next is.
+func TestInterruptedIsOneWord(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{fmt.Errorf("media: starting ffmpeg: %w", context.Canceled), "interrupted"},
+		{sameAgain(errInterrupted), "interrupted; the same command goes on from here"},
+		{errors.New("no such file"), "no such file"},
+	} {
+		if got := sentence(c.err); got != c.want {
+			t.Errorf("%v: %q, want %q", c.err, got, c.want)
+		}
+	}
+}
+
+func TestAmount(t *testing.T) {
+	for want, got := range map[string]string{"1 clip": amount(1, "clips"), "0 clips": amount(0, "clips"),
+		"2 classes": amount(2, "classes"), "1 class": amount(1, "classes")} {
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
 		}
 	}
 }

@@ -16,7 +16,7 @@ import (
 func OpenStore(ctx context.Context, at *store.Store) (*Set, error) {
 	f, err := at.NewReader(ctx, indexFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("dataset: %s has no %s: %w; run ingest to its end",
+		return nil, fmt.Errorf("dataset: %s has no %s: %w; name another (--data), or run ingest to its end",
 			at, indexFile, ErrNotDataset)
 	}
 	if err != nil {

@@ -248,6 +248,9 @@ func find(dir string) (string, int64, error) {
 		return path, 0, fmt.Errorf("library: %w in %s: avjepa index MODEL FILES… --library %s makes one",
 			ErrNotLibrary, dir, dir)
 	case err != nil:
+		if at, e := os.Stat(dir); e == nil && !at.IsDir() {
+			return path, 0, fmt.Errorf("library: %w in %s: it is a file, a library is a folder", ErrNotLibrary, dir)
+		}
 		return path, 0, fmt.Errorf("library: %w", err)
 	case !info.Mode().IsRegular():
 		return path, 0, fmt.Errorf("library: %s: %w: it is not a file", path, ErrNotLibrary)

@@ -59,6 +59,8 @@ func openChecked(abs string) (*input, error) {
 // unlikeFile returns nil for a regular file with something in it.
 func unlikeFile(info os.FileInfo) *FileError {
 	switch {
+	case info.IsDir():
+		return &FileError{Unreadable, "a folder, not a file"}
 	case !info.Mode().IsRegular():
 		return &FileError{Unreadable, "not a regular file but " + info.Mode().Type().String()}
 	case info.Size() == 0:
