@@ -13,6 +13,7 @@ import (
 	"avjepa/internal/config"
 	"avjepa/internal/dataset"
 	"avjepa/internal/encoder"
+	"avjepa/internal/engine"
 	"avjepa/internal/indexing"
 	"avjepa/internal/media"
 )
@@ -101,24 +102,34 @@ func (o *encodeOptions) openEncoder(path string) (*opened, error) {
 	if err != nil && o.data == "" {
 		return nil, err
 	}
+	x, e, err := openModel(path, o.engine, encoder.Options{Set: o.set})
+	if err != nil {
+		return nil, err
+	}
+	return &opened{x, tools, func() { x.Close(); e.Close() }}, nil
+}
+
+// openModel opens the model at path on the engine that flags and environment choose, and
+// returns both, which the caller closes.
+func openModel(path string, choice config.Engine, o encoder.Options) (*encoder.Encoder, engine.Engine, error) {
 	run, err := encoder.Read(path)
 	if err != nil {
-		return nil, modelError(err)
+		return nil, nil, modelError(err)
 	}
 	cfg := run.Config
-	if cfg.Engine, err = localEngine(cfg.Engine, o.engine.Name, o.engine.Device); err != nil {
-		return nil, err
+	if cfg.Engine, err = localEngine(cfg.Engine, choice.Name, choice.Device); err != nil {
+		return nil, nil, err
 	}
 	e, err := openEngine(cfg)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	x, err := encoder.Open(path, e, encoder.Options{Set: o.set})
+	x, err := encoder.Open(path, e, o)
 	if err != nil {
 		e.Close()
-		return nil, modelError(err)
+		return nil, nil, modelError(err)
 	}
-	return &opened{x, tools, func() { x.Close(); e.Close() }}, nil
+	return x, e, nil
 }
 
 // embedding is how the options have items embedded.

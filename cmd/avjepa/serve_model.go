@@ -36,22 +36,9 @@ const serveViews = 8
 
 // openServed opens the model at path on the engine that flags and environment choose.
 func openServed(path string, o *serveOptions, tools media.Tools) (*servedModel, error) {
-	run, err := encoder.Read(path)
-	if err != nil {
-		return nil, modelError(err)
-	}
-	cfg := run.Config
-	if cfg.Engine, err = localEngine(cfg.Engine, o.engine.Name, o.engine.Device); err != nil {
-		return nil, err
-	}
-	e, err := openEngine(cfg)
+	x, e, err := openModel(path, o.engine, encoder.Options{Views: serveViews})
 	if err != nil {
 		return nil, err
-	}
-	x, err := encoder.Open(path, e, encoder.Options{Views: serveViews})
-	if err != nil {
-		e.Close()
-		return nil, modelError(err)
 	}
 	m := &servedModel{x: x, e: e, tools: tools}
 	m.read.Store(&encoder.ReadOptions{})
