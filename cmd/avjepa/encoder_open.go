@@ -116,15 +116,14 @@ func openModel(path string, choice config.Engine, o encoder.Options) (*encoder.E
 	if err != nil {
 		return nil, nil, modelError(err)
 	}
-	cfg := run.Config
-	if cfg.Engine, err = localEngine(cfg.Engine, choice.Name, choice.Device); err != nil {
+	if run.Config.Engine, err = localEngine(run.Config.Engine, choice.Name, choice.Device); err != nil {
 		return nil, nil, err
 	}
-	e, err := openEngine(cfg)
+	e, err := openEngine(run.Config)
 	if err != nil {
 		return nil, nil, err
 	}
-	x, err := encoder.Open(path, e, o)
+	x, err := run.Open(e, o)
 	if err != nil {
 		e.Close()
 		return nil, nil, modelError(err)
