@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -164,22 +165,31 @@ func runEmbed(ctx context.Context, path string, sources []string, o *embedOption
 		return sum, err
 	}
 	err = vectorfile.Write(o.out, sum.Dims, func(add func(*vectorfile.Row) error) error {
-		return parts.Each(func(r *vectorfile.Row) error {
+		err := parts.Each(func(r *vectorfile.Row) error {
 			sum.Rows++
 			return add(r)
 		}, func(l vectorfile.Left) {
 			sum.LeftOut = append(sum.LeftOut, leftEmbed{l.Name, l.Outcome, l.Reason})
 		})
+		if err == nil && sum.Rows == 0 {
+			return errNoRows
+		}
+		return err
 	})
-	if err != nil {
-		return sum, err
+	if err == nil || errors.Is(err, errNoRows) {
+		sayLeftOut(p, sum.LeftOut)
+		err = errors.Join(err, parts.Remove())
 	}
-	if sum.Rows == 0 {
-		p.say("no row was written: of %s none has what --modality asks for", amount(len(items), "sources"))
+	if errors.Is(err, errNoRows) {
+		err = fmt.Errorf("%s was not written: none of %s can be used with --modality %s; what has sound alone "+
+			"takes audio, what has a picture alone video", o.out, amount(len(items), "sources"),
+			strings.Join(o.modalities, ","))
 	}
-	sayLeftOut(p, sum.LeftOut)
-	return sum, parts.Remove()
+	return sum, err
 }
+
+// errNoRows ends the writing of a file that would have no row.
+var errNoRows = errors.New("no row")
 
 // settings is all that the rows depend on.
 func (o *embedOptions) settings(em *indexing.Embedding, items []indexing.Item) string {
@@ -210,8 +220,11 @@ func (o *embedOptions) embed(ctx context.Context, em *indexing.Embedding, items 
 			if r := &results[i]; r.Err != nil {
 				out = append(out, vectorfile.Left{Name: r.Item.Key, Outcome: string(r.Err.Outcome),
 					Reason: r.Err.Reason})
+			} else if of := o.rows(em, r); len(of) > 0 {
+				rows = append(rows, of...)
 			} else {
-				rows = append(rows, o.rows(em, r)...)
+				out = append(out, vectorfile.Left{Name: r.Item.Key, Outcome: string(r.Outcome),
+					Reason: "it lacks what --modality " + strings.Join(o.modalities, ",") + " asks for"})
 			}
 		}
 		left += len(out)

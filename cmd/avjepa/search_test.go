@@ -48,6 +48,41 @@ func TestIndexAndSearch(t *testing.T) {
 	run(t, dir, "embed", model, "films", "--out", "x.csv").wants(t, 2, ".parquet")
 }
 
+// Files that lack what --modality asks for are left out and named; where all do nothing is
+// written, and the error says what would help.
+func TestEmbedOfWhatIsNotThere(t *testing.T) {
+	needsFFmpeg(t)
+	dir, model := t.TempDir(), encodertest.Save(t)
+	writeFile(t, string(encodertest.Tone()), dir, "media", "tone.wav")
+	args := []string{"embed", model, "media", "--modality", "video", "--out"}
+	for _, name := range []string{"x.parquet", "x.npy", "x.jsonl"} {
+		run(t, dir, append(args, name)...).wants(t, 1, name+" was not written", "tone.wav", "--modality video",
+			"sound alone takes audio")
+	}
+	left, err := filepath.Glob(filepath.Join(dir, "x.*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %q, %v", left, err)
+	}
+	encodertest.Film(t, filepath.Join(dir, "media", "mute.mp4"), 2, false)
+	out := run(t, dir, append(args, "x.jsonl")...).wants(t, 3, "left out: ", "tone.wav: no_video")
+	if !strings.Contains(out.stdout, "1 row") || !strings.Contains(out.stdout, "from 1 source") {
+		t.Errorf("%s", out.stdout)
+	}
+}
+
+// Looking at a library leaves no files of SQLite's beside it.
+func TestLibraryIsLeftTidy(t *testing.T) {
+	needsFFmpeg(t)
+	dir, model := t.TempDir(), encodertest.Save(t)
+	encodertest.Film(t, filepath.Join(dir, "a.mp4"), 2, true)
+	run(t, dir, "index", model, "a.mp4", "--library", "lib").wants(t, 0)
+	run(t, dir, "library", "ls", "lib").wants(t, 0)
+	run(t, dir, "search", "lib", "a.mp4").wants(t, 0)
+	if left, err := filepath.Glob(filepath.Join(dir, "lib", "library.db-*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %q, %v", left, err)
+	}
+}
+
 // A killed embed goes on and writes the bytes that one without a kill does.
 func TestKilledEmbed(t *testing.T) {
 	needsFFmpeg(t)
