@@ -34,10 +34,13 @@ func newIndexCommand(g *globals) *cobra.Command {
 		Short: "Put files or a data set into a library, to be searched",
 		Long: `Embeds videos, sounds and pictures and keeps them in a library: a folder with one
 SQLite file. Files that have not changed are passed over, those that cannot be used are
-noted with the reason, and those that are nearly the same are flagged. Interrupted or
-killed, the same command goes on where it was.`,
+noted with the reason, and those that are nearly the same are flagged. Files longer than
+--max-seconds are left out, unless --segment cuts them: each part is then a clip of its own,
+found as film.mp4#t=10,20 (seconds), and --prune removes parts of another length. Interrupted
+or killed, the same command goes on where it was.`,
 		Example: `  avjepa index runs/mine videos/ sounds/ --library library
   avjepa index runs/mine --data data/mine --library library
+  avjepa index runs/mine films/ --library library --segment 10s
   avjepa index runs/mine videos/ --library library --prune
   avjepa index runs/mine videos/ --library big --remote http://127.0.0.1:8080`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -73,23 +76,17 @@ killed, the same command goes on where it was.`,
 func runIndex(ctx context.Context, path string, sources []string, o *indexOptions, p *progress) (
 	sum indexing.Summary, err error) {
 
-	if err := o.encode.check("index", sources); err != nil {
-		return sum, err
-	}
 	if o.center && o.remote != "" {
 		return sum, usageError(errors.New("--center and --remote: a server compares vectors as they are; " +
 			"give one of them"))
 	}
-	items, err := o.encode.items(ctx, sources, p)
-	if err != nil {
-		return sum, err
-	}
-	x, err := o.encode.openEncoder(path)
+	x, err := o.encode.begin(ctx, "index", path, sources, p)
 	if err != nil {
 		return sum, err
 	}
 	defer x.close()
-	cfg := indexing.Config{Embedding: o.encode.with(x), Items: items, Retry: o.retry, Prune: o.prune}
+	items := x.items
+	cfg := indexing.Config{Embedding: x.with, Items: items, Retry: o.retry, Prune: o.prune}
 	model := cfg.Embedding.ModelOf()
 	model.Center, model.Set = o.center, strings.Join(o.encode.set, "\n")
 	if cfg.Library, err = o.openLibrary(ctx, &model); err != nil {
@@ -127,6 +124,7 @@ func runIndex(ctx context.Context, path string, sources []string, o *indexOption
 		left = append(left, leftEmbed{l.Key, l.Outcome, l.Reason})
 	}
 	sayLeftOut(p, left)
+	o.encode.sayTooLong(p, left)
 	return sum, err
 }
 

@@ -287,7 +287,7 @@ func showSearch(out io.Writer, f *found, asJSON bool) error {
 			above = i + 1
 		}
 		rows = append(rows, []string{fmt.Sprint(i + 1), fmt.Sprintf("%.3f", h.Score), percentile,
-			fmt.Sprint(h.Clip.ID), shortName(h.Clip.Key, 36), strings.Join(h.Clip.Labels, ", ")})
+			fmt.Sprint(h.Clip.ID), h.Clip.shortName(36), strings.Join(h.Clip.Labels, ", ")})
 	}
 	var b strings.Builder
 	table(&b, "rrrrll", rows)

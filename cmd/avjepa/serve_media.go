@@ -23,10 +23,12 @@ func (x *servedLibrary) Open(ctx context.Context, id string) (*server.Medium, er
 	}
 	if c.Data == "" {
 		limits := media.Limits{MaxSeconds: 600}
+		path, start, end := c.Part()
+		part := media.Segment{Start: start, End: end}
 		if x.model != nil {
-			return x.model.Read(ctx, c.Key, limits)
+			return x.model.readPart(ctx, path, part, limits)
 		}
-		return x.decode(ctx, c.Key, limits)
+		return x.decode(ctx, path, part, limits)
 	}
 	stored, err := x.stored(ctx, &c)
 	if err != nil {
@@ -44,14 +46,16 @@ func (x *servedLibrary) Open(ctx context.Context, id string) (*server.Medium, er
 	return x.model.medium(clip), nil
 }
 
-// decode decodes a file as ingest would.
-func (x *servedLibrary) decode(ctx context.Context, path string, limits media.Limits) (*server.Medium, error) {
+// decode decodes a part of a file as ingest would.
+func (x *servedLibrary) decode(ctx context.Context, path string, part media.Segment, limits media.Limits) (
+	*server.Medium, error) {
+
 	def := dataset.DefaultIngestConfig().Settings
 	cfg := media.DecodeConfig{ShortSide: def.ShortSide, FPS: def.FPS, SampleRateHz: def.SampleRateHz,
 		MinSeconds: def.MinSeconds, JPEGQuality: def.JPEGQuality, SilenceDB: def.SilenceDB, Limits: limits}
 	var out *server.Medium
 	var broken error
-	err := x.tools.Decode(ctx, path, cfg, []media.Segment{{}}, func(_ int, m *media.Clip) error {
+	err := x.tools.Decode(ctx, path, cfg, []media.Segment{part}, func(_ int, m *media.Clip) error {
 		if !m.Outcome.HasClip() {
 			broken = &media.FileError{Outcome: m.Outcome, Reason: m.Reason}
 			return nil
@@ -119,7 +123,8 @@ func (x *servedLibrary) File(ctx context.Context, id string) (*server.Source, er
 	if err != nil || c.Data != "" {
 		return nil, err
 	}
-	return &server.Source{Path: c.Key}, nil
+	path, start, end := c.Part()
+	return &server.Source{Path: path, Start: start, End: end}, nil
 }
 
 // Index takes the files of a folder into the library, which is made if it is not there.
