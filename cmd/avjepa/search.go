@@ -129,7 +129,7 @@ func runSearch(ctx context.Context, dir string, o *searchOptions, p *progress) (
 	f.From, f.In, f.Words = q.From.String(), q.In.String(), inWords(q.From, q.In)
 	hits, err := l.Search(ctx, q)
 	if err != nil {
-		return nil, err
+		return nil, remoteError(dir, err)
 	}
 	if n := l.Null(q.From, q.In); n != nil {
 		line := n.Chance()
@@ -219,7 +219,7 @@ func (o *searchOptions) fromClip(ctx context.Context, l *library.Library, f *fou
 		return err
 	}
 	q.Vector, err = l.Vector(ctx, c.ID, q.From)
-	return err
+	return remoteError(l.Dir(), err)
 }
 
 // direct chooses the direction: --for, or what suits what the query has. A sound is compared

@@ -132,7 +132,7 @@ func runServe(ctx context.Context, o *serveOptions, out, errOut io.Writer, g *gl
 	if model != nil {
 		defer model.close()
 	}
-	lib, err := openServedLibrary(ctx, cmp.Or(o.library, usualLibrary), model, tools)
+	lib, err := openServedLibrary(ctx, cmp.Or(o.library, usualLibrary), model, tools, log)
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,8 @@ type Options struct {
 	Model string // ID of the one whose vectors are searched; empty for the one used last
 	Check bool   // look through the whole file for damage, which Open does only for small ones
 
-	// Remote keeps and searches the vectors instead of the library's own file.
+	// Remote keeps and searches the vectors of models that have a Remote, instead of the
+	// library's own file. Without it these are neither searched nor added to.
 	Remote Remote
 }
 

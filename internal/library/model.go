@@ -96,7 +96,7 @@ func (l *Library) UseModel(ctx context.Context, m Model) error {
 	if err := m.check(); err != nil {
 		return err
 	}
-	if m.Center && (m.Remote != "" || l.opts.Remote != nil) {
+	if m.Center && m.Remote != "" {
 		return fmt.Errorf("library: %s: vectors on a server are compared as they are: no mean can be "+
 			"subtracted", l.dir)
 	}
@@ -128,10 +128,8 @@ func (l *Library) UseModel(ctx context.Context, m Model) error {
 			return err
 		}
 		if !old.sameVectors(&m) {
-			for _, t := range []string{"vectors", "mean", "null_scores"} {
-				if _, err := tx.ExecContext(ctx, "DELETE FROM "+t+" WHERE model = ?", number); err != nil {
-					return err
-				}
+			if err := dropVectors(ctx, tx, number); err != nil {
+				return err
 			}
 		} else if old.Center != m.Center { // scores have changed
 			if _, err := tx.ExecContext(ctx, "DELETE FROM null_scores WHERE model = ?", number); err != nil {
@@ -146,6 +144,31 @@ func (l *Library) UseModel(ctx context.Context, m Model) error {
 		return err
 	}
 	return l.load(ctx, m.ID)
+}
+
+// ForgetVectors drops all vectors of the model, whose server has lost them: its clips count as
+// not embedded.
+func (l *Library) ForgetVectors(ctx context.Context) error {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	model, number := l.current()
+	if number == 0 {
+		return nil
+	}
+	err := l.change(ctx, func(tx *sql.Tx) error { return dropVectors(ctx, tx, number) }, nil)
+	if err != nil {
+		return err
+	}
+	return l.load(ctx, model.ID)
+}
+
+func dropVectors(ctx context.Context, tx *sql.Tx, model int64) error {
+	for _, t := range []string{"vectors", "mean", "null_scores"} {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM "+t+" WHERE model = ?", model); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sameVectors says whether the vectors of one are those of the other.
