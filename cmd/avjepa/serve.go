@@ -45,6 +45,10 @@ type serveOptions struct {
 	browser              bool
 	requests             bool
 	engine               config.Engine
+	demo                 []string // further flags of the demo
+
+	opened string // the model that was opened, as it was named
+	local  bool   // this machine alone reaches it
 }
 
 // Where serve looks for what it is not told.
@@ -96,6 +100,7 @@ environment chooses the token. Ctrl-C ends it after the requests under way.`,
 	f.IntVar(&o.previewMB, "preview-mb", 2048, "disk space for previews")
 	f.BoolVar(&o.browser, "open", false, "open it in the browser")
 	f.BoolVar(&o.requests, "log-requests", false, "a line on stderr for every request")
+	f.StringArrayVar(&o.demo, "demo-flag", nil, "a flag for the demo of the first page, such as --scenes=240")
 	engineFlags(f, &o.engine)
 	return c
 }
@@ -132,7 +137,7 @@ func runServe(ctx context.Context, o *serveOptions, out, errOut io.Writer, g *gl
 	if model != nil {
 		defer model.close()
 	}
-	lib, err := openServedLibrary(ctx, cmp.Or(o.library, usualLibrary), model, tools)
+	lib, err := openServedLibrary(ctx, o.libraryDir(), model, tools)
 	if err != nil {
 		return err
 	}
@@ -150,6 +155,10 @@ func runServe(ctx context.Context, o *serveOptions, out, errOut io.Writer, g *gl
 		cfg.Model, cfg.Explainer = model, model
 	}
 	o.secure(&cfg, host)
+	total, _ := memoryBytes()
+	starter := &serveStarter{o: o, tools: tools, log: log}
+	defer starter.close()
+	cfg.Starter, cfg.MemoryBytes = starter, int64(total)
 	site, err := pages.New()
 	if err != nil {
 		return err
@@ -217,15 +226,18 @@ func (o *serveOptions) check() error {
 	return nil
 }
 
+// libraryDir is the folder of the library.
+func (o *serveOptions) libraryDir() string { return cmp.Or(o.library, usualLibrary) }
+
 // openModel opens the model that is named, else the one there is; nil when there is none.
 func (o *serveOptions) openModel(ctx context.Context, tools media.Tools, log *slog.Logger) (
 	*servedModel, error) {
 
-	if o.model != "" {
+	if o.opened = o.model; o.model != "" {
 		return openServed(o.model, o, tools)
 	}
 	tries := []string{filepath.Join(o.runs, latestName)}
-	if l, err := library.Open(ctx, cmp.Or(o.library, usualLibrary), library.Options{}); err == nil {
+	if l, err := library.Open(ctx, o.libraryDir(), library.Options{}); err == nil {
 		if about, ok := l.Model(); ok {
 			tries = slices.Insert(tries, 0, about.Path)
 		}
@@ -238,6 +250,7 @@ func (o *serveOptions) openModel(ctx context.Context, tools media.Tools, log *sl
 			}
 			continue
 		}
+		o.opened = path
 		return openServed(path, o, tools)
 	}
 	return nil, nil
@@ -247,7 +260,7 @@ func (o *serveOptions) openModel(ctx context.Context, tools media.Tools, log *sl
 func (o *serveOptions) secure(cfg *server.Config, host string) {
 	ip := net.ParseIP(host)
 	loopback := host == "localhost" || ip != nil && ip.IsLoopback()
-	cfg.IndexRoots = o.media
+	cfg.IndexRoots, o.local = o.media, loopback
 	if loopback {
 		cfg.Hosts = append(slices.Clone(server.LoopbackHosts), o.hosts...)
 		if o.token == "" {

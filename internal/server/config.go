@@ -18,7 +18,10 @@ type Config struct {
 	Library   Library
 	Model     Model
 	Explainer Explainer
+	Starter   Starter     // nil: the server starts nothing by itself
 	Tools     media.Tools // zero: there is no ffmpeg
+
+	MemoryBytes int64 // of this machine; 0: not known
 
 	RunsDir string // whose folders are runs; "": none
 	// Dir is a folder of the server's own, for uploads and previews; it is made if

@@ -55,6 +55,9 @@ func (s *Server) table() []route {
 		{"GET /v1/models", s.getModels},
 		{"GET /v1/models/{id}", s.getModel},
 
+		{"GET /v1/start", s.getStart},
+		{"POST /v1/start", s.postStart},
+		{"POST /v1/start/check", s.postStartCheck},
 		{"GET /v1/jobs", s.getJobs},
 		{"GET /v1/jobs/{id}", s.getJob},
 		{"DELETE /v1/jobs/{id}", s.deleteJob},

@@ -26,6 +26,8 @@ type Server struct {
 	unlock  func()
 	started time.Time
 
+	now      atomic.Pointer[Loaded]
+	loading  sync.Mutex // held by the one who changes it
 	gate     *gate
 	executor *executor
 	decoders chan struct{}
@@ -40,6 +42,7 @@ type Server struct {
 	metrics  *metrics
 	access   *access
 	streams  chan struct{}
+	checks   chan struct{} // holds one: a folder is looked at
 
 	infoMu sync.Mutex
 	info   LibraryInfo // of infoAt
@@ -74,7 +77,8 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, log: log, root: root, unlock: unlock, started: time.Now(),
 		stopping: make(chan struct{}), decoders: make(chan struct{}, cfg.Limits.Decoders),
-		streams: make(chan struct{}, cfg.Limits.Streams)}
+		streams: make(chan struct{}, cfg.Limits.Streams), checks: make(chan struct{}, 1)}
+	s.now.Store(&Loaded{Library: cfg.Library, Model: cfg.Model, Explainer: cfg.Explainer})
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.metrics = newMetrics(s)
 	s.gate = newGate(cfg.Limits.Queue + cfg.Limits.Decoders)
@@ -86,7 +90,7 @@ func New(cfg Config) (*Server, error) {
 	s.jobs = newJobs(s.ctx, cfg.Limits.Jobs)
 	s.runs = newRuns(cfg.RunsDir)
 	s.access = newAccess(&s.cfg)
-	s.executor = newExecutor(s.ctx, cfg.Model, cfg.Limits, s.metrics)
+	s.executor = newExecutor(s.ctx, func() Model { return s.loaded().Model }, cfg.Limits, s.metrics)
 	if err := s.sweep(); err != nil {
 		s.Close()
 		return nil, err

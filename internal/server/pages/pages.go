@@ -52,7 +52,11 @@ type Source interface {
 	Jobs() []server.Job
 	CancelJob(id string) (server.Job, error)
 	StartIndex(folder, key string) (server.Job, error)
+	StartInfo(ctx context.Context) (*server.StartInfo, error)
+	StartCheck(ctx context.Context, folder string) (*server.StartPlan, error)
+	Start(r server.StartRequest, key string) (server.Job, error)
 	Model() (server.ModelInfo, bool)
+	Explains() bool
 	Status() server.Status
 	Map(ctx context.Context, space server.Modality) (*server.Map, error)
 	Fail(w http.ResponseWriter, r *http.Request, err error)
@@ -92,6 +96,9 @@ func (s *Site) register(mux *http.ServeMux, src Source) {
 		"GET /runs/compare":      s.compare,
 		"GET /runs/{id}":         s.run,
 		"GET /models":            s.models,
+		"GET /start":             s.start,
+		"POST /start":            s.begin,
+		"POST /start/check":      s.check,
 		"GET /jobs":              s.jobs,
 		"POST /jobs/index":       s.startIndex,
 		"POST /jobs/{id}/cancel": s.cancelJob,
@@ -148,7 +155,7 @@ func (s *Site) show(w http.ResponseWriter, r *http.Request, status int, name, ti
 	}
 	for _, d := range doors {
 		d.Here = d.Path == r.URL.Path || d.Path != "/" && strings.HasPrefix(r.URL.Path, d.Path+"/") ||
-			d.Path == "/" && (name == "results" || name == "search" || name == "why") ||
+			d.Path == "/" && (name == "results" || name == "search" || name == "why" || name == "start") ||
 			d.Path == "/library" && name == "clip"
 		p.Doors = append(p.Doors, d)
 	}
