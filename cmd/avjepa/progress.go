@@ -61,17 +61,23 @@ const barWidth = 20
 // barStyle draws with lines where the locale has them, else in ASCII. There is
 // no colour in either.
 func barStyle(env func(string) string) mpb.BarStyleComposer {
+	full, empty := "━", "─"
+	if !unicodeLocale(env) {
+		full, empty = "=", "."
+	}
+	return mpb.BarStyle().Lbound("").Filler(full).Tip(full).Padding(empty).Rbound("")
+}
+
+// unicodeLocale says whether the locale has more than ASCII.
+func unicodeLocale(env func(string) string) bool {
 	locale := env("LANG")
 	for _, name := range []string{"LC_CTYPE", "LC_ALL"} { // the last one counts most
 		if v := env(name); v != "" {
 			locale = v
 		}
 	}
-	full, empty := "━", "─"
-	if l := strings.ToLower(locale); !strings.Contains(l, "utf-8") && !strings.Contains(l, "utf8") {
-		full, empty = "=", "."
-	}
-	return mpb.BarStyle().Lbound("").Filler(full).Tip(full).Padding(empty).Rbound("")
+	l := strings.ToLower(locale)
+	return strings.Contains(l, "utf-8") || strings.Contains(l, "utf8")
 }
 
 // wait leaves the finished bars on the screen.

@@ -56,6 +56,7 @@ const (
 	usualLibrary = "library"
 	usualRuns    = "runs"
 	usualListen  = "127.0.0.1:8420"
+	libraryFile  = "library.db"
 	tokenVar     = "AVJEPA_TOKEN"
 )
 
@@ -116,8 +117,14 @@ func runServe(ctx context.Context, o *serveOptions, out, errOut io.Writer, g *gl
 	}
 	log := slog.New(slog.NewTextHandler(errOut, &slog.HandlerOptions{Level: level}))
 	host, port, err := net.SplitHostPort(o.listen)
+	if err == nil {
+		_, err = net.DefaultResolver.LookupPort(ctx, "tcp", port)
+	}
 	if err != nil {
 		return usageError(fmt.Errorf("--listen %q: give address and port, such as 127.0.0.1:8420", o.listen))
+	}
+	if err := o.checkLibrary(); err != nil {
+		return err
 	}
 	if o.cache == "" {
 		user, err := os.UserCacheDir()
@@ -178,8 +185,12 @@ func runServe(ctx context.Context, o *serveOptions, out, errOut io.Writer, g *gl
 		scheme = "https"
 	}
 	urls := addresses(scheme, listener.Addr(), host, cfg.Token)
-	if err := showServe(out, urls, s, g.json); err != nil {
+	s.Config().Addresses = urls
+	if err := showServe(out, urls, s, lib, g.json); err != nil {
 		return err
+	}
+	if !o.local && !g.json {
+		showQR(out, urls[0], os.Getenv)
 	}
 	if o.browser {
 		openBrowser(urls[0])
@@ -228,6 +239,30 @@ func (o *serveOptions) check() error {
 
 // libraryDir is the folder of the library.
 func (o *serveOptions) libraryDir() string { return cmp.Or(o.library, usualLibrary) }
+
+// checkLibrary refuses a folder that was named as the library and is full of other things.
+func (o *serveOptions) checkLibrary() error {
+	if o.library == "" {
+		return nil
+	}
+	entries, err := os.ReadDir(o.library)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("--library: %w", err)
+	}
+	for _, e := range entries {
+		if e.Name() == libraryFile {
+			return nil
+		}
+	}
+	if len(entries) == 0 {
+		return nil
+	}
+	return fmt.Errorf("--library %s: no library is in this folder (no %s): name the folder of one, or make one "+
+		"with avjepa index MODEL FILES --library DIR", o.library, libraryFile)
+}
 
 // openModel opens the model that is named, else the one there is; nil when there is none.
 func (o *serveOptions) openModel(ctx context.Context, tools media.Tools, log *slog.Logger) (
@@ -330,7 +365,7 @@ func addresses(scheme string, addr net.Addr, host, token string) []string {
 }
 
 // showServe says where the server is and what it has loaded.
-func showServe(out io.Writer, urls []string, s *server.Server, asJSON bool) error {
+func showServe(out io.Writer, urls []string, s *server.Server, lib *servedLibrary, asJSON bool) error {
 	cfg, model := s.Config(), ""
 	if m, ok := s.Model(); ok {
 		model = m.Name
@@ -347,8 +382,11 @@ func showServe(out io.Writer, urls []string, s *server.Server, asJSON bool) erro
 	if model == "" {
 		model = "no model"
 	}
-	_, err = fmt.Fprintf(out, "%s, %s in %s, runs in %s. Ctrl-C ends it.\n", model, amount(info.Clips, "clips"),
-		info.Name, cfg.RunsDir)
+	clips := amount(info.Clips, "clips") + " in " + info.Name
+	if !lib.there() {
+		clips = "no library in " + info.Name + " yet"
+	}
+	_, err = fmt.Fprintf(out, "%s, %s, runs in %s. Ctrl-C ends it.\n", model, clips, cfg.RunsDir)
 	return err
 }
 

@@ -53,6 +53,8 @@ func (x *serveStarter) FFmpeg(ctx context.Context) string {
 const (
 	demoName = "demo"
 	demoWork = "data/demo"
+
+	usualMinutes = 8
 )
 
 // ownName is the name of the run that is trained on the videos of a folder: another folder,
@@ -65,7 +67,18 @@ func ownName(folder string) string {
 
 // commands returns the command lines of a way, and the run that they make.
 func (x *serveStarter) commands(r server.StartRequest) (all [][]string, run string) {
-	minutes := strconv.Itoa(r.Minutes)
+	var common, lib []string // flags that are not as they are anyway
+	if x.o.runs != usualRuns {
+		common = append(common, "--runs", x.o.runs)
+	}
+	if r.Minutes != usualMinutes {
+		common = append(common, "--minutes", strconv.Itoa(r.Minutes))
+	}
+	common = slices.Concat(common, x.settings(), x.o.demo)
+	if x.o.libraryDir() != usualLibrary {
+		lib = append(lib, "--library", x.o.libraryDir())
+	}
+	lib = append(lib, x.engine()...)
 	switch r.Way {
 	case server.StartDemo:
 		run = filepath.Join(x.o.runs, demoName)
@@ -76,19 +89,17 @@ func (x *serveStarter) commands(r server.StartRequest) (all [][]string, run stri
 			d.heldOut, _ = c.Flags().GetInt("held-out")
 		}
 		d.work = demoWork
-		demo := slices.Concat([]string{"demo", "--runs", x.o.runs, "--minutes", minutes}, x.settings(), x.o.demo)
-		return [][]string{demo, append([]string{"index", run, "--data", d.folder("clips"),
-			"--split", "heldout", "--library", x.o.libraryDir()}, x.engine()...)}, run
+		return [][]string{slices.Concat([]string{"demo"}, common), slices.Concat([]string{"index", run,
+			"--data", d.folder("clips"), "--split", "heldout"}, lib)}, run
 	case server.StartVideos:
 		name := "own"
-		if r.Path != "" {
+		if filepath.IsAbs(r.Path) {
 			name = ownName(r.Path)
 		}
 		run = filepath.Join(x.o.runs, name)
 		return [][]string{
-			slices.Concat([]string{"demo", "--data", r.Path, "--runs", x.o.runs, "--name", name,
-				"--minutes", minutes}, x.settings(), x.o.demo),
-			append([]string{"index", run, r.Path, "--library", x.o.libraryDir()}, x.engine()...)}, run
+			slices.Concat([]string{"demo", "--data", r.Path, "--name", name}, common),
+			slices.Concat([]string{"index", run, r.Path}, lib)}, run
 	}
 	return nil, r.Path
 }

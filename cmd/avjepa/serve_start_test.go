@@ -45,7 +45,7 @@ func TestStartDemo(t *testing.T) {
 	x.Visit("/")
 	x.Until("the three ways", `document.querySelectorAll(".start li").length === 3`)
 	x.Until("ticks", `/ffmpeg \d/.test(document.querySelector(".ticks").textContent)`)
-	x.Until("command lines", `/avjepa demo --runs runs --minutes 8 --scenes=64/.test(document.querySelector(".start pre").textContent)`)
+	x.Until("command lines", `/avjepa demo --scenes=64/.test(document.querySelector(".start pre").textContent)`)
 	for _, width := range []int64{1280, 320} {
 		for _, dark := range []bool{false, true} {
 			x.Screen(width, dark)

@@ -45,6 +45,9 @@ type Config struct {
 	// Hosts are the names under which the server answers, without port. Nil: any,
 	// which is right only where a token is asked for.
 	Hosts []string
+	// Addresses are those that were told to people, with the token. They are known when the
+	// server listens, and may be set until it serves.
+	Addresses []string
 	// Origins may read answers from pages of their own and send requests that
 	// change something, such as "https://notes.example".
 	Origins []string

@@ -103,6 +103,8 @@ func (s *Site) register(mux *http.ServeMux, src Source) {
 		"POST /jobs/index":       s.startIndex,
 		"POST /jobs/{id}/cancel": s.cancelJob,
 		"GET /keys":              s.keys,
+		"GET /phone":             s.phone,
+		"GET /docs/errors":       s.errors,
 		"POST /theme":            s.theme,
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
@@ -138,6 +140,7 @@ type page struct {
 	Scripts []string // names of entries in the manifest
 	Model   string
 	Running int // jobs
+	Phone   bool
 	Body    any
 }
 
@@ -163,6 +166,7 @@ func (s *Site) show(w http.ResponseWriter, r *http.Request, status int, name, ti
 		p.Model = m.Name
 	}
 	p.Running = s.running()
+	p.Phone = len(s.phoneAddresses()) > 0
 	var b bytes.Buffer
 	if err := s.set.ExecuteTemplate(&b, name, p); err != nil {
 		return fmt.Errorf("pages: %w", err)
@@ -235,6 +239,12 @@ func (s *Site) theme(w http.ResponseWriter, r *http.Request) error {
 	}
 	http.Redirect(w, r, back, http.StatusSeeOther)
 	return nil
+}
+
+// errors explains the codes of problems, each under its own name.
+func (s *Site) errors(w http.ResponseWriter, r *http.Request) error {
+	return s.show(w, r, http.StatusOK, "errors", "What errors mean",
+		struct{ Codes []server.ErrorDoc }{server.ErrorDocs()})
 }
 
 func (s *Site) keys(w http.ResponseWriter, r *http.Request) error {
