@@ -36,6 +36,8 @@ var errorDocs = []ErrorDoc{
 		"Search by its sound."},
 	{"no-start", 404, "This server was set up without the ways to begin.",
 		"avjepa demo makes a model, avjepa index a library."},
+	{"no-samples", 404, "The run keeps no samples: it has no held-out clips, has saved no checkpoint yet, or was trained by several processes or an earlier version.",
+		"eval.samples says how many clips are sampled beside each checkpoint; GET /v1/runs/{id}/samples without a step has the last."},
 	{"method-not-allowed", 405, "The path does not take this method.", "The header Allow lists those that it takes."},
 	{"too-slow", 408, "The body came slower than 16 kB a second.", "Try again on a better connection, or with a smaller file."},
 	{"other-model", 409, "The library was indexed with another model than the one that is loaded: their vectors cannot be compared.",

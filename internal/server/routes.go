@@ -51,6 +51,7 @@ func (s *Server) table() []route {
 		{"GET /v1/runs/{id}/metrics", s.getMetrics},
 		{"GET /v1/runs/{id}/events", s.getEvents},
 		{"GET /v1/runs/{id}/probes", s.getProbes},
+		{"GET /v1/runs/{id}/samples", s.getSamples},
 		{"GET /v1/runs/{id}/config", s.getRunConfig},
 		{"GET /v1/models", s.getModels},
 		{"GET /v1/models/{id}", s.getModel},

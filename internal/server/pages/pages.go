@@ -49,6 +49,7 @@ type Source interface {
 	Runs(ctx context.Context) ([]server.RunInfo, error)
 	Run(ctx context.Context, id string) (*server.RunDetail, error)
 	Probes(id string) ([]json.RawMessage, error)
+	RunSamples(id string, step int) (*server.RunSamples, error)
 	Jobs() []server.Job
 	CancelJob(id string) (server.Job, error)
 	StartIndex(folder, key string) (server.Job, error)
@@ -95,6 +96,7 @@ func (s *Site) register(mux *http.ServeMux, src Source) {
 		"GET /runs/latest":       s.latest,
 		"GET /runs/compare":      s.compare,
 		"GET /runs/{id}":         s.run,
+		"GET /runs/{id}/samples": s.samplesPart,
 		"GET /models":            s.models,
 		"GET /start":             s.start,
 		"POST /start":            s.begin,
@@ -146,7 +148,8 @@ type page struct {
 
 // scriptsOf lists what a page loads beside app.
 var scriptsOf = map[string]string{"search": "search", "why": "why", "map": "map", "runs": "runs",
-	"run": "runs", "compare": "runs"}
+	"run": "runs", "compare": "runs",
+	"samples": "runs"}
 
 // show renders a page whole before it sends it, so that a fault is no half page.
 func (s *Site) show(w http.ResponseWriter, r *http.Request, status int, name, title string,

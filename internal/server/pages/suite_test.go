@@ -90,7 +90,13 @@ func whole(t *testing.T) (h *httptest.Server, files *sources, live string) {
 	runs := t.TempDir()
 	writeRun(t, runs, "demo-slow", "[train]\nlr = 0.0005\n", 300, 2)
 	live = writeRun(t, runs, "demo", "[train]\nlr = 0.002\nbatch_size = 64\n", 200, 1)
-	return serve(t, server.Config{Library: newLibrary(tools, files), Model: m, Explainer: m,
+	lib := newLibrary(tools, files)
+	var names []string
+	for _, c := range lib.clips {
+		names = append(names, c.Name)
+	}
+	servertest.WriteSamples(t, runs, "demo", names[:min(12, len(names))], 50, 100, 150, 200)
+	return serve(t, server.Config{Library: lib, Model: m, Explainer: m,
 		Tools: tools, RunsDir: runs}), files, live
 }
 
@@ -202,6 +208,24 @@ func TestBrowser(t *testing.T) {
 		x.Picture("compare-light")
 	})
 
+	t.Run("samples by checkpoint", func(t *testing.T) {
+		x := b.Open(t, h.URL)
+		x.Screen(1280, false)
+		x.Visit("/runs/demo")
+		x.Until("the last step", `/After step 200/.test(document.querySelector("av-samples [data-slot=found]").textContent)`)
+		x.Do("the slider", chromedp.Focus(chromedp.CSS("av-samples input[type=range]")))
+		x.Keys(kb.Home)
+		x.Until("the first step", `/After step 50 .*of 12 held-out clips 0 find/.test(document.querySelector("av-samples [data-slot=found]").textContent.replaceAll("\n", " "))`)
+		x.Until("it is said", `/After step 50/.test(document.querySelector("#live").textContent)`)
+		if got := browsertest.Eval[string](x, `document.querySelector("av-samples input").getAttribute("aria-valuetext")`); got != "step 50" {
+			x.Errorf("the slider says %q", got)
+		}
+		x.Keys(kb.ArrowRight, kb.ArrowRight)
+		x.Until("the third step", `/After step 150/.test(document.querySelector("av-samples [data-slot=found]").textContent)`)
+		x.Until("pictures", `document.querySelector("av-samples img")?.naturalWidth > 0`)
+		x.Picture("samples-light")
+	})
+
 	t.Run("map", func(t *testing.T) {
 		x := b.Open(t, h.URL)
 		x.Screen(1280, false)
@@ -276,7 +300,7 @@ func axe(t *testing.T, b *browsertest.Browser, h *httptest.Server) {
 	// The clips of a label are enough of the library: a grid is the same card again.
 	for _, path := range []string{"/", "/library?has=video&text=1", "/clips/clip01", "/search?clip=clip03",
 		"/why?sound=c:clip01&picture=c:clip01", "/map", "/runs", "/runs/demo",
-		"/runs/compare?run=demo&run=demo-slow", "/models", "/jobs", "/keys", "/nowhere"} {
+		"/runs/compare?run=demo&run=demo-slow", "/runs/demo/samples", "/start", "/docs/errors", "/phone", "/models", "/jobs", "/keys", "/nowhere"} {
 		t.Run(path, func(t *testing.T) {
 			x := b.Open(t, h.URL)
 			x.Allow = map[string]string{"/nowhere": "404"}[path]
@@ -331,17 +355,20 @@ func pictureName(path string) string {
 func TestStates(t *testing.T) {
 	h := serve(t, server.Config{})
 	for path, want := range map[string]string{
-		"/":           "Nothing is loaded yet",
-		"/library":    "No library",
-		"/map":        "There is no map",
-		"/runs":       "There is no run yet",
-		"/models":     "No model is loaded",
-		"/jobs":       "Nothing is running",
-		"/keys":       "Keys",
-		"/nowhere":    "There is no such page",
-		"/clips/x":    "No library",
-		"/runs/x":     "No run",
-		"/search/q/x": "No library",
+		"/":            "Nothing is loaded yet",
+		"/library":     "No library",
+		"/map":         "There is no map",
+		"/runs":        "There is no run yet",
+		"/models":      "No model is loaded",
+		"/jobs":        "Nothing is running",
+		"/keys":        "Keys",
+		"/start":       "Nothing is loaded yet",
+		"/phone":       "Only this machine reaches the server",
+		"/docs/errors": "wrong-token",
+		"/nowhere":     "There is no such page",
+		"/clips/x":     "No library",
+		"/runs/x":      "No run",
+		"/search/q/x":  "No library",
 	} {
 		status, text := get(t, h, path)
 		if !strings.Contains(text, want) || !strings.Contains(text, "</html>") {
