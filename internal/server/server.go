@@ -36,6 +36,9 @@ type Server struct {
 	facts    *lru[facts]
 	whys     *lru[*Explanation]
 	queries  *queryStore
+	cards    *lru[ModelInfo] // of checkpoints of runs
+	hashes   *lru[string]    // of them
+	hashing  sync.Mutex      // one at a time
 	previews *previews
 	jobs     *jobs
 	runs     *runs
@@ -85,6 +88,7 @@ func New(cfg Config) (*Server, error) {
 	s.media = newMediaCache(cfg.Limits.QueryBytes / 2)
 	s.vectors = newLRU(3*int64(cfg.Limits.Embeddings), one[[]float32])
 	s.facts = newLRU(int64(cfg.Limits.Embeddings), one[facts])
+	s.cards, s.hashes = newLRU(2*maxModels, one[ModelInfo]), newLRU(2*maxModels, one[string])
 	s.whys = newLRU(256, one[*Explanation])
 	s.queries = newQueryStore(cfg.Limits.QueryAge, cfg.Limits.QueryBytes/2)
 	s.jobs = newJobs(s.ctx, cfg.Limits.Jobs)

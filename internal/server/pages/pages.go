@@ -57,6 +57,8 @@ type Source interface {
 	StartCheck(ctx context.Context, folder string) (*server.StartPlan, error)
 	Start(r server.StartRequest, key string) (server.Job, error)
 	Model() (server.ModelInfo, bool)
+	Models(ctx context.Context) ([]server.ModelInfo, error)
+	ModelByID(ctx context.Context, id string) (server.ModelInfo, error)
 	Explains() bool
 	Status() server.Status
 	Map(ctx context.Context, space server.Modality) (*server.Map, error)
@@ -98,6 +100,7 @@ func (s *Site) register(mux *http.ServeMux, src Source) {
 		"GET /runs/{id}":         s.run,
 		"GET /runs/{id}/samples": s.samplesPart,
 		"GET /models":            s.models,
+		"GET /models/{id}":       s.model,
 		"GET /start":             s.start,
 		"POST /start":            s.begin,
 		"POST /start/check":      s.check,

@@ -46,6 +46,7 @@ type sampleClip struct {
 	ID     string
 	Thumb  string
 	Score  float64
+	Found  bool // it has a score
 	Own    bool // the query's other half
 }
 
@@ -82,7 +83,7 @@ func (s *Site) samples(ctx context.Context, id string, step int) (*samplesBody, 
 		}{{&r.Looks, x.A2V[i].Nearest}, {&r.Sounds, x.V2A[i].Nearest}} {
 			for _, near := range side.from[:min(shownNeighbours, len(side.from))] {
 				c := clip(near.Clip)
-				c.Score, c.Own = near.Score, near.Clip == i
+				c.Score, c.Found, c.Own = near.Score, true, near.Clip == i
 				*side.to = append(*side.to, c)
 			}
 		}

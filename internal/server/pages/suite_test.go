@@ -300,7 +300,7 @@ func axe(t *testing.T, b *browsertest.Browser, h *httptest.Server) {
 	// The clips of a label are enough of the library: a grid is the same card again.
 	for _, path := range []string{"/", "/library?has=video&text=1", "/clips/clip01", "/search?clip=clip03",
 		"/why?sound=c:clip01&picture=c:clip01", "/map", "/runs", "/runs/demo",
-		"/runs/compare?run=demo&run=demo-slow", "/runs/demo/samples", "/start", "/docs/errors", "/phone", "/models", "/jobs", "/keys", "/nowhere"} {
+		"/runs/compare?run=demo&run=demo-slow", "/runs/demo/samples", "/start", "/docs/errors", "/phone", "/models", "/models/current", "/jobs", "/keys", "/nowhere"} {
 		t.Run(path, func(t *testing.T) {
 			x := b.Open(t, h.URL)
 			x.Allow = map[string]string{"/nowhere": "404"}[path]
@@ -359,7 +359,7 @@ func TestStates(t *testing.T) {
 		"/library":     "No library",
 		"/map":         "There is no map",
 		"/runs":        "There is no run yet",
-		"/models":      "No model is loaded",
+		"/models":      "No model is loaded, and no run has a checkpoint",
 		"/jobs":        "Nothing is running",
 		"/keys":        "Keys",
 		"/start":       "Nothing is loaded yet",
@@ -390,6 +390,39 @@ func TestToken(t *testing.T) {
 	}
 	if !strings.Contains(text, `value="/library"`) {
 		t.Error("the way back is lost")
+	}
+}
+
+// TestPhone shows the address as a code where others can reach the server, without the
+// token in words, and to those alone who know it.
+func TestPhone(t *testing.T) {
+	h := serve(t, server.Config{Addresses: []string{"http://192.168.1.9:8420/#t=the-token", "http://127.0.0.1:8420/#t=the-token"}})
+	_, text := get(t, h, "/phone")
+	if strings.Count(text, `class="code"`) != 1 || strings.Contains(text, "the-token") || !strings.Contains(text, "192.168.1.9:8420/") {
+		t.Errorf("%.3000s", text)
+	}
+	if _, text := get(t, h, "/keys"); !strings.Contains(text, `href="/phone"`) {
+		t.Error("no page leads there")
+	}
+	h = serve(t, server.Config{Token: "the-token", Addresses: []string{"http://192.168.1.9:8420/#t=the-token"}})
+	if status, text := get(t, h, "/phone"); status != http.StatusUnauthorized || strings.Contains(text, `class="code"`) ||
+		strings.Contains(text, "192.168") {
+		t.Errorf("%d without the token", status)
+	}
+}
+
+// TestErrorLinks follows the type of a problem to what it means.
+func TestErrorLinks(t *testing.T) {
+	h := serve(t, server.Config{})
+	_, text := get(t, h, "/clips/x")
+	if !strings.Contains(text, `href="/docs/errors#no-library"`) {
+		t.Errorf("%.2000s", text)
+	}
+	_, text = get(t, h, "/docs/errors")
+	for _, d := range server.ErrorDocs() {
+		if strings.Count(text, `id="`+d.Code+`"`) != 1 {
+			t.Errorf("%s is not there once", d.Code)
+		}
 	}
 }
 
