@@ -59,7 +59,7 @@ fuzz: ## feed every parser arbitrary bytes, FUZZTIME each (5s)
 
 .PHONY: check
 check: ## gofmt, go vet, staticcheck
-	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo "run gofmt -w on the files above"; exit 1; }
+	@files=$$(gofmt -l .); test -z "$$files" || { echo "$$files: run gofmt -w on these"; exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 
