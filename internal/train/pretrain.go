@@ -319,16 +319,6 @@ func (t *trainer) loop(ctx context.Context, observe func(Metrics)) (Result, erro
 	return res, t.stopError(ctx)
 }
 
-// tellSaved calls Saved after a checkpoint.
-func (t *trainer) tellSaved(ctx context.Context) error {
-	if t.cfg.Saved == nil || t.group != nil || t.stopped(ctx) {
-		return nil
-	}
-	start := time.Now()
-	defer func() { t.evaluating += time.Since(start) }()
-	return t.cfg.Saved(ctx, t.step)
-}
-
 // one takes one step and logs it.
 func (t *trainer) one(ctx context.Context) (Metrics, time.Duration, error) {
 	start := time.Now()
