@@ -40,8 +40,8 @@ s3: ## build the S3 server that tests use: without it they leave S3 out
 	@scripts/s3.sh
 
 .PHONY: test
-test: deps ## run all tests
-	$(GO) test -timeout 20m ./...
+test: deps ## run all tests (make check vets)
+	$(GO) test -vet=off -timeout 20m ./...
 
 .PHONY: test-portable
 test-portable: ## run the numeric tests without assembly
