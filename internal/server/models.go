@@ -70,6 +70,7 @@ func (s *Server) ModelByID(ctx context.Context, id string) (ModelInfo, error) {
 		return ModelInfo{}, err
 	}
 	if ok && (id == "current" || id == loaded.ID) {
+		s.checksumLoaded(ctx, &loaded)
 		return loaded, nil
 	}
 	at := strings.LastIndex(id, "@")
@@ -202,6 +203,25 @@ func readCard(dir *os.Root, file string, info fs.FileInfo, m *ModelInfo) error {
 	m.Settings = settings(cfg)
 	m.Data = &DataInfo{Name: path.Base(cfg.Data.Dir)}
 	return nil
+}
+
+// checksumLoaded adds the SHA-256 of the file of the model that is loaded, where it lies in a
+// run that is known.
+func (s *Server) checksumLoaded(ctx context.Context, m *ModelInfo) {
+	if m.Run == "" || len(m.Files) == 0 || m.Files[0].SHA256 != "" {
+		return
+	}
+	dir, run, err := s.runs.open(m.Run)
+	if err != nil {
+		return
+	}
+	defer dir.Close()
+	for _, file := range checkpointsOf(dir) {
+		info, err := dir.Stat(file)
+		if err == nil && path.Base(file) == path.Base(m.Files[0].Name) && info.Size() == m.Files[0].Bytes {
+			s.checksum(ctx, dir, run, file, m)
+		}
+	}
 }
 
 // checksum adds the SHA-256 of a model's file, of one after the other.
