@@ -11,6 +11,7 @@ import (
 
 	"avjepa/internal/config"
 	"avjepa/internal/engine"
+	"avjepa/internal/report"
 	"avjepa/internal/train"
 )
 
@@ -121,5 +122,5 @@ func removeCheckpoints(run *train.Folder) error {
 			return err
 		}
 	}
-	return nil
+	return os.RemoveAll(filepath.Join(run.Dir, report.SamplesDir))
 }

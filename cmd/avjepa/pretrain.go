@@ -274,6 +274,13 @@ func trainIn(ctx context.Context, run *train.Folder, c *config.Config, resume bo
 	if tc.Probes, err = onlineProbes(c, set); err != nil {
 		return nil, err
 	}
+	samples, err := newSampler(run, c, set, group, p)
+	if err != nil {
+		return nil, err
+	}
+	if samples != nil {
+		tc.Saved = func(ctx context.Context, step int) error { return samples.write(ctx, e, model, step) }
+	}
 	news := "" // of the last evaluation
 	if tc.Probes != nil {
 		tc.Probes.Observe = func(l train.ProbeLog) { news = probeNews(&l) }

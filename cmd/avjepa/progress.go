@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -14,11 +15,13 @@ import (
 )
 
 // progress shows stages of work on stderr: a bar each on a terminal, else a
-// plain line every ten seconds or five per cent.
+// plain line every ten seconds or five per cent. For a program that watches, it writes
+// a JSON object a line instead.
 type progress struct {
 	out   io.Writer
 	bars  *mpb.Progress // nil when out is no terminal
 	quiet bool
+	lines bool // JSON
 	style mpb.BarStyleComposer
 }
 
@@ -31,23 +34,50 @@ func newProgress(out *os.File, quiet bool) *progress {
 	return p
 }
 
+// progressLine is a line of progress for a program that watches: where a stage is, or
+// something that was said.
+type progressLine struct {
+	Stage string `json:"stage,omitempty"`
+	Done  int64  `json:"done"`
+	Total int64  `json:"total"`
+	Unit  string `json:"unit,omitempty"`
+	Note  string `json:"note,omitempty"`
+	Said  string `json:"said,omitempty"`
+}
+
+// newLines returns progress that is written as JSON.
+func newLines(out *os.File) *progress { return &progress{out: out, lines: true} }
+
+// write writes a line; what came of it nobody could be told.
+func (l progressLine) write(out io.Writer) {
+	if text, err := json.Marshal(l); err == nil {
+		_, _ = out.Write(append(text, '\n'))
+	}
+}
+
 // barWidth is in cells; a narrow terminal gets less.
 const barWidth = 20
 
 // barStyle draws with lines where the locale has them, else in ASCII. There is
 // no colour in either.
 func barStyle(env func(string) string) mpb.BarStyleComposer {
+	full, empty := "━", "─"
+	if !unicodeLocale(env) {
+		full, empty = "=", "."
+	}
+	return mpb.BarStyle().Lbound("").Filler(full).Tip(full).Padding(empty).Rbound("")
+}
+
+// unicodeLocale says whether the locale has more than ASCII.
+func unicodeLocale(env func(string) string) bool {
 	locale := env("LANG")
 	for _, name := range []string{"LC_CTYPE", "LC_ALL"} { // the last one counts most
 		if v := env(name); v != "" {
 			locale = v
 		}
 	}
-	full, empty := "━", "─"
-	if l := strings.ToLower(locale); !strings.Contains(l, "utf-8") && !strings.Contains(l, "utf8") {
-		full, empty = "=", "."
-	}
-	return mpb.BarStyle().Lbound("").Filler(full).Tip(full).Padding(empty).Rbound("")
+	l := strings.ToLower(locale)
+	return strings.Contains(l, "utf-8") || strings.Contains(l, "utf8")
 }
 
 // wait leaves the finished bars on the screen.
@@ -66,6 +96,10 @@ func (p *progress) say(format string, args ...any) {
 
 // tell prints a line above the bars.
 func (p *progress) tell(format string, args ...any) {
+	if p.lines {
+		progressLine{Said: fmt.Sprintf(format, args...)}.write(p.out)
+		return
+	}
 	if p.bars != nil {
 		fmt.Fprintf(p.bars, "\r"+format+"\n", args...) // the terminal may have written ^C there
 		return

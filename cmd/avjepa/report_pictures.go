@@ -57,10 +57,10 @@ func (ev *evaluation) panels(ctx context.Context, p *progress) ([]report.Panel, 
 	return []report.Panel{attention, components, points}, err
 }
 
-// evenly returns n of the places, evenly chosen.
-func evenly(from []int, n int) []int {
+// evenly returns up to n of the elements, evenly chosen.
+func evenly[T any](from []T, n int) []T {
 	n = min(n, len(from))
-	var out []int
+	var out []T
 	for k := range n {
 		out = append(out, from[(2*k+1)*len(from)/(2*n)])
 	}

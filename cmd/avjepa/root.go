@@ -15,6 +15,7 @@ var version = "0.1.0"
 type globals struct {
 	json  bool
 	quiet bool
+	lines bool // progress as JSON
 }
 
 func newRootCommand() *cobra.Command {
@@ -39,6 +40,7 @@ First steps:
 	})
 	root.PersistentFlags().BoolVar(&g.json, "json", false, "results as JSON on stdout")
 	root.PersistentFlags().BoolVar(&g.quiet, "quiet", false, "no progress on stderr")
+	root.PersistentFlags().BoolVar(&g.lines, "json-progress", false, "progress as JSON lines on stderr")
 	group(root)
 	root.SetHelpCommand(newHelpCommand())
 	root.AddCommand(
@@ -75,6 +77,9 @@ First steps:
 func (g *globals) progress() *progress {
 	if follows() {
 		return mute()
+	}
+	if g.lines && !g.quiet {
+		return newLines(os.Stderr)
 	}
 	return newProgress(os.Stderr, g.quiet)
 }

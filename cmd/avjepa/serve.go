@@ -11,9 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -45,6 +43,10 @@ type serveOptions struct {
 	browser              bool
 	requests             bool
 	engine               config.Engine
+	demo                 []string // further flags of the demo
+
+	opened string // the model that was opened, as it was named
+	local  bool   // this machine alone reaches it
 }
 
 // Where serve looks for what it is not told.
@@ -52,6 +54,7 @@ const (
 	usualLibrary = "library"
 	usualRuns    = "runs"
 	usualListen  = "127.0.0.1:8420"
+	libraryFile  = "library.db"
 	tokenVar     = "AVJEPA_TOKEN"
 )
 
@@ -96,6 +99,7 @@ environment chooses the token. Ctrl-C ends it after the requests under way.`,
 	f.IntVar(&o.previewMB, "preview-mb", 2048, "disk space for previews")
 	f.BoolVar(&o.browser, "open", false, "open it in the browser")
 	f.BoolVar(&o.requests, "log-requests", false, "a line on stderr for every request")
+	f.StringArrayVar(&o.demo, "demo-flag", nil, "a flag for the demo of the first page, such as --scenes=240")
 	engineFlags(f, &o.engine)
 	return c
 }
@@ -111,8 +115,14 @@ func runServe(ctx context.Context, o *serveOptions, out, errOut io.Writer, g *gl
 	}
 	log := slog.New(slog.NewTextHandler(errOut, &slog.HandlerOptions{Level: level}))
 	host, port, err := net.SplitHostPort(o.listen)
+	if err == nil {
+		_, err = net.DefaultResolver.LookupPort(ctx, "tcp", port)
+	}
 	if err != nil {
 		return usageError(fmt.Errorf("--listen %q: give address and port, such as 127.0.0.1:8420", o.listen))
+	}
+	if err := o.checkLibrary(); err != nil {
+		return err
 	}
 	if o.cache == "" {
 		user, err := os.UserCacheDir()
@@ -132,7 +142,7 @@ func runServe(ctx context.Context, o *serveOptions, out, errOut io.Writer, g *gl
 	if model != nil {
 		defer model.close()
 	}
-	lib, err := openServedLibrary(ctx, cmp.Or(o.library, usualLibrary), model, tools, log)
+	lib, err := openServedLibrary(ctx, o.libraryDir(), model, tools, log)
 	if err != nil {
 		return err
 	}
@@ -150,6 +160,10 @@ func runServe(ctx context.Context, o *serveOptions, out, errOut io.Writer, g *gl
 		cfg.Model, cfg.Explainer = model, model
 	}
 	o.secure(&cfg, host)
+	total, _ := memoryBytes()
+	starter := &serveStarter{o: o, tools: tools, log: log}
+	defer starter.close()
+	cfg.Starter, cfg.MemoryBytes = starter, int64(total)
 	site, err := pages.New()
 	if err != nil {
 		return err
@@ -169,8 +183,12 @@ func runServe(ctx context.Context, o *serveOptions, out, errOut io.Writer, g *gl
 		scheme = "https"
 	}
 	urls := addresses(scheme, listener.Addr(), host, cfg.Token)
-	if err := showServe(out, urls, s, g.json); err != nil {
+	s.Config().Addresses = urls
+	if err := showServe(out, urls, s, lib, g.json); err != nil {
 		return err
+	}
+	if !o.local && !g.json {
+		showQR(out, urls[0], os.Getenv)
 	}
 	if o.browser {
 		openBrowser(urls[0])
@@ -217,15 +235,42 @@ func (o *serveOptions) check() error {
 	return nil
 }
 
+// libraryDir is the folder of the library.
+func (o *serveOptions) libraryDir() string { return cmp.Or(o.library, usualLibrary) }
+
+// checkLibrary refuses a folder that was named as the library and is full of other things.
+func (o *serveOptions) checkLibrary() error {
+	if o.library == "" {
+		return nil
+	}
+	entries, err := os.ReadDir(o.library)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("--library: %w", err)
+	}
+	for _, e := range entries {
+		if e.Name() == libraryFile {
+			return nil
+		}
+	}
+	if len(entries) == 0 {
+		return nil
+	}
+	return fmt.Errorf("--library %s: no library is in this folder (no %s): name the folder of one, or make one "+
+		"with avjepa index MODEL FILES --library DIR", o.library, libraryFile)
+}
+
 // openModel opens the model that is named, else the one there is; nil when there is none.
 func (o *serveOptions) openModel(ctx context.Context, tools media.Tools, log *slog.Logger) (
 	*servedModel, error) {
 
-	if o.model != "" {
+	if o.opened = o.model; o.model != "" {
 		return openServed(o.model, o, tools)
 	}
 	tries := []string{filepath.Join(o.runs, latestName)}
-	if l, err := library.Open(ctx, cmp.Or(o.library, usualLibrary), library.Options{}); err == nil {
+	if l, err := library.Open(ctx, o.libraryDir(), library.Options{}); err == nil {
 		if about, ok := l.Model(); ok {
 			tries = slices.Insert(tries, 0, about.Path)
 		}
@@ -239,6 +284,7 @@ func (o *serveOptions) openModel(ctx context.Context, tools media.Tools, log *sl
 			}
 			continue
 		}
+		o.opened = path
 		return openServedRun(run, path, o, tools)
 	}
 	return nil, nil
@@ -248,7 +294,7 @@ func (o *serveOptions) openModel(ctx context.Context, tools media.Tools, log *sl
 func (o *serveOptions) secure(cfg *server.Config, host string) {
 	ip := net.ParseIP(host)
 	loopback := host == "localhost" || ip != nil && ip.IsLoopback()
-	cfg.IndexRoots = o.media
+	cfg.IndexRoots, o.local = o.media, loopback
 	if loopback {
 		cfg.Hosts = append(slices.Clone(server.LoopbackHosts), o.hosts...)
 		if o.token == "" {
@@ -289,69 +335,4 @@ func (o *serveOptions) open(dir, host string) (net.Listener, error) {
 	}
 	return tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{pair},
 		MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}), nil
-}
-
-// addresses returns the URLs under which the server answers, with the token where one is
-// asked for. It stands behind a # so that no log has it.
-func addresses(scheme string, addr net.Addr, host, token string) []string {
-	_, port, _ := net.SplitHostPort(addr.String())
-	names := []string{host}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		names = nil
-		found, _ := net.InterfaceAddrs()
-		for _, a := range found {
-			if n, ok := a.(*net.IPNet); ok && n.IP.IsGlobalUnicast() {
-				names = append(names, n.IP.String())
-			}
-		}
-		names = append(names, "127.0.0.1")
-	}
-	var urls []string
-	for _, name := range names {
-		u := scheme + "://" + net.JoinHostPort(name, port) + "/"
-		if token != "" {
-			u += "#t=" + token
-		}
-		urls = append(urls, u)
-	}
-	return urls
-}
-
-// showServe says where the server is and what it has loaded.
-func showServe(out io.Writer, urls []string, s *server.Server, asJSON bool) error {
-	cfg, model := s.Config(), ""
-	if m, ok := s.Model(); ok {
-		model = m.Name
-	}
-	info, err := s.Library(context.Background())
-	if err != nil {
-		return err
-	}
-	if asJSON {
-		return writeJSON(out, map[string]any{"urls": urls, "token": cfg.Token, "model": model,
-			"library": info.Name, "clips": info.Clips})
-	}
-	fmt.Fprintf(out, "%s\n", strings.Join(urls, "\n"))
-	if model == "" {
-		model = "no model"
-	}
-	_, err = fmt.Fprintf(out, "%s, %s in %s, runs in %s. Ctrl-C ends it.\n", model, amount(info.Clips, "clips"),
-		info.Name, cfg.RunsDir)
-	return err
-}
-
-// openBrowser tries to; the URL is on the screen anyway.
-func openBrowser(url string) {
-	var c *exec.Cmd
-	switch runtime.GOOS {
-	case "darwin":
-		c = exec.Command("open", url)
-	case "windows":
-		c = exec.Command("rundll32", "url.dll,FileProtocolHandler", url)
-	default:
-		c = exec.Command("xdg-open", url)
-	}
-	if c.Start() == nil {
-		go c.Wait()
-	}
 }

@@ -104,6 +104,13 @@ func (x *servedLibrary) open(ctx context.Context) error {
 	return nil
 }
 
+// there says whether the folder is a library.
+func (x *servedLibrary) there() bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.l != nil
+}
+
 // other says whether the library has vectors, and none of the model that is loaded.
 func (x *servedLibrary) other() bool {
 	x.mu.RLock()

@@ -221,13 +221,18 @@ func TestServeElsewhere(t *testing.T) {
 }
 
 func TestServeRefuses(t *testing.T) {
-	dir := t.TempDir()
+	dir, full := t.TempDir(), t.TempDir()
+	writeFile(t, "a film", full, "film.mp4")
 	for _, c := range []struct {
 		args []string
 		code int
 		text string
 	}{
 		{[]string{"--listen", "8420"}, exitUsage, "127.0.0.1:8420"},
+		{[]string{"--listen", "127.0.0.1:99999"}, exitUsage, "127.0.0.1:8420"},
+		{[]string{"--listen", "127.0.0.1:-1"}, exitUsage, "127.0.0.1:8420"},
+		{[]string{"--listen", "127.0.0.1:http!"}, exitUsage, "127.0.0.1:8420"},
+		{[]string{"--library", full}, exitError, "no library is in this folder"},
 		{[]string{"--max-upload-mb", "0"}, exitUsage, "--max-upload-mb"},
 		{[]string{"--max-seconds", "NaN"}, exitUsage, "--max-seconds"},
 		{[]string{"--allow-origin", "https://a.example/b"}, exitUsage, "path"},

@@ -35,6 +35,7 @@ const (
 	lineEvery = 10 * time.Second
 	lineLeast = 2 * time.Second
 	lineShare = 0.05
+	jsonEvery = 250 * time.Millisecond
 	etaShare  = 0.03
 )
 
@@ -55,6 +56,9 @@ func (p *progress) stageThat(ctx context.Context, name string, total int64, unit
 		defer s.mu.Unlock()
 		return stopping(s.now)
 	})
+	if p.lines {
+		s.write()
+	}
 	if p.bars != nil {
 		s.bar = p.bars.New(total, p.style,
 			mpb.PrependDecorators(decor.Name(name, decor.WC{W: 12, C: decor.DindentRight})),
@@ -77,7 +81,7 @@ func (s *stage) set(n, total int64, note string) {
 	share := float64(n) / float64(max(total, 1))
 	since := time.Since(s.lastLine)
 	line := s.bar == nil && n < total &&
-		(since >= lineEvery || share-s.lastAt >= lineShare && since >= lineLeast)
+		(since >= lineEvery || share-s.lastAt >= lineShare && since >= lineLeast || s.p.lines && since >= jsonEvery)
 	if line {
 		s.lastLine, s.lastAt = time.Now(), share
 	}
@@ -85,9 +89,19 @@ func (s *stage) set(n, total int64, note string) {
 	if s.bar != nil {
 		s.bar.SetTotal(total, false)
 		s.bar.SetCurrent(n)
+	} else if line && s.p.lines {
+		s.write()
 	} else if line {
 		s.p.say("%-11s %3.0f %%%s", s.name, 100*share, s.tail())
 	}
+}
+
+// write tells a program where the stage is.
+func (s *stage) write() {
+	s.mu.Lock()
+	l := progressLine{Stage: s.name, Done: s.now, Total: s.total, Unit: s.unit, Note: s.note}
+	s.mu.Unlock()
+	l.write(s.p.out)
 }
 
 // tail is the count, the time left or taken, and the note, which a narrow
@@ -121,6 +135,10 @@ func (s *stage) done() {
 	s.mu.Unlock()
 	if s.bar != nil {
 		s.bar.SetTotal(max(s.now, 1), true)
+		return
+	}
+	if s.p.lines {
+		s.write()
 		return
 	}
 	s.p.say("%-11s done %s", s.name, s.tail())

@@ -79,42 +79,76 @@ func Read(path string) (*File, error) {
 
 // Parse reads a safetensors file of the given size from r.
 func Parse(r io.Reader, size int64) (*File, error) {
+	f, end, err := parseHead(r, size, maxHeaderBytes)
+	if err != nil {
+		return nil, err
+	}
+	var buf bytes.Buffer // grows with what is there, not with what is claimed
+	if got, err := io.Copy(&buf, io.LimitReader(r, size-int64(len(f.head)))); err != nil || got < end {
+		return nil, fmt.Errorf("%w: data cut short: %d of %d bytes", ErrFormat, got, end)
+	}
+	f.data = buf.Bytes()
+	return f, nil
+}
+
+// Head is what a file says of itself before its data.
+type Head struct {
+	Metadata map[string]string
+	Shapes   map[string][]int64 // by the names of the tensors
+}
+
+// ParseHead reads the head of a safetensors file of the given size, if it is no longer than
+// most bytes. The data is not looked at.
+func ParseHead(r io.Reader, size, most int64) (*Head, error) {
+	f, _, err := parseHead(r, size, uint64(min(max(most, 0), maxHeaderBytes)))
+	if err != nil {
+		return nil, err
+	}
+	h := &Head{Metadata: f.Metadata, Shapes: make(map[string][]int64, len(f.entries))}
+	for name, e := range f.entries {
+		h.Shapes[name] = e.Shape
+	}
+	return h, nil
+}
+
+// parseHead reads a head of up to most bytes: a File without its data, which ends at end.
+func parseHead(r io.Reader, size int64, most uint64) (f *File, end int64, err error) {
 	var head [8]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return nil, fmt.Errorf("%w: %d bytes long, a header needs 8", ErrFormat, size)
+		return nil, 0, fmt.Errorf("%w: %d bytes long, a header needs 8", ErrFormat, size)
 	}
 	n := binary.LittleEndian.Uint64(head[:])
-	if n > maxHeaderBytes || int64(n) > size-8 {
-		return nil, fmt.Errorf("%w: header of %d bytes in a file of %d (limit %d)",
-			ErrFormat, n, size, maxHeaderBytes)
+	if n > most || int64(n) > size-8 {
+		return nil, 0, fmt.Errorf("%w: header of %d bytes in a file of %d (limit %d)",
+			ErrFormat, n, size, most)
 	}
 	header := make([]byte, n)
 	if _, err := io.ReadFull(r, header); err != nil {
-		return nil, fmt.Errorf("%w: header cut short", ErrFormat)
+		return nil, 0, fmt.Errorf("%w: header cut short", ErrFormat)
 	}
 	var raw map[string]json.RawMessage
 	if err := json.Unmarshal(header, &raw); err != nil {
-		return nil, fmt.Errorf("%w: header: %v", ErrFormat, err)
+		return nil, 0, fmt.Errorf("%w: header: %v", ErrFormat, err)
 	}
 	if len(raw) > maxTensors {
-		return nil, fmt.Errorf("%w: %d tensors (limit %d)", ErrFormat, len(raw), maxTensors)
+		return nil, 0, fmt.Errorf("%w: %d tensors (limit %d)", ErrFormat, len(raw), maxTensors)
 	}
-	f := &File{Metadata: map[string]string{}, entries: map[string]entry{},
+	f = &File{Metadata: map[string]string{}, entries: map[string]entry{},
 		head: append(head[:], header...)}
-	dataSize := size - 8 - int64(n)
+	dataSize := size - int64(len(f.head))
 	for name, msg := range raw {
 		if name == "__metadata__" {
 			if err := json.Unmarshal(msg, &f.Metadata); err != nil {
-				return nil, fmt.Errorf("%w: metadata: %v", ErrFormat, err)
+				return nil, 0, fmt.Errorf("%w: metadata: %v", ErrFormat, err)
 			}
 			continue
 		}
 		var e entry
 		if err := json.Unmarshal(msg, &e); err != nil {
-			return nil, fmt.Errorf("%w: tensor %q: %v", ErrFormat, name, err)
+			return nil, 0, fmt.Errorf("%w: tensor %q: %v", ErrFormat, name, err)
 		}
 		if err := e.check(dataSize); err != nil {
-			return nil, fmt.Errorf("%w: tensor %q: %v", ErrFormat, name, err)
+			return nil, 0, fmt.Errorf("%w: tensor %q: %v", ErrFormat, name, err)
 		}
 		f.entries[name] = e
 		f.names = append(f.names, name)
@@ -124,20 +158,14 @@ func Parse(r io.Reader, size int64) (*File, error) {
 		return a.Offsets[0] < b.Offsets[0] || a.Offsets[0] == b.Offsets[0] && f.names[i] < f.names[j]
 	})
 	// No two tensors may share bytes: a small file cannot claim more than it holds.
-	var end int64
 	for _, name := range f.names {
 		e := f.entries[name]
 		if e.Offsets[0] < end {
-			return nil, fmt.Errorf("%w: tensor %q overlaps its neighbour", ErrFormat, name)
+			return nil, 0, fmt.Errorf("%w: tensor %q overlaps its neighbour", ErrFormat, name)
 		}
 		end = e.Offsets[1]
 	}
-	var buf bytes.Buffer // grows with what is there, not with what is claimed
-	if got, err := io.Copy(&buf, io.LimitReader(r, dataSize)); err != nil || got < end {
-		return nil, fmt.Errorf("%w: data cut short: %d of %d bytes", ErrFormat, got, end)
-	}
-	f.data = buf.Bytes()
-	return f, nil
+	return f, end, nil
 }
 
 // check reports whether the entry is consistent and lies within dataSize bytes.

@@ -233,6 +233,7 @@ func (c *Config) Validate() error {
 	check(!p.Online || !p.Attentive || t.MicroBatch == 0, "train.micro_batch = %d: the attentive probe "+
 		"needs the tokens of all clips at once: set probe.attentive = false, or train.micro_batch = 0 "+
 		"and save memory by train.recompute = \"blocks\"", t.MicroBatch)
+	within("eval.samples", c.Eval.Samples, 0, 256)
 	within("eval.windows", c.Eval.Windows, 1, 64)
 	oneOf("eval.embedding", c.Eval.Embedding, "projected", "cls", "patches")
 

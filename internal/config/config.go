@@ -195,6 +195,7 @@ type Eval struct {
 	Split     string `toml:"split" doc:"split of the held-out clips"`
 	Windows   int    `toml:"windows" doc:"windows of a clip whose embeddings are averaged"`
 	Embedding string `toml:"embedding" doc:"projected, cls or patches"`
+	Samples   int    `toml:"samples" doc:"held-out clips whose neighbours are written beside checkpoints"`
 	Squash    bool   `toml:"squash" doc:"squeeze the whole frame into the view, not its centre"`
 }
 
@@ -263,7 +264,7 @@ func New() *Config {
 			Recompute: "none", BatchNorm: "process",
 		},
 		Probe: Probe{Attentive: true, LR: probe.OnlineLR, Clips: 512},
-		Eval:  Eval{Split: "test", Windows: 1, Embedding: "projected"},
+		Eval:  Eval{Split: "test", Windows: 1, Embedding: "projected", Samples: 64},
 		Finetune: Finetune{
 			BatchSize: 320, Epochs: 13, LR: 2e-4, BackboneLR: 0.05, MinLR: 1e-7, Warmup: 0.05,
 			WarmupStart: 0.1, WeightDecay: 0.05, Clip: 1, Attentive: true, Labels: LabelsAuto,

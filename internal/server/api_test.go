@@ -90,7 +90,7 @@ func TestEveryPathAnswers(t *testing.T) {
 		"/v1/clips/c00000/frames", "/v1/clips/c00000/frames/3", "/v1/clips/c00000/neighbours?by=audio",
 		"/v1/clips/c00023/thumb.jpg", "/v1/clips/c00023/neighbours",
 		"/v1/map", "/v1/runs", "/v1/runs/first", "/v1/runs/latest", "/v1/runs/first/metrics?points=20",
-		"/v1/runs/first/probes", "/v1/runs/first/config", "/v1/models", "/v1/models/current",
+		"/v1/runs/first/probes", "/v1/runs/first/config", "/v1/runs/first/samples", "/v1/runs/first/samples?step=100", "/v1/models", "/v1/models/current",
 		"/v1/jobs", "/v1/openapi.json"} {
 		res, text := get(t, web, path)
 		if res.StatusCode != http.StatusOK || len(text) == 0 {

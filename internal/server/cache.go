@@ -52,6 +52,15 @@ func (c *lru[V]) put(key string, v V) {
 	}
 }
 
+// clear forgets all.
+func (c *lru[V]) clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sum = 0
+	clear(c.byKey)
+	c.recent.Init()
+}
+
 // one is the cost of values that are counted.
 func one[V any](V) int64 { return 1 }
 

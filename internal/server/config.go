@@ -18,7 +18,10 @@ type Config struct {
 	Library   Library
 	Model     Model
 	Explainer Explainer
+	Starter   Starter     // nil: the server starts nothing by itself
 	Tools     media.Tools // zero: there is no ffmpeg
+
+	MemoryBytes int64 // of this machine; 0: not known
 
 	RunsDir string // whose folders are runs; "": none
 	// Dir is a folder of the server's own, for uploads and previews; it is made if
@@ -42,6 +45,9 @@ type Config struct {
 	// Hosts are the names under which the server answers, without port. Nil: any,
 	// which is right only where a token is asked for.
 	Hosts []string
+	// Addresses are those that were told to people, with the token. They are known when the
+	// server listens, and may be set until it serves.
+	Addresses []string
 	// Origins may read answers from pages of their own and send requests that
 	// change something, such as "https://notes.example".
 	Origins []string

@@ -9,20 +9,22 @@ import (
 
 // library returns the library or the problem that there is none.
 func (s *Server) library() (Library, error) {
-	if s.cfg.Library == nil {
+	lib := s.loaded().Library
+	if lib == nil {
 		return nil, problem(http.StatusServiceUnavailable, "no-library",
 			"no library is loaded").withHint("start the server with --library DIR, or index a folder")
 	}
-	return s.cfg.Library, nil
+	return lib, nil
 }
 
 // model returns the model or the problem that there is none.
 func (s *Server) model() (Model, error) {
-	if s.cfg.Model == nil {
+	m := s.loaded().Model
+	if m == nil {
 		return nil, problem(http.StatusServiceUnavailable, "no-model",
-			"no model is loaded").withHint("start the server with --model RUN")
+			"no model is loaded").withHint("start the server with --model RUN, or open its first page: it makes one")
 	}
-	return s.cfg.Model, nil
+	return m, nil
 }
 
 // Library describes the library as a whole.
@@ -101,13 +103,17 @@ func (s *Server) Map(ctx context.Context, space Modality) (*Map, error) {
 // Model returns the card of the model that this server embeds with; ok is false when
 // there is none.
 func (s *Server) Model() (info ModelInfo, ok bool) {
-	if s.cfg.Model == nil {
+	m := s.loaded().Model
+	if m == nil {
 		return ModelInfo{}, false
 	}
-	info = s.cfg.Model.Info()
+	info = m.Info()
 	info.Loaded = true
 	return info, true
 }
+
+// Explains says whether the model can say where it looks.
+func (s *Server) Explains() bool { return s.loaded().Explainer != nil }
 
 // Status is what a first look at the server tells.
 type Status struct {
@@ -121,8 +127,9 @@ type Status struct {
 
 // Status says what is loaded.
 func (s *Server) Status() Status {
-	return Status{Version: s.cfg.Version, Started: s.started.UTC(), Model: s.cfg.Model != nil,
-		Library: s.cfg.Library != nil, FFmpeg: s.cfg.Tools.FFmpeg != "", Ready: !s.draining.Load()}
+	now := s.loaded()
+	return Status{Version: s.cfg.Version, Started: s.started.UTC(), Model: now.Model != nil,
+		Library: now.Library != nil, FFmpeg: s.cfg.Tools.FFmpeg != "", Ready: !s.draining.Load()}
 }
 
 // asProblem turns an error of a dependency into what clients may see of it.

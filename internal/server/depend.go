@@ -155,6 +155,11 @@ type Progress struct {
 	Done  int64  `json:"done"`
 	Total int64  `json:"total"` // 0: not known yet
 	Unit  string `json:"unit"`
+	Note  string `json:"note,omitempty"` // such as "loss 0.31"
+	Part  int    `json:"part,omitempty"` // of Parts, from 1: which stage of how many
+	Parts int    `json:"parts,omitempty"`
+	// Left is how many seconds the stage will still take; 0: not known yet.
+	Left float64 `json:"left_seconds,omitempty"`
 }
 
 // IndexResult is what Index did.

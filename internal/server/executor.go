@@ -13,8 +13,8 @@ import (
 // which it was asked for, requests before jobs. Windows of several requests with the
 // same modality share a call.
 type executor struct {
-	model   Model // nil: every call fails
-	most    int   // windows a call
+	model   func() Model // now; nil: calls fail
+	most    int          // windows a call
 	wait    func()
 	pause   time.Duration
 	metrics *metrics
@@ -38,7 +38,7 @@ type task struct {
 	done       chan struct{}
 }
 
-func newExecutor(ctx context.Context, model Model, l Limits, m *metrics) *executor {
+func newExecutor(ctx context.Context, model func() Model, l Limits, m *metrics) *executor {
 	x := &executor{model: model, most: l.BatchClips, pause: l.BatchWait, metrics: m,
 		wake: make(chan struct{}, 1)}
 	ended := make(chan struct{})
@@ -235,11 +235,12 @@ func (x *executor) runBatch(ctx context.Context, batch []*task) {
 func (x *executor) call(ctx context.Context, windows []Window, of Modality) (
 	v []Vectors, err error) {
 
-	if x.model == nil {
+	model := x.model()
+	if model == nil {
 		return nil, errors.New("server: there is no model")
 	}
 	err = guard(func() error {
-		v, err = x.model.Embed(ctx, windows, of)
+		v, err = model.Embed(ctx, windows, of)
 		return err
 	})
 	if err == nil && len(v) != len(windows) {

@@ -9,7 +9,8 @@ import (
 // Explain says where the model looks when it hears one medium and sees another, or the
 // same.
 func (s *Server) Explain(ctx context.Context, req ExplainRequest) (*Explanation, error) {
-	if s.cfg.Explainer == nil {
+	explainer := s.loaded().Explainer
+	if explainer == nil {
 		_, err := s.model()
 		if err == nil {
 			err = problem(http.StatusServiceUnavailable, "no-explainer",
@@ -54,7 +55,7 @@ func (s *Server) Explain(ctx context.Context, req ExplainRequest) (*Explanation,
 	}
 	var out *Explanation
 	err = s.executor.do(ctx, func(ctx context.Context) (err error) {
-		out, err = s.cfg.Explainer.Explain(ctx, heard, watched, req.Start)
+		out, err = explainer.Explain(ctx, heard, watched, req.Start)
 		return err
 	})
 	if err != nil {

@@ -313,3 +313,36 @@ func TestClientGoesAway(t *testing.T) {
 		t.Errorf("the next one: %s %s", res.Status, text)
 	}
 }
+
+// TestHostileSamples asks for samples that somebody has damaged, or that lead elsewhere.
+func TestHostileSamples(t *testing.T) {
+	var runs string
+	_, web := open(t, func(c *server.Config) { runs = c.RunsDir })
+	dir := filepath.Join(runs, "first", "samples")
+	for name, text := range map[string]string{
+		"step-00000001.json": `{"clips": [{"key": "a"}], "a2v": [{"rank": 9}], "v2a": [{"rank": 1}]}`,
+		"step-00000002.json": `{"clips": [{"key": "a"}], "a2v": [], "v2a": []}`,
+		"step-00000003.json": `{`,
+		"step-00000004.json": `{"clips": [{"key": "a"}], "a2v": [{"rank": 1, "nearest": [{"clip": -1}]}], "v2a": [{"rank": 1}]}`,
+		"step-9.json":        `{}`,
+		"other.json":         `{}`,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("/etc/passwd", filepath.Join(dir, "step-00000005.json")); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []string{"1", "2", "3", "4", "5", "9", "-1", "x", "99999999999999999999"} {
+		if res, text := get(t, web, "/v1/runs/first/samples?step="+step); res.StatusCode != 404 && res.StatusCode != 400 {
+			t.Errorf("step %s: %s %.200s", step, res.Status, text)
+		}
+	}
+	if res, text := get(t, web, "/v1/runs/second/samples"); res.StatusCode != 404 || !strings.Contains(string(text), "no-samples") {
+		t.Errorf("none: %s %.200s", res.Status, text)
+	}
+	if res, text := get(t, web, "/v1/runs/first/samples"); res.StatusCode != 200 || !strings.Contains(string(text), `"step":300`) {
+		t.Errorf("the last: %s %.200s", res.Status, text)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,12 +45,7 @@ func (s *Server) indexable(folder string) (string, error) {
 	}
 	// Where links lead is decided before it is compared.
 	dir, err := filepath.EvalSymlinks(folder)
-	allowed := s.cfg.IndexRoots == nil
-	for _, root := range s.cfg.IndexRoots {
-		rel, relErr := filepath.Rel(root, dir)
-		allowed = allowed || err == nil && relErr == nil && filepath.IsLocal(rel)
-	}
-	if !allowed {
+	if !below(s.cfg.IndexRoots, dir, err) {
 		return "", problem(http.StatusForbidden, "folder-not-allowed",
 			"folders there may not be indexed from here").
 			withHint("start the server with --media DIR, or run avjepa index there")
@@ -65,28 +61,37 @@ func (s *Server) indexable(folder string) (string, error) {
 
 func (s *Server) postIndex(w http.ResponseWriter, r *http.Request) error {
 	key := r.Header.Get("Idempotency-Key")
-	if len(key) > 200 {
-		return badRequest("Idempotency-Key", fmt.Sprintf("is longer than %d bytes", 200))
+	if len(key) > maxKey {
+		return badRequest("Idempotency-Key", fmt.Sprintf("is longer than %d bytes", maxKey))
 	}
-	leave, err := s.admit()
+	fields, err := s.fields(w, r, "folder")
 	if err != nil {
 		return err
 	}
-	defer leave()
-	form, err := s.Receive(w, r)
-	if err != nil {
-		return err
-	}
-	defer form.Close()
-	if form.Upload != nil {
-		return badRequest("file", "is not taken here: give a folder of the server's")
-	}
-	if err := known(form.Fields, "folder"); err != nil {
-		return err
-	}
-	job, err := s.StartIndex(form.Fields.Get("folder"), key)
+	job, err := s.StartIndex(fields.Get("folder"), key)
 	if err != nil {
 		return err
 	}
 	return accepted(w, job)
+}
+
+// maxKey bounds an Idempotency-Key, in bytes.
+const maxKey = 200
+
+// fields reads a body that has fields of the names and no file.
+func (s *Server) fields(w http.ResponseWriter, r *http.Request, names ...string) (url.Values, error) {
+	leave, err := s.admit()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	form, err := s.Receive(w, r)
+	if err != nil {
+		return nil, err
+	}
+	defer form.Close()
+	if form.Upload != nil {
+		return nil, badRequest("file", "is not taken here: give a folder of the server's")
+	}
+	return form.Fields, known(form.Fields, names...)
 }

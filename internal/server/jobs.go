@@ -28,7 +28,7 @@ func (s JobState) Over() bool { return s == JobDone || s == JobFailed || s == Jo
 // Job is work that goes on after its request was answered.
 type Job struct {
 	ID       string     `json:"id"`
-	Kind     string     `json:"kind"` // index, embed, search, explain
+	Kind     string     `json:"kind"` // index, start, embed, search, explain
 	State    JobState   `json:"state"`
 	Progress Progress   `json:"progress"`
 	Created  time.Time  `json:"created"`
@@ -106,7 +106,7 @@ func (s *Server) runJob(ctx context.Context, e *jobEntry,
 	run func(ctx context.Context, report func(Progress)) (any, error)) {
 
 	j := s.jobs
-	if e.job.Kind == indexKind {
+	if e.job.Kind == indexKind || e.job.Kind == startKind {
 		select {
 		case j.index <- struct{}{}:
 			defer func() { <-j.index }()
@@ -119,7 +119,13 @@ func (s *Server) runJob(ctx context.Context, e *jobEntry,
 	})
 	var result any
 	err := guard(func() (err error) {
-		result, err = run(ctx, func(p Progress) { j.change(e, func(job *Job) { job.Progress = p }) })
+		pace := pace{now: time.Now}
+		result, err = run(ctx, func(p Progress) {
+			j.change(e, func(job *Job) {
+				p.Left = pace.left(p)
+				job.Progress = p
+			})
+		})
 		return err
 	})
 	j.change(e, func(job *Job) {
@@ -134,6 +140,29 @@ func (s *Server) runJob(ctx context.Context, e *jobEntry,
 			job.State, job.Problem = JobFailed, s.jobProblem(job, err)
 		}
 	})
+}
+
+// pace tells how long the stage of a job will still take.
+type pace struct {
+	now   func() time.Time
+	stage string
+	since time.Time
+	first int64 // done when the stage began: it may go on from an earlier one
+}
+
+// paceShare is the share of a stage before its rate is believed.
+const paceShare = 0.03
+
+// left returns how many seconds are left of the stage of p, 0 when that is not known.
+func (x *pace) left(p Progress) float64 {
+	if p.Stage != x.stage || p.Done < x.first {
+		x.stage, x.since, x.first = p.Stage, x.now(), p.Done
+	}
+	done := float64(p.Done - x.first)
+	if all := float64(p.Total - x.first); !(all > 0) || done < paceShare*all || p.Done >= p.Total {
+		return 0
+	}
+	return x.now().Sub(x.since).Seconds() * float64(p.Total-p.Done) / done
 }
 
 // jobProblem is what clients see of a job's error.

@@ -61,8 +61,8 @@ func (s *Server) serveProduct(w http.ResponseWriter, r *http.Request, p *product
 		return problem(http.StatusNotFound, "no-audio", "it has no sound")
 	}
 	key := previewKey(p.name+p.ext, x.key)
-	if p.model && s.cfg.Model != nil {
-		key = previewKey(p.name+p.ext, x.key, s.cfg.Model.Info().ID)
+	if m := s.loaded().Model; p.model && m != nil {
+		key = previewKey(p.name+p.ext, x.key, m.Info().ID)
 	}
 	f, etag, err := s.previews.open(r.Context(), key, p.ext,
 		func(ctx context.Context, path string) error { return p.write(s, ctx, x, path) })

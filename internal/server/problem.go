@@ -116,3 +116,10 @@ func prefersHTML(r *http.Request) bool {
 	html, json := strings.Index(accept, "text/html"), strings.Index(accept, "json")
 	return html >= 0 && (json < 0 || html < json)
 }
+
+// NewProblem makes a problem of a code that /docs/errors explains, for what a server is
+// made with.
+func NewProblem(status int, code, detail string) *Problem { return problem(status, code, detail) }
+
+// WithHint says what to do, and returns the problem.
+func (p *Problem) WithHint(hint string) *Problem { return p.withHint(hint) }

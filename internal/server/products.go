@@ -62,7 +62,7 @@ func (s *Server) playable(ctx context.Context, x *subject) (frames [][]byte, fps
 	samples []int16, rate int, err error) {
 
 	if x.clip != nil {
-		src, err := s.cfg.Library.File(ctx, x.clip.ID)
+		src, err := s.loaded().Library.File(ctx, x.clip.ID)
 		if err != nil {
 			return nil, 0, nil, 0, asProblem(err, "clip", x.clip.ID)
 		}

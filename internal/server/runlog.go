@@ -307,20 +307,39 @@ func (s *Server) Probes(id string) ([]json.RawMessage, error) {
 		return nil, err
 	}
 	defer dir.Close()
-	out := []json.RawMessage{}
-	text, err := readSmall(dir, "probes.jsonl", maxProbesBytes)
+	text, err := readSmall(dir, probesFile, maxProbesBytes)
 	if errors.Is(err, fs.ErrNotExist) {
-		return out, nil
+		return []json.RawMessage{}, nil
 	}
 	if err != nil {
 		return nil, &internalError{err}
 	}
+	return jsonLines(text), nil
+}
+
+const probesFile = "probes.jsonl"
+
+// probeLines returns the evaluations of a run, and when the last was made.
+func probeLines(dir *os.Root) (lines []json.RawMessage, made time.Time, ok bool) {
+	text, err := readSmall(dir, probesFile, maxProbesBytes)
+	if err != nil {
+		return nil, made, false
+	}
+	if info, err := dir.Stat(probesFile); err == nil {
+		made = info.ModTime().UTC()
+	}
+	return jsonLines(text), made, true
+}
+
+// jsonLines returns the lines that are objects.
+func jsonLines(text []byte) []json.RawMessage {
+	out := []json.RawMessage{}
 	for line := range bytes.Lines(text) {
 		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] == '{' && json.Valid(line) {
 			out = append(out, json.RawMessage(line))
 		}
 	}
-	return out, nil
+	return out
 }
 
 func (s *Server) getProbes(w http.ResponseWriter, r *http.Request) error {

@@ -81,10 +81,10 @@ func (s *Server) Search(ctx context.Context, req SearchRequest) (*SearchResult, 
 
 // fits refuses to compare vectors of different models.
 func (s *Server) fits(x *subject, info *LibraryInfo) error {
-	if x.clip != nil || s.cfg.Model == nil || info.Model == "" {
+	if x.clip != nil || s.loaded().Model == nil || info.Model == "" {
 		return nil
 	}
-	if id := s.cfg.Model.Info().ID; id != info.Model {
+	if id := s.loaded().Model.Info().ID; id != info.Model {
 		return problem(http.StatusConflict, "other-model", fmt.Sprintf(
 			"the library was indexed with model %s, the server has loaded %s", info.Model, id)).
 			withHint("index the library again with this model, or start the server with the other")

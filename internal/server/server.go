@@ -26,6 +26,8 @@ type Server struct {
 	unlock  func()
 	started time.Time
 
+	now      atomic.Pointer[Loaded]
+	loading  sync.Mutex // held by the one who changes it
 	gate     *gate
 	executor *executor
 	decoders chan struct{}
@@ -34,12 +36,16 @@ type Server struct {
 	facts    *lru[facts]
 	whys     *lru[*Explanation]
 	queries  *queryStore
+	cards    *lru[ModelInfo] // of checkpoints of runs
+	hashes   *lru[string]    // of them
+	hashing  sync.Mutex      // one at a time
 	previews *previews
 	jobs     *jobs
 	runs     *runs
 	metrics  *metrics
 	access   *access
 	streams  chan struct{}
+	checks   chan struct{} // holds one: a folder is looked at
 
 	infoMu sync.Mutex
 	info   LibraryInfo // of infoAt
@@ -74,19 +80,21 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, log: log, root: root, unlock: unlock, started: time.Now(),
 		stopping: make(chan struct{}), decoders: make(chan struct{}, cfg.Limits.Decoders),
-		streams: make(chan struct{}, cfg.Limits.Streams)}
+		streams: make(chan struct{}, cfg.Limits.Streams), checks: make(chan struct{}, 1)}
+	s.now.Store(&Loaded{Library: cfg.Library, Model: cfg.Model, Explainer: cfg.Explainer})
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.metrics = newMetrics(s)
 	s.gate = newGate(cfg.Limits.Queue + cfg.Limits.Decoders)
 	s.media = newMediaCache(cfg.Limits.QueryBytes / 2)
 	s.vectors = newLRU(3*int64(cfg.Limits.Embeddings), one[[]float32])
 	s.facts = newLRU(int64(cfg.Limits.Embeddings), one[facts])
+	s.cards, s.hashes = newLRU(2*maxModels, one[ModelInfo]), newLRU(2*maxModels, one[string])
 	s.whys = newLRU(256, one[*Explanation])
 	s.queries = newQueryStore(cfg.Limits.QueryAge, cfg.Limits.QueryBytes/2)
 	s.jobs = newJobs(s.ctx, cfg.Limits.Jobs)
 	s.runs = newRuns(cfg.RunsDir)
 	s.access = newAccess(&s.cfg)
-	s.executor = newExecutor(s.ctx, cfg.Model, cfg.Limits, s.metrics)
+	s.executor = newExecutor(s.ctx, func() Model { return s.loaded().Model }, cfg.Limits, s.metrics)
 	if err := s.sweep(); err != nil {
 		s.Close()
 		return nil, err

@@ -80,7 +80,7 @@ func (s *Server) vector(ctx context.Context, x *subject, of Modality, kind strin
 		return nil, false, err
 	}
 	if x.clip != nil && kind == s.libraryKind(ctx) {
-		v, err := s.cfg.Library.Vector(ctx, x.clip.ID, of)
+		v, err := s.loaded().Library.Vector(ctx, x.clip.ID, of)
 		if err != nil || v != nil {
 			return v, true, asProblem(err, "clip", x.clip.ID)
 		}
@@ -123,7 +123,7 @@ func (s *Server) vector(ctx context.Context, x *subject, of Modality, kind strin
 
 // libraryKind returns the kind of the library's own vectors.
 func (s *Server) libraryKind(ctx context.Context) string {
-	if s.cfg.Library != nil {
+	if s.loaded().Library != nil {
 		if info, err := s.libraryNow(ctx); err == nil && info.Vectors != "" {
 			return info.Vectors
 		}

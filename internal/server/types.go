@@ -274,7 +274,8 @@ type ModelInfo struct {
 	Measured   []Figure  `json:"measured"`
 	Data       *DataInfo `json:"data,omitempty"`
 	Engine     string    `json:"engine"`
-	Loaded     bool      `json:"loaded"` // this server embeds with it
+	Loaded     bool      `json:"loaded"`               // this server embeds with it
+	Unreadable string    `json:"unreadable,omitempty"` // why its checkpoint cannot be read
 }
 
 // Setting is one key of a configuration and where its value came from.

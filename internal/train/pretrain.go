@@ -31,6 +31,10 @@ type Config struct {
 	Balanced     bool
 
 	Probes *Probes // that learn beside the encoder; nil for none
+
+	// Saved, when set, is called after a checkpoint was written, while nothing else uses the
+	// model; it may embed with it. Not in a group, and not after an interrupt.
+	Saved func(ctx context.Context, step int) error
 }
 
 // Result is how a run ended.
@@ -95,7 +99,7 @@ type trainer struct {
 	epoch  int // steps of one
 	flops  float64
 
-	evaluating time.Duration // of this process's probes
+	evaluating time.Duration // of this process's probes, and in Saved
 
 	compute func()  // queues a step and the optimiser's, made once
 	lr      float64 // of the step that compute queues
@@ -141,7 +145,11 @@ func (t *trainer) loop(ctx context.Context, observe func(Metrics)) (Result, erro
 			return res, err
 		}
 		if t.cfg.CheckpointEvery > 0 && t.step%t.cfg.CheckpointEvery == 0 {
-			if err := t.save(); err != nil {
+			err := t.save()
+			if err == nil {
+				err = t.tellSaved(ctx)
+			}
+			if err != nil {
 				finish()
 				return res, err
 			}
@@ -150,7 +158,11 @@ func (t *trainer) loop(ctx context.Context, observe func(Metrics)) (Result, erro
 			break
 		}
 	}
+	before := t.saved
 	err := t.save()
+	if err == nil && t.saved != before {
+		err = t.tellSaved(ctx)
+	}
 	if err == nil {
 		err = t.end()
 	}

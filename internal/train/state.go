@@ -140,30 +140,39 @@ func ReadState(path string) (State, *checkpoint.File, error) {
 	if err != nil {
 		return State{}, nil, err
 	}
-	if f.Metadata["format"] != format {
-		return State{}, nil, fmt.Errorf("train: %s is not a checkpoint of avjepa: its format is "+
-			"%q, not %q", path, f.Metadata["format"], format)
-	}
-	s := State{Config: f.Metadata["config"], Data: f.Metadata["data"],
-		Progress: f.Metadata["progress"]}
-	if s.Step, err = strconv.Atoi(f.Metadata["step"]); err != nil || s.Step < 0 {
-		return State{}, nil, fmt.Errorf("train: %s: step %q", path, f.Metadata["step"])
-	}
-	if s.Seed, err = strconv.ParseUint(f.Metadata["seed"], 10, 64); err != nil {
-		return State{}, nil, fmt.Errorf("train: %s: seed %q", path, f.Metadata["seed"])
-	}
-	if text := f.Metadata["probe_steps"]; text != "" {
-		s.Probes = &ProbeState{Classes: f.Metadata["probe_classes"]}
-		if s.Probes.Taken, err = strconv.Atoi(text); err != nil || s.Probes.Taken < 0 {
-			return State{}, nil, fmt.Errorf("train: %s: steps of probes %q", path, text)
-		}
-	}
-	if text := f.Metadata["classes"]; text != "" {
-		if err := json.Unmarshal([]byte(text), &s.Classes); err != nil {
-			return State{}, nil, fmt.Errorf("train: %s: names of classes: %w", path, err)
-		}
+	s, err := StateOf(path, f.Metadata)
+	if err != nil {
+		return State{}, nil, err
 	}
 	return s, f, nil
+}
+
+// StateOf returns the state that a checkpoint's metadata tell; path is for errors.
+func StateOf(path string, metadata map[string]string) (s State, err error) {
+	if metadata["format"] != format {
+		return State{}, fmt.Errorf("train: %s is not a checkpoint of avjepa: its format is "+
+			"%q, not %q", path, metadata["format"], format)
+	}
+	s = State{Config: metadata["config"], Data: metadata["data"],
+		Progress: metadata["progress"]}
+	if s.Step, err = strconv.Atoi(metadata["step"]); err != nil || s.Step < 0 {
+		return State{}, fmt.Errorf("train: %s: step %q", path, metadata["step"])
+	}
+	if s.Seed, err = strconv.ParseUint(metadata["seed"], 10, 64); err != nil {
+		return State{}, fmt.Errorf("train: %s: seed %q", path, metadata["seed"])
+	}
+	if text := metadata["probe_steps"]; text != "" {
+		s.Probes = &ProbeState{Classes: metadata["probe_classes"]}
+		if s.Probes.Taken, err = strconv.Atoi(text); err != nil || s.Probes.Taken < 0 {
+			return State{}, fmt.Errorf("train: %s: steps of probes %q", path, text)
+		}
+	}
+	if text := metadata["classes"]; text != "" {
+		if err := json.Unmarshal([]byte(text), &s.Classes); err != nil {
+			return State{}, fmt.Errorf("train: %s: names of classes: %w", path, err)
+		}
+	}
+	return s, nil
 }
 
 // Load sets a model's values, and those of opt unless it is nil, from an open

@@ -196,6 +196,7 @@ function refresh(part: HTMLElement) {
 			const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
 			if (!answer.ok) return;
 			const next = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(part.id);
+			if (!next && part.dataset.gone === "reload") return location.reload(); // what it waited for is there
 			if (!next || next.innerHTML === last) return;
 			last = next.innerHTML;
 			part.replaceChildren(...[...next.childNodes].map((n) => document.importNode(n, true)));
@@ -233,7 +234,21 @@ function patience() {
 	}, true);
 }
 
+/** A form whose answer takes a while says so at once, and is sent only once. */
+function busy() {
+	addEventListener("submit", (e) => {
+		const button = (e as SubmitEvent).submitter;
+		if (!(button instanceof HTMLButtonElement) || !button.dataset.busy) return;
+		button.textContent = button.dataset.busy;
+		say(button.dataset.busy);
+		setTimeout(() => { button.disabled = true; }); // a disabled one is not sent
+	});
+	// The page may be taken out of the browser's memory on the way back.
+	addEventListener("pageshow", (e) => { if (e.persisted) location.reload(); });
+}
+
 token();
+busy();
 patience();
 theme();
 for (const part of $$("[data-refresh]")) refresh(part);

@@ -1,6 +1,7 @@
 // The pages of runs: curves of one run, live while it trains, and of several beside
 // each other.
 import { $, $$, load, note, say, type Problem } from "./dom";
+import "./samples";
 import { Chart, digits, type Curve, type Spec, type View } from "./charts";
 
 interface Series { mean: number[]; min?: number[]; max?: number[] }

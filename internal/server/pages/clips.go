@@ -177,4 +177,4 @@ func (s *Site) neighbours(ctx context.Context, c server.Clip, find string) ([]ca
 }
 
 // canExplain says whether the server can tell where a model looks.
-func (s *Site) canExplain() bool { return s.src.Config().Explainer != nil }
+func (s *Site) canExplain() bool { return s.src.Explains() }

@@ -49,10 +49,17 @@ type Source interface {
 	Runs(ctx context.Context) ([]server.RunInfo, error)
 	Run(ctx context.Context, id string) (*server.RunDetail, error)
 	Probes(id string) ([]json.RawMessage, error)
+	RunSamples(id string, step int) (*server.RunSamples, error)
 	Jobs() []server.Job
 	CancelJob(id string) (server.Job, error)
 	StartIndex(folder, key string) (server.Job, error)
+	StartInfo(ctx context.Context) (*server.StartInfo, error)
+	StartCheck(ctx context.Context, folder string) (*server.StartPlan, error)
+	Start(r server.StartRequest, key string) (server.Job, error)
 	Model() (server.ModelInfo, bool)
+	Models(ctx context.Context) ([]server.ModelInfo, error)
+	ModelByID(ctx context.Context, id string) (server.ModelInfo, error)
+	Explains() bool
 	Status() server.Status
 	Map(ctx context.Context, space server.Modality) (*server.Map, error)
 	Fail(w http.ResponseWriter, r *http.Request, err error)
@@ -91,11 +98,18 @@ func (s *Site) register(mux *http.ServeMux, src Source) {
 		"GET /runs/latest":       s.latest,
 		"GET /runs/compare":      s.compare,
 		"GET /runs/{id}":         s.run,
+		"GET /runs/{id}/samples": s.samplesPart,
 		"GET /models":            s.models,
+		"GET /models/{id}":       s.model,
+		"GET /start":             s.start,
+		"POST /start":            s.begin,
+		"POST /start/check":      s.check,
 		"GET /jobs":              s.jobs,
 		"POST /jobs/index":       s.startIndex,
 		"POST /jobs/{id}/cancel": s.cancelJob,
 		"GET /keys":              s.keys,
+		"GET /phone":             s.phone,
+		"GET /docs/errors":       s.errors,
 		"POST /theme":            s.theme,
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
@@ -131,12 +145,14 @@ type page struct {
 	Scripts []string // names of entries in the manifest
 	Model   string
 	Running int // jobs
+	Phone   bool
 	Body    any
 }
 
 // scriptsOf lists what a page loads beside app.
 var scriptsOf = map[string]string{"search": "search", "why": "why", "map": "map", "runs": "runs",
-	"run": "runs", "compare": "runs"}
+	"run": "runs", "compare": "runs",
+	"samples": "runs"}
 
 // show renders a page whole before it sends it, so that a fault is no half page.
 func (s *Site) show(w http.ResponseWriter, r *http.Request, status int, name, title string,
@@ -148,7 +164,7 @@ func (s *Site) show(w http.ResponseWriter, r *http.Request, status int, name, ti
 	}
 	for _, d := range doors {
 		d.Here = d.Path == r.URL.Path || d.Path != "/" && strings.HasPrefix(r.URL.Path, d.Path+"/") ||
-			d.Path == "/" && (name == "results" || name == "search" || name == "why") ||
+			d.Path == "/" && (name == "results" || name == "search" || name == "why" || name == "start") ||
 			d.Path == "/library" && name == "clip"
 		p.Doors = append(p.Doors, d)
 	}
@@ -156,6 +172,7 @@ func (s *Site) show(w http.ResponseWriter, r *http.Request, status int, name, ti
 		p.Model = m.Name
 	}
 	p.Running = s.running()
+	p.Phone = len(s.phoneAddresses()) > 0
 	var b bytes.Buffer
 	if err := s.set.ExecuteTemplate(&b, name, p); err != nil {
 		return fmt.Errorf("pages: %w", err)
@@ -228,6 +245,12 @@ func (s *Site) theme(w http.ResponseWriter, r *http.Request) error {
 	}
 	http.Redirect(w, r, back, http.StatusSeeOther)
 	return nil
+}
+
+// errors explains the codes of problems, each under its own name.
+func (s *Site) errors(w http.ResponseWriter, r *http.Request) error {
+	return s.show(w, r, http.StatusOK, "errors", "What errors mean",
+		struct{ Codes []server.ErrorDoc }{server.ErrorDocs()})
 }
 
 func (s *Site) keys(w http.ResponseWriter, r *http.Request) error {

@@ -40,12 +40,14 @@ func (s *Site) run(w http.ResponseWriter, r *http.Request) error {
 		Live      bool
 		ProbeHead []string
 		Probes    [][]string
+		Samples   *samplesBody // nil: the run has none
 	}{Run: run, Live: run.State != server.RunDone}
 	lines, err := s.src.Probes(run.ID)
 	if err != nil {
 		return err
 	}
 	body.ProbeHead, body.Probes = probeTable(lines)
+	body.Samples, _ = s.samples(r.Context(), run.ID, -1) // a run may have none
 	return s.show(w, r, http.StatusOK, "run", run.ID, body)
 }
 

@@ -67,26 +67,25 @@ func (s *Site) search(w http.ResponseWriter, r *http.Request) error {
 func (s *Site) searchPage(w http.ResponseWriter, r *http.Request, status int, p *server.Problem) error {
 	limits := s.src.Config().Limits
 	body := struct {
-		Empty, NoModel bool
-		Problem        *server.Problem
-		MaxBytes       int64
-		MaxSeconds     float64
-		Find           string
-		Labels         []server.Count
-		Cards          []card
-		Clips          int
+		Problem    *server.Problem
+		MaxBytes   int64
+		MaxSeconds float64
+		Find       string
+		Labels     []server.Count
+		Cards      []card
+		Clips      int
 	}{Problem: p, MaxBytes: limits.UploadBytes, MaxSeconds: limits.MediaSeconds,
-		Find: r.URL.Query().Get("find"), NoModel: !s.src.Status().Model}
+		Find: r.URL.Query().Get("find")}
 	info, err := s.src.Library(r.Context())
-	body.Empty = err != nil || info.Clips == 0
-	if !body.Empty {
-		body.Labels, body.Clips = info.Labels, info.Clips
-		list, err := s.src.Clips(r.Context(), server.ClipQuery{Limit: 8})
-		if err != nil {
-			return err
-		}
-		body.Cards = cards(list.Items)
+	if err != nil || info.Clips == 0 {
+		return s.startPage(w, r, status, startBody{Problem: p})
 	}
+	body.Labels, body.Clips = info.Labels, info.Clips
+	list, err := s.src.Clips(r.Context(), server.ClipQuery{Limit: 8})
+	if err != nil {
+		return err
+	}
+	body.Cards = cards(list.Items)
 	return s.show(w, r, status, "search", "Search", body)
 }
 

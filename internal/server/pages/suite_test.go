@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"math"
-	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -90,7 +88,13 @@ func whole(t *testing.T) (h *httptest.Server, files *sources, live string) {
 	runs := t.TempDir()
 	writeRun(t, runs, "demo-slow", "[train]\nlr = 0.0005\n", 300, 2)
 	live = writeRun(t, runs, "demo", "[train]\nlr = 0.002\nbatch_size = 64\n", 200, 1)
-	return serve(t, server.Config{Library: newLibrary(tools, files), Model: m, Explainer: m,
+	lib := newLibrary(tools, files)
+	var names []string
+	for _, c := range lib.clips {
+		names = append(names, c.Name)
+	}
+	servertest.WriteSamples(t, runs, "demo", names[:min(12, len(names))], 50, 100, 150, 200)
+	return serve(t, server.Config{Library: lib, Model: m, Explainer: m,
 		Tools: tools, RunsDir: runs}), files, live
 }
 
@@ -202,6 +206,24 @@ func TestBrowser(t *testing.T) {
 		x.Picture("compare-light")
 	})
 
+	t.Run("samples by checkpoint", func(t *testing.T) {
+		x := b.Open(t, h.URL)
+		x.Screen(1280, false)
+		x.Visit("/runs/demo")
+		x.Until("the last step", `/After step 200/.test(document.querySelector("av-samples [data-slot=found]").textContent)`)
+		x.Do("the slider", chromedp.Focus(chromedp.CSS("av-samples input[type=range]")))
+		x.Keys(kb.Home)
+		x.Until("the first step", `/After step 50 .*of 12 held-out clips 0 find/.test(document.querySelector("av-samples [data-slot=found]").textContent.replaceAll("\n", " "))`)
+		x.Until("it is said", `/After step 50/.test(document.querySelector("#live").textContent)`)
+		if got := browsertest.Eval[string](x, `document.querySelector("av-samples input").getAttribute("aria-valuetext")`); got != "step 50" {
+			x.Errorf("the slider says %q", got)
+		}
+		x.Keys(kb.ArrowRight, kb.ArrowRight)
+		x.Until("the third step", `/After step 150/.test(document.querySelector("av-samples [data-slot=found]").textContent)`)
+		x.Until("pictures", `document.querySelector("av-samples img")?.naturalWidth > 0`)
+		x.Picture("samples-light")
+	})
+
 	t.Run("map", func(t *testing.T) {
 		x := b.Open(t, h.URL)
 		x.Screen(1280, false)
@@ -276,7 +298,7 @@ func axe(t *testing.T, b *browsertest.Browser, h *httptest.Server) {
 	// The clips of a label are enough of the library: a grid is the same card again.
 	for _, path := range []string{"/", "/library?has=video&text=1", "/clips/clip01", "/search?clip=clip03",
 		"/why?sound=c:clip01&picture=c:clip01", "/map", "/runs", "/runs/demo",
-		"/runs/compare?run=demo&run=demo-slow", "/models", "/jobs", "/keys", "/nowhere"} {
+		"/runs/compare?run=demo&run=demo-slow", "/runs/demo/samples", "/start", "/docs/errors", "/phone", "/models", "/models/current", "/jobs", "/keys", "/nowhere"} {
 		t.Run(path, func(t *testing.T) {
 			x := b.Open(t, h.URL)
 			x.Allow = map[string]string{"/nowhere": "404"}[path]
@@ -325,75 +347,4 @@ func pictureName(path string) string {
 		}
 		return c
 	}, path), "-")
-}
-
-// TestStates looks at the pages that people see when something is missing.
-func TestStates(t *testing.T) {
-	h := serve(t, server.Config{})
-	for path, want := range map[string]string{
-		"/":           "Nothing is loaded yet",
-		"/library":    "No library",
-		"/map":        "There is no map",
-		"/runs":       "There is no run yet",
-		"/models":     "No model is loaded",
-		"/jobs":       "Nothing is running",
-		"/keys":       "Keys",
-		"/nowhere":    "There is no such page",
-		"/clips/x":    "No library",
-		"/runs/x":     "No run",
-		"/search/q/x": "No library",
-	} {
-		status, text := get(t, h, path)
-		if !strings.Contains(text, want) || !strings.Contains(text, "</html>") {
-			t.Errorf("%s (%d) does not say %q", path, status, want)
-		}
-		if strings.Contains(text, "<script>") || strings.Contains(text, "style=") ||
-			strings.Contains(text, "onclick") {
-			t.Errorf("%s has script or style in its text, which the content policy forbids", path)
-		}
-	}
-}
-
-// TestToken opens a server that asks for a token as a browser does.
-func TestToken(t *testing.T) {
-	h := serve(t, server.Config{Token: "secret"})
-	status, text := get(t, h, "/library")
-	if status != http.StatusUnauthorized || !strings.Contains(text, `action="/v1/session"`) {
-		t.Errorf("%d %.200s", status, text)
-	}
-	if !strings.Contains(text, `value="/library"`) {
-		t.Error("the way back is lost")
-	}
-}
-
-// TestNames shows what a file's name may hold.
-func TestNames(t *testing.T) {
-	lib := &library{vector: map[string][]float32{}, clips: []server.Clip{{ID: "x", Name: `<script>alert(1)</script>"'`,
-		Labels: []string{`</title><img src=x onerror=alert(1)>`}, HasVideo: true, HasAudio: true}}}
-	h := serve(t, server.Config{Library: lib})
-	for _, path := range []string{"/library", "/clips/x", "/", "/library?text=%22%3E%3Cscript%3E"} {
-		_, text := get(t, h, path)
-		if strings.Contains(text, "<script>") || strings.Contains(text, "<img src=x") {
-			t.Errorf("%s shows a name as it is", path)
-		}
-	}
-}
-
-func get(t testing.TB, h *httptest.Server, path string) (int, string) {
-	t.Helper()
-	req, err := http.NewRequest(http.MethodGet, h.URL+path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Accept", "text/html")
-	r, err := h.Client().Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Body.Close()
-	text, err := io.ReadAll(r.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r.StatusCode, string(text)
 }

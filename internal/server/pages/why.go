@@ -94,17 +94,3 @@ func (s *Site) mapPage(w http.ResponseWriter, r *http.Request) error {
 	}
 	return s.show(w, r, http.StatusOK, "map", "Map", body)
 }
-
-func (s *Site) models(w http.ResponseWriter, r *http.Request) error {
-	body := struct {
-		Model   *server.ModelInfo
-		Address string
-	}{Address: "http://" + r.Host}
-	if r.TLS != nil {
-		body.Address = "https://" + r.Host
-	}
-	if m, ok := s.src.Model(); ok {
-		body.Model = &m
-	}
-	return s.show(w, r, http.StatusOK, "models", "Models", body)
-}

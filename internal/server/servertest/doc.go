@@ -40,6 +40,7 @@ func New(t testing.TB, change func(*server.Config)) *server.Server {
 	runs := t.TempDir()
 	WriteRun(t, runs, "first", 300)
 	WriteRun(t, runs, "second", 40)
+	WriteSamples(t, runs, "first", []string{"a", "b", "c", "d", "e", "f"}, 100, 200, 300)
 	cfg := server.Config{Library: NewLibrary(Clips), Model: &Model{Tools: Tools(t)},
 		Explainer: Explainer{}, Tools: Tools(t), RunsDir: runs, Dir: t.TempDir(), Version: "test",
 		Hosts: server.LoopbackHosts}

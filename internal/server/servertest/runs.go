@@ -3,6 +3,7 @@ package servertest
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"avjepa/internal/config"
+	"avjepa/internal/report"
 	"avjepa/internal/train"
 )
 
@@ -53,6 +55,32 @@ func WriteRun(t testing.TB, dir, name string, steps int) {
 	}
 	if err := os.WriteFile(filepath.Join(path, "pretrain.json"), []byte(`{"steps": 1}`), 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// WriteSamples writes what a run found after some of its steps for clips with these names:
+// at first nothing, later more and more of them find their own other half.
+func WriteSamples(t testing.TB, dir, name string, names []string, steps ...int) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Join(dir, name, report.SamplesDir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	n := len(names)
+	for k, step := range steps {
+		s := report.Samples{Step: step, Split: "heldout", Embedding: "projected"}
+		audio, video := make([]float32, n*n), make([]float32, n*n)
+		for i, key := range names {
+			s.Clips = append(s.Clips, report.SampleClip{Key: key, Labels: []string{"kind"}})
+			audio[i*n+i], video[i*n+i], video[i*n+(i+1)%n] = 1, float32(k), float32(len(steps)-1-k)+.5
+		}
+		err := s.Fill(audio, video, n)
+		text, errText := json.Marshal(&s)
+		if err = errors.Join(err, errText); err == nil {
+			err = os.WriteFile(filepath.Join(dir, name, report.SamplesName(step)), text, 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
