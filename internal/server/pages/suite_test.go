@@ -208,7 +208,7 @@ func TestBrowser(t *testing.T) {
 		x.Visit("/map")
 		x.Until("points", painted("av-map canvas"))
 		x.Until("list", `document.querySelectorAll("[data-slot=list] li").length > 5`)
-		x.Do("focus", chromedp.Focus(chromedp.CSS("av-map canvas")))
+		x.Do("focus", chromedp.Focus(chromedp.CSS("av-map canvas[tabindex]")))
 		x.Keys("+", "n", "n", kb.Enter)
 		x.Until("panel", `document.querySelector("[data-slot=panel] video, [data-slot=panel] audio")`)
 		x.Until("true neighbours", `document.querySelectorAll("[data-slot=panel] .list li").length > 2`)
