@@ -42,6 +42,7 @@ type Source interface {
 	Library(ctx context.Context) (server.LibraryInfo, error)
 	Clips(ctx context.Context, q server.ClipQuery) (server.ClipPage, error)
 	Clip(ctx context.Context, id string) (server.Clip, error)
+	Duplicates(ctx context.Context, id string, limit int, cursor string) (server.PairPage, error)
 	Search(ctx context.Context, q server.SearchRequest) (*server.SearchResult, error)
 	SearchForm(w http.ResponseWriter, r *http.Request,
 		set func(fields url.Values, q *server.SearchRequest)) (*server.SearchResult, error)
@@ -84,6 +85,7 @@ func (s *Site) register(mux *http.ServeMux, src Source) {
 		"POST /search":           s.upload,
 		"GET /search/q/{id}":     s.results,
 		"GET /library":           s.library,
+		"GET /library/duplicates": s.duplicates,
 		"GET /clips/{id}":        s.clip,
 		"GET /why":               s.why,
 		"GET /map":               s.mapPage,
