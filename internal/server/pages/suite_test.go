@@ -218,6 +218,7 @@ func TestBrowser(t *testing.T) {
 		x.Picture("map-light")
 	})
 
+	t.Run("duplicates, tables to keep", func(t *testing.T) { duplicates(t, b, h) })
 	t.Run("keys alone", func(t *testing.T) {
 		x := b.Open(t, h.URL)
 		x.Screen(1280, false)
@@ -274,7 +275,7 @@ func axe(t *testing.T, b *browsertest.Browser, h *httptest.Server) {
 		"/why?sound=c:clip01&picture=c:clip01": `!document.querySelector("[data-slot=state]")`,
 	}
 	// The clips of a label are enough of the library: a grid is the same card again.
-	for _, path := range []string{"/", "/library?has=video&text=1", "/clips/clip01", "/search?clip=clip03",
+	for _, path := range []string{"/", "/library?has=video&text=1", "/library/duplicates", "/clips/clip01", "/search?clip=clip03",
 		"/why?sound=c:clip01&picture=c:clip01", "/map", "/runs", "/runs/demo",
 		"/runs/compare?run=demo&run=demo-slow", "/models", "/jobs", "/keys", "/nowhere"} {
 		t.Run(path, func(t *testing.T) {
