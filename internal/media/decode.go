@@ -103,10 +103,14 @@ func (t Tools) Decode(ctx context.Context, path string, cfg DecodeConfig, segs [
 }
 
 // decodeFile tries a single child first, which serves a file with one picture and
-// one sound stream; for others it asks ffprobe which streams to take.
+// one sound stream, and a sound; for others it asks ffprobe which streams to take.
 func (t Tools) decodeFile(ctx context.Context, in *input, a *assembler) error {
 	if name, _ := in.forChild(1); !strings.ContainsFunc(name, unicode.IsControl) { // it is printed
-		err := t.decodeStreams(ctx, in, a, quick)
+		how := quickBoth
+		if a.seek(quickBoth) == 0 && in.isSound() {
+			how = quickSound
+		}
+		err := t.decodeStreams(ctx, in, a, how)
 		if !errors.Is(err, errAmbiguous) {
 			return err
 		}
@@ -149,11 +153,12 @@ var errStop = errors.New("media: enough")
 var errAmbiguous = errors.New("media: ask ffprobe")
 
 // way says how decodeStreams learns about the streams.
-type way bool
+type way int
 
 const (
-	quick       way = true  // it takes the first two and reads ffmpeg's description
-	probedFirst way = false // assembler.info tells
+	quickBoth   way = iota // it takes the first two and reads ffmpeg's description
+	quickSound             // it takes the first sound, and reads that nothing else is there
+	probedFirst            // assembler.info tells
 )
 
 // piece is what a reader of one of the child's pipes delivers.
@@ -171,8 +176,11 @@ func (t Tools) decodeStreams(parent context.Context, in *input, a *assembler, ho
 	ctx, cancel := context.WithTimeoutCause(parent, lim.Timeout, errOverTime)
 	defer cancel()
 	video, audio := "0:V:0", "0:a:0"
-	if how == probedFirst {
+	switch how {
+	case probedFirst:
 		video, audio = a.info.maps()
+	case quickSound:
+		video = ""
 	}
 	outputs := 0
 	for _, stream := range []string{video, audio} {
@@ -215,7 +223,7 @@ func (t Tools) decodeStreams(parent context.Context, in *input, a *assembler, ho
 		x := <-pieces
 		if x.err == nil && !told {
 			p.listenNow()
-			if err = a.learn(ctx, p.log); err != nil {
+			if err = a.learn(ctx, p.log, how); err != nil {
 				break
 			}
 			told = true
@@ -262,7 +270,7 @@ const describeTime = 10 * time.Second
 
 // learn fills a.info from the child's description of its input. It returns
 // errAmbiguous when that does not settle which streams to take.
-func (a *assembler) learn(ctx context.Context, log *childLog) error {
+func (a *assembler) learn(ctx context.Context, log *childLog, how way) error {
 	timer := time.NewTimer(describeTime)
 	defer timer.Stop()
 	select {
@@ -274,14 +282,19 @@ func (a *assembler) learn(ctx context.Context, log *childLog) error {
 	}
 	log.mu.Lock()
 	defer log.mu.Unlock()
-	if !log.input.unambiguous() {
+	pictures := 1
+	if how == quickSound {
+		pictures = 0
+	}
+	if !log.input.unambiguous(pictures) {
 		return errAmbiguous
 	}
 	var err error
 	if a.info, err = log.input.answer.info(a.cfg.Limits); err != nil {
 		return err
 	}
-	if a.info.Video == nil || a.info.Audio == nil || a.frameBase > 0 && !a.info.indexed() {
+	if (a.info.Video == nil) != (pictures == 0) || a.info.Audio == nil ||
+		a.frameBase > 0 && !a.info.indexed() {
 		return errAmbiguous
 	}
 	return unfit(a.info, a.cfg, a.spans)

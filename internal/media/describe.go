@@ -109,9 +109,9 @@ func (d *description) takeStream(line string) {
 	d.answer.Streams = append(d.answer.Streams, s)
 }
 
-// unambiguous reports whether the text was understood and leaves no choice: one
-// picture stream, one sound stream, no other of the kinds.
-func (d *description) unambiguous() bool {
+// unambiguous reports whether the text was understood and leaves no choice: as many
+// picture streams as wanted, 1 or 0, and one sound stream, no other of the kinds.
+func (d *description) unambiguous(wantPictures int) bool {
 	pictures, sounds := 0, 0
 	for i, s := range d.answer.Streams {
 		switch {
@@ -123,5 +123,5 @@ func (d *description) unambiguous() bool {
 			sounds++
 		}
 	}
-	return d.done && !d.broken && pictures == 1 && sounds == 1
+	return d.done && !d.broken && pictures == wantPictures && sounds == 1
 }

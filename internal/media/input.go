@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -70,3 +71,21 @@ func unlikeFile(info os.FileInfo) *FileError {
 }
 
 func (in *input) close() { in.file.Close() }
+
+// isSound reports whether the file begins like one of a format for sound. It may hold a
+// picture all the same: the description tells.
+func (in *input) isSound() bool {
+	head := make([]byte, 36)
+	n, _ := in.file.ReadAt(head, 0)
+	at := func(i int, texts ...string) bool {
+		return slices.ContainsFunc(texts, func(s string) bool {
+			return n >= i+len(s) && string(head[i:i+len(s)]) == s
+		})
+	}
+	return at(0, "RIFF", "RF64") && at(8, "WAVE") ||
+		at(0, "FORM") && at(8, "AIFF", "AIFC") ||
+		at(0, "OggS") && at(28, "\x01vorbis", "OpusHead", "\x7fFLAC") ||
+		at(4, "ftypM4A") ||
+		at(0, "fLaC", "ID3", ".snd", "caff",
+			"\xff\xfb", "\xff\xfa", "\xff\xf3", "\xff\xf2") // MPEG layer III
+}
