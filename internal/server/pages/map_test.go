@@ -50,7 +50,8 @@ func (c cloud) Map(_ context.Context, space server.Modality) (*server.Map, error
 }
 
 func (c cloud) Clip(_ context.Context, id string) (server.Clip, error) {
-	return server.Clip{ID: id, Name: id, HasAudio: true, Outcome: "ok"}, nil
+	return server.Clip{ID: id, Name: id, HasAudio: true, Outcome: "ok",
+		Labels: []string{}, Flags: []server.Flag{}}, nil
 }
 
 // before runs a script in a tab before those of its pages.
