@@ -39,6 +39,10 @@ torch: build ## build the torch engine; installs libtorch if it is missing
 s3: ## build the S3 server that tests use: without it they leave S3 out
 	@scripts/s3.sh
 
+.PHONY: weaviate
+weaviate: ## build the Weaviate server that tests use (minutes): without it they leave it out
+	@scripts/weaviate.sh
+
 .PHONY: test
 test: deps ## run all tests (make check vets)
 	$(GO) test -vet=off -timeout 20m ./...

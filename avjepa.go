@@ -21,6 +21,7 @@ import (
 	"sync"
 	"time"
 
+	"avjepa/internal/config"
 	"avjepa/internal/encoder"
 	"avjepa/internal/engine"
 	"avjepa/internal/engine/cpu"
@@ -99,11 +100,21 @@ func Open(path string, o *Options) (*Model, error) {
 	if m.engine, err = cpu.New(cpu.Config{Threads: m.options.Threads}); err != nil {
 		return nil, fmt.Errorf("avjepa: %w", err)
 	}
-	if m.encoder, err = encoder.Open(path, m.engine, encoder.Options{}); err != nil {
+	if m.encoder, err = open(path, m.engine); err != nil {
 		m.engine.Close()
 		return nil, fmt.Errorf("avjepa: %w", err)
 	}
 	return m, nil
+}
+
+// open opens a model in the processor's precision, whichever it was trained in.
+func open(path string, e engine.Engine) (*encoder.Encoder, error) {
+	run, err := encoder.Read(path)
+	if err != nil {
+		return nil, err
+	}
+	run.Config.Engine.Precision = config.PrecisionF32
+	return run.Open(e, encoder.Options{})
 }
 
 // Close frees the model's memory. No other method may run or follow.

@@ -14,6 +14,23 @@ import (
 	"avjepa/internal/encoder/encodertest"
 )
 
+// A model that was trained in BF16 on a GPU runs here in F32.
+func TestOpenOtherPrecision(t *testing.T) {
+	encodertest.Tools(t)
+	path := filepath.Join(t.TempDir(), "tone.wav")
+	if err := os.WriteFile(path, encodertest.Tone(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	m, err := avjepa.Open(encodertest.Save(t, [2]string{"engine.precision", "bf16"}), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if v, err := m.EmbedFile(context.Background(), path); err != nil || !(avjepa.Similar(v.Audio, v.Audio) > .99) {
+		t.Errorf("%v, %v", v.Audio, err)
+	}
+}
+
 // TestEmbedFile embeds what files have, alike from many goroutines.
 func TestEmbedFile(t *testing.T) {
 	encodertest.Tools(t)

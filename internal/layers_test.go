@@ -18,7 +18,7 @@ var layers = [][]string{
 		"checkpoint", "torchfile", "onnx", "chart", "metrics", "vectorfile"},
 	{"engine/cpu", "engine/ref", "engine/torch", "engine/enginetest", "engine/grouptest",
 		"engine/timed", "engine/torch/shim/shimtest", "nn", "view", "dataset", "library",
-		"store/storetest", "pca"},
+		"store/storetest", "pca", "weaviate/weaviatetest"},
 	{"vit", "sigreg", "optim", "loader", "collective", "dataset/datasettest", "tsne", "weaviate"},
 	{"jepa", "golden"},
 	{"probe"},
@@ -77,6 +77,7 @@ var readsEnvironment = map[string]string{
 	"engine/torch/shim/shimtest/library.go": "AVJEPA_REQUIRE, the compiler, CUDA_HOME: for tests alone",
 	"server/servertest/doc.go":              "AVJEPA_REQUIRE: for tests alone",
 	"store/storetest/s3.go":                 "AVJEPA_REQUIRE: for tests alone",
+	"weaviate/weaviatetest/server.go":       "AVJEPA_REQUIRE: for tests alone",
 
 	"encoder/encodertest/encodertest.go": "AVJEPA_REQUIRE: for tests alone",
 	"server/browsertest/browser.go":      "AVJEPA_REQUIRE, AVJEPA_SCREENSHOTS: for tests alone",

@@ -244,7 +244,7 @@ func showAblation(out io.Writer, sum *ablationSummary, asJSON bool) error {
 	for range sum.rows[0][2:] {
 		align += "r"
 	}
-	table(out, align, sum.rows)
+	wideTable(out, align, sum.rows, tableWidth(out))
 	fmt.Fprintln(out)
 	for _, v := range sum.Verdicts {
 		fmt.Fprintf(out, "%s: %s (figure %d): %s\n", v.Word(), v.Claim, v.Figure, v.Measured)

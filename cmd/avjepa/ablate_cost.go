@@ -100,7 +100,7 @@ func showCosts(out io.Writer, costs []ablationCost, asJSON bool) error {
 			todo++
 		}
 	}
-	table(out, "llrrrrr", rows)
+	wideTable(out, "llrrrrr", rows, tableWidth(out))
 	_, err := fmt.Fprintf(out, "\n%d of %d runs to make: %s of steps, without measuring what was learned\n",
 		todo, len(costs), spanOf(total))
 	return err

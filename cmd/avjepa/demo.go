@@ -223,6 +223,9 @@ func (d *demo) evaluate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if data.Panels, err = ev.panels(ctx, d.p); err != nil {
+		return err
+	}
 	if t := d.probeTable(); t != nil {
 		data.Tables = append(data.Tables, *t)
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,7 +35,8 @@ func newEmbedCommand(g *globals) *cobra.Command {
 		Short: "Embeddings of files or of a data set, as Parquet, NumPy or JSON lines",
 		Long: `Embeds videos, sounds and pictures, each heard only, seen only and both at once, as
 far as it has sound and picture, and writes a row for every window and modality. MODEL is
-a run folder or a checkpoint file. Files that cannot be used are listed and passed over.
+a run folder or a checkpoint file. Files that cannot be used are listed and passed over;
+those longer than --max-seconds are such, unless --segment cuts them into clips.
 Interrupted or killed, the same command goes on where it was and writes the same file.`,
 		Example: `  avjepa embed runs/mine videos/ --out clips.parquet
   avjepa embed runs/mine sounds/ --modality audio --stride 500ms --out sounds.npy
@@ -106,7 +108,7 @@ func modalitiesOf(names []string) ([]encoder.Modality, error) {
 	return out, nil
 }
 
-func (o *embedOptions) check(sources []string) error {
+func (o *embedOptions) check() error {
 	if o.out == "" {
 		return usageError(errors.New("--out is missing: the file to write, such as clips.parquet"))
 	}
@@ -123,25 +125,21 @@ func (o *embedOptions) check(sources []string) error {
 			}
 		}
 	}
-	return o.encode.check("embed", sources)
+	return nil
 }
 
 func runEmbed(ctx context.Context, path string, sources []string, o *embedOptions, p *progress) (
 	sum embedSummary, err error) {
 
-	if err := o.check(sources); err != nil {
+	if err := o.check(); err != nil {
 		return sum, err
 	}
-	items, err := o.encode.items(ctx, sources, p)
-	if err != nil {
-		return sum, err
-	}
-	x, err := o.encode.openEncoder(path)
+	x, err := o.encode.begin(ctx, "embed", path, sources, p)
 	if err != nil {
 		return sum, err
 	}
 	defer x.close()
-	em := o.encode.with(x)
+	em, items := x.with, x.items
 	em.Modalities, _ = modalitiesOf(o.modalities)
 	sum = embedSummary{Out: o.out, Model: x.ID(), Embedding: em.Name, Dims: em.Dims(), Items: len(items),
 		LeftOut: []leftEmbed{}}
@@ -164,22 +162,32 @@ func runEmbed(ctx context.Context, path string, sources []string, o *embedOption
 		return sum, err
 	}
 	err = vectorfile.Write(o.out, sum.Dims, func(add func(*vectorfile.Row) error) error {
-		return parts.Each(func(r *vectorfile.Row) error {
+		err := parts.Each(func(r *vectorfile.Row) error {
 			sum.Rows++
 			return add(r)
 		}, func(l vectorfile.Left) {
 			sum.LeftOut = append(sum.LeftOut, leftEmbed{l.Name, l.Outcome, l.Reason})
 		})
+		if err == nil && sum.Rows == 0 {
+			return errNoRows
+		}
+		return err
 	})
-	if err != nil {
-		return sum, err
+	if err == nil || errors.Is(err, errNoRows) {
+		sayLeftOut(p, sum.LeftOut)
+		o.encode.sayTooLong(p, sum.LeftOut)
+		err = errors.Join(err, parts.Remove())
 	}
-	if sum.Rows == 0 {
-		p.say("no row was written: of %s none has what --modality asks for", amount(len(items), "sources"))
+	if errors.Is(err, errNoRows) {
+		err = fmt.Errorf("%s was not written: none of %s can be used with --modality %s; what has sound alone "+
+			"takes audio, what has a picture alone video", o.out, amount(len(items), "sources"),
+			strings.Join(o.modalities, ","))
 	}
-	sayLeftOut(p, sum.LeftOut)
-	return sum, parts.Remove()
+	return sum, err
 }
+
+// errNoRows ends the writing of a file that would have no row.
+var errNoRows = errors.New("no row")
 
 // settings is all that the rows depend on.
 func (o *embedOptions) settings(em *indexing.Embedding, items []indexing.Item) string {
@@ -210,8 +218,11 @@ func (o *embedOptions) embed(ctx context.Context, em *indexing.Embedding, items 
 			if r := &results[i]; r.Err != nil {
 				out = append(out, vectorfile.Left{Name: r.Item.Key, Outcome: string(r.Err.Outcome),
 					Reason: r.Err.Reason})
+			} else if of := o.rows(em, r); len(of) > 0 {
+				rows = append(rows, of...)
 			} else {
-				rows = append(rows, o.rows(em, r)...)
+				out = append(out, vectorfile.Left{Name: r.Item.Key, Outcome: string(r.Outcome),
+					Reason: "it lacks what --modality " + strings.Join(o.modalities, ",") + " asks for"})
 			}
 		}
 		left += len(out)
@@ -232,7 +243,7 @@ func (o *embedOptions) embed(ctx context.Context, em *indexing.Embedding, items 
 
 // rows are those of a clip.
 func (o *embedOptions) rows(em *indexing.Embedding, r *indexing.Result) []vectorfile.Row {
-	row := vectorfile.Row{Key: r.Item.Name, Path: r.Item.Key, Labels: r.Item.Labels, Split: r.Item.Split,
+	row := vectorfile.Row{Key: r.Item.Name, Path: r.Item.Path(), Start: r.Item.Start, Labels: r.Item.Labels, Split: r.Item.Split,
 		Model: em.Encoder.ID()}
 	if r.Item.Data != "" {
 		row.Path = r.Item.Data
@@ -250,10 +261,10 @@ func (o *embedOptions) rows(em *indexing.Embedding, r *indexing.Result) []vector
 			continue
 		}
 		for i, v := range r.Vectors[m] {
-			row.Start, row.Vector = r.Starts[i].Seconds(), v
+			row.Start, row.Vector = r.Item.Start+r.Starts[i].Seconds(), v
 			all = append(all, row)
 		}
-		row.Start = 0
+		row.Start = r.Item.Start
 	}
 	return all
 }

@@ -126,6 +126,7 @@ func runEvaluate(ctx context.Context, path string, o *evaluateOptions, p *progre
 	if err := setAll(c, o.set); err != nil {
 		return nil, err
 	}
+	own := o.data == ""
 	if err := o.fill(c); err != nil {
 		return nil, err
 	}
@@ -145,7 +146,7 @@ func runEvaluate(ctx context.Context, path string, o *evaluateOptions, p *progre
 	}
 	set, err := openShowing(ctx, o.data, c.Finetune.Modality, p)
 	if err != nil {
-		return nil, err
+		return nil, missing(err, own && o.data != "")
 	}
 	labels, err := run.heads(set)
 	if err != nil {

@@ -50,25 +50,27 @@ func (o *explainOptions) addFlags(c *cobra.Command) {
 
 // open loads a model to encode a few windows at once. What is returned closes it.
 func (o *explainOptions) open(path string) (*encoder.Encoder, func(), error) {
-	run, err := encoder.Read(path)
-	if err != nil {
-		return nil, nil, modelError(err)
-	}
-	cfg := run.Config
-	cfg.Engine, err = localEngine(cfg.Engine, o.engine.Name, o.engine.Device)
+	x, e, err := openModel(path, o.engine, encoder.Options{Views: 1, Set: o.set})
 	if err != nil {
 		return nil, nil, err
-	}
-	e, err := openEngine(cfg)
-	if err != nil {
-		return nil, nil, err
-	}
-	x, err := encoder.Open(path, e, encoder.Options{Views: 1, Set: o.set})
-	if err != nil {
-		e.Close()
-		return nil, nil, modelError(err)
 	}
 	return x, func() { x.Close(); e.Close() }, nil
+}
+
+// makeOut makes the folder for the pictures and sees that it can be written to, before
+// the work and not after it.
+func (o *explainOptions) makeOut() error {
+	err := os.MkdirAll(o.out, 0o755)
+	if err == nil {
+		var f *os.File
+		if f, err = os.CreateTemp(o.out, ".writable-*"); err == nil {
+			err = errors.Join(f.Close(), os.Remove(f.Name()))
+		}
+	}
+	if err != nil {
+		return usageError(fmt.Errorf("--out %s: pictures cannot be written there: %w", o.out, err))
+	}
+	return nil
 }
 
 // themed are the two variants of a picture.
@@ -81,9 +83,6 @@ var themed = []struct {
 // paths.
 func (o *explainOptions) writePictures(name string, draw func(chart.Theme) (*image.RGBA, error)) (
 	[]string, error) {
-	if err := os.MkdirAll(o.out, 0o755); err != nil {
-		return nil, err
-	}
 	var paths []string
 	for _, v := range themed {
 		img, err := draw(v.theme)
@@ -104,7 +103,8 @@ func (o *explainOptions) writePictures(name string, draw func(chart.Theme) (*ima
 func explainError(err error, path string) error {
 	var broken *media.FileError
 	switch {
-	case errors.Is(err, jepa.ErrDual), errors.Is(err, explain.ErrNotFinite):
+	case errors.Is(err, jepa.ErrDual), errors.Is(err, explain.ErrNotFinite),
+		errors.Is(err, explain.ErrNotNumbers):
 		return kind{err, errCheckpoint}
 	case errors.Is(err, explain.ErrOneModality):
 		return fmt.Errorf("%s: %w", path, err)

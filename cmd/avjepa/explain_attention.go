@@ -130,6 +130,9 @@ func runAttention(ctx context.Context, model string, files []string, o *attentio
 		return nil, err
 	}
 	defer closeModel()
+	if err := o.makeOut(); err != nil {
+		return nil, err
+	}
 	var done []attentionResult
 	var faults []error
 	names := pictureNames(files)

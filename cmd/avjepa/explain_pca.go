@@ -90,6 +90,9 @@ func runPCA(ctx context.Context, model string, files []string, o *pcaOptions, p 
 		return nil, err
 	}
 	defer closeModel()
+	if err := o.makeOut(); err != nil {
+		return nil, err
+	}
 	read, title := o.readFiles, amount(len(files), "files")
 	if o.data != "" {
 		read, title = o.readSet, o.data
@@ -103,7 +106,7 @@ func runPCA(ctx context.Context, model string, files []string, o *pcaOptions, p 
 	}
 	c, err := explain.Compare(ctx, x, clips)
 	if err != nil {
-		return nil, err
+		return nil, explainError(err, model)
 	}
 	r := &pcaResult{Clips: names, Variance: c.Variance}
 	name := "pca"

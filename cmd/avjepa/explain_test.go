@@ -160,6 +160,21 @@ func TestMapSinglesOutTheLargestClasses(t *testing.T) {
 	}
 }
 
+// Where pictures cannot be written is found before the work.
+func TestExplainCannotWrite(t *testing.T) {
+	dir := labFolder(t)
+	file := writeFile(t, "a file", t.TempDir(), "file")
+	for _, args := range [][]string{{"tsne", "runs/base"}, {"pca", "runs/base", "--data", "set"}} {
+		o := run(t, dir, append(append([]string{"explain"}, args...), "--out", filepath.Join(file, "x"))...)
+		o.wants(t, 2, "--out", file)
+		for _, stage := range []string{"embed", "layout"} {
+			if strings.Contains(o.stderr, "\n"+stage) || strings.HasPrefix(o.stderr, stage) {
+				t.Errorf("%v worked before it looked:\n%s", args, o.stderr)
+			}
+		}
+	}
+}
+
 func TestPictureNames(t *testing.T) {
 	got := pictureNames([]string{"a/x.mp4", "b/x.mp4", "-dash.mp4", "...", "a:b?.wav"})
 	for i, want := range []string{"x", "x-2", "dash", "clip", "a_b_"} {

@@ -6,7 +6,6 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -128,6 +127,9 @@ func runTSNE(ctx context.Context, path string, o *tsneOptions, p *progress) (*ts
 	}
 	set, err := openSplit(ctx, o.data, o.split, p)
 	if err != nil {
+		return nil, err
+	}
+	if err := o.makeOut(); err != nil {
 		return nil, err
 	}
 	r := &tsneResult{Of: set.Len()}
@@ -281,9 +283,6 @@ func (m *mapped) byModality() []chart.Dots {
 
 // write writes the maps and the table, and returns their paths.
 func (o *tsneOptions) write(m *mapped, r *tsneResult) ([]string, error) {
-	if err := os.MkdirAll(o.out, 0o755); err != nil {
-		return nil, err
-	}
 	shown := "all shown"
 	if r.Clips < r.Of {
 		shown = fmt.Sprintf("%d of %d clips", r.Clips, r.Of)

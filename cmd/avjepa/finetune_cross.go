@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"avjepa/internal/config"
 	"avjepa/internal/durable"
@@ -92,6 +93,24 @@ func crossValidate(ctx context.Context, c *config.Config, o *finetuneOptions, p 
 		return nil, err
 	}
 	return sum, errors.Join(unread, writeWhole(filepath.Join(dir, "cross.json"), append(js, '\n')))
+}
+
+// readCross reads the cross.json of a run folder.
+func readCross(dir string) (*crossSummary, error) {
+	path := filepath.Join(dir, "cross.json")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var sum crossSummary
+	if err := json.Unmarshal(text, &sum); err != nil {
+		return nil, fmt.Errorf("%s: %w: give the command with --cross-validate --resume again", path, err)
+	}
+	if slices.Contains(sum.Folds, nil) || len(sum.Folds) == 0 {
+		return nil, fmt.Errorf("%s has no folds, or broken ones: give the command with --cross-validate "+
+			"--resume again", path)
+	}
+	return &sum, nil
 }
 
 // meanOfFolds returns mean and deviation of what all folds have.

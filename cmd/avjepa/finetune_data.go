@@ -99,14 +99,33 @@ func openLabelled(ctx context.Context, c *config.Config, p *progress) (*labelled
 		return nil, configError(fmt.Errorf("data.split and eval.split are both %q: a run is not judged "+
 			"by what it learns from", valSplit))
 	}
-	if s.train.Len() < f.BatchSize {
-		return nil, fmt.Errorf("%s has %d labelled clips to train on, fewer than "+
-			"finetune.batch_size = %d: lower it (--batch-size)", c.Data.Dir, s.train.Len(), f.BatchSize)
+	if err := s.fitBatch(c, p); err != nil {
+		return nil, err
 	}
 	if s.without > 0 {
 		p.say("left out: %s without a label", amount(s.without, "clips"))
 	}
 	return s, nil
+}
+
+// fitBatch lowers finetune.batch_size to the clips there are to train on and says so,
+// unless it was asked for by a flag or the environment.
+func (s *labelled) fitBatch(c *config.Config, p *progress) error {
+	n, batch := s.train.Len(), c.Finetune.BatchSize
+	if n >= batch {
+		return nil
+	}
+	origin := c.Origin("finetune.batch_size")
+	asked := strings.HasPrefix(origin, "flag") || strings.HasPrefix(origin, "environment")
+	if n < 2 || asked {
+		return fmt.Errorf("%s has %s to train on, fewer than finetune.batch_size = %d: lower it "+
+			"(--batch-size, at least 2)", c.Data.Dir, amount(n, "labelled clips"), batch)
+	}
+	p.say("finetune.batch_size is %d, not %d: there are no more labelled clips to train on", n, batch)
+	if err := c.Set("finetune.batch_size", fmt.Sprint(n), "data "+c.Data.Dir); err != nil {
+		return configError(err)
+	}
+	return nil
 }
 
 // data makes views of both. Decoded clips are kept where they are shown more than once.

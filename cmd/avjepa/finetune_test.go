@@ -151,6 +151,20 @@ func TestFinetune(t *testing.T) {
 	supervised(t, runs, "finetune", "--name", "x", "--set", "eval.split=fold1").wants(t, 11, "both")
 }
 
+// A set smaller than the default batch is taken whole, which is said; who asked for more is
+// told that there is not as much.
+func TestProbeOfATinySet(t *testing.T) {
+	runs, dir := t.TempDir(), labFolder(t)
+	o := run(t, dir, "probe", "runs/base", "--runs", runs, "--name", "r", "--epochs", "2", "--json").
+		wants(t, 0, "finetune.batch_size is 9, not 320")
+	if n := number(t, o.object(t), "steps"); n != 2 {
+		t.Errorf("%v steps of 9 clips in 2 epochs", n)
+	}
+	run(t, dir, "probe", "--runs", runs, "--name", "r", "--resume", "--quiet").wants(t, 0)
+	run(t, dir, "probe", "runs/base", "--runs", runs, "--name", "x", "--set", "finetune.batch_size=10").
+		wants(t, 1, "9 labelled clips", "--batch-size")
+}
+
 // Cross-validation holds out every split, and tells mean and deviation.
 func TestCrossValidate(t *testing.T) {
 	runs := t.TempDir()

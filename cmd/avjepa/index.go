@@ -34,10 +34,13 @@ func newIndexCommand(g *globals) *cobra.Command {
 		Short: "Put files or a data set into a library, to be searched",
 		Long: `Embeds videos, sounds and pictures and keeps them in a library: a folder with one
 SQLite file. Files that have not changed are passed over, those that cannot be used are
-noted with the reason, and those that are nearly the same are flagged. Interrupted or
-killed, the same command goes on where it was.`,
+noted with the reason, and those that are nearly the same are flagged. Files longer than
+--max-seconds are left out, unless --segment cuts them: each part is then a clip of its own,
+found as film.mp4#t=10,20 (seconds), and --prune removes parts of another length. Interrupted
+or killed, the same command goes on where it was.`,
 		Example: `  avjepa index runs/mine videos/ sounds/ --library library
   avjepa index runs/mine --data data/mine --library library
+  avjepa index runs/mine films/ --library library --segment 10s
   avjepa index runs/mine videos/ --library library --prune
   avjepa index runs/mine videos/ --library big --remote http://127.0.0.1:8080`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -62,7 +65,8 @@ killed, the same command goes on where it was.`,
 	f := c.Flags()
 	f.StringVar(&o.library, "library", "library", "folder of the library; made if it is not there")
 	f.StringVar(&o.remote, "remote", "",
-		"keep the vectors in the Weaviate server at this URL; AVJEPA_WEAVIATE_KEY is its key")
+		"keep the vectors in the Weaviate server at this URL; a library keeps the one it has. "+
+			"AVJEPA_WEAVIATE_KEY is its key")
 	f.BoolVar(&o.center, "center", false, "subtract each modality's mean before vectors are compared")
 	f.BoolVar(&o.prune, "prune", false, "remove clips whose file, or clip of --data, is no longer there")
 	f.BoolVar(&o.retry, "retry", false, "try again what was left out")
@@ -73,32 +77,23 @@ killed, the same command goes on where it was.`,
 func runIndex(ctx context.Context, path string, sources []string, o *indexOptions, p *progress) (
 	sum indexing.Summary, err error) {
 
-	if err := o.encode.check("index", sources); err != nil {
-		return sum, err
-	}
 	if o.center && o.remote != "" {
 		return sum, usageError(errors.New("--center and --remote: a server compares vectors as they are; " +
 			"give one of them"))
 	}
-	items, err := o.encode.items(ctx, sources, p)
-	if err != nil {
-		return sum, err
-	}
-	x, err := o.encode.openEncoder(path)
+	x, err := o.encode.begin(ctx, "index", path, sources, p)
 	if err != nil {
 		return sum, err
 	}
 	defer x.close()
-	cfg := indexing.Config{Embedding: o.encode.with(x), Items: items, Retry: o.retry, Prune: o.prune}
+	items := x.items
+	cfg := indexing.Config{Embedding: x.with, Items: items, Retry: o.retry, Prune: o.prune}
 	model := cfg.Embedding.ModelOf()
 	model.Center, model.Set = o.center, strings.Join(o.encode.set, "\n")
 	if cfg.Library, err = o.openLibrary(ctx, &model); err != nil {
 		return sum, err
 	}
 	defer func() { err = errors.Join(err, cfg.Library.Close()) }()
-	if err := cfg.Library.UseModel(ctx, model); err != nil {
-		return sum, err
-	}
 	st := p.stageThat(ctx, "index", int64(len(items)), "clips", func(n int64) string {
 		return fmt.Sprintf("keeping %d clips", n)
 	})
@@ -122,48 +117,57 @@ func runIndex(ctx context.Context, path string, sources []string, o *indexOption
 	if errors.Is(err, context.Canceled) {
 		return sum, sameAgain(errInterrupted)
 	}
+	if errors.Is(err, weaviate.ErrAway) {
+		err = fmt.Errorf("%w: what was kept until now stays; the same command goes on once it is back", err)
+	}
+	err = remoteError(o.library, err)
 	var left []leftEmbed
 	for _, l := range sum.Why {
 		left = append(left, leftEmbed{l.Key, l.Outcome, l.Reason})
 	}
 	sayLeftOut(p, left)
+	o.encode.sayTooLong(p, left)
 	return sum, err
 }
 
-// openLibrary opens the library for writing, or makes it, with the server that keeps its
-// vectors, which it notes in model.
+// openLibrary opens the library for writing, or makes it, with model in use and the server that
+// keeps its vectors, which it notes in model.
 func (o *indexOptions) openLibrary(ctx context.Context, model *library.Model) (*library.Library, error) {
-	opts := library.Options{Write: true}
-	if o.remote != "" {
-		at, err := o.collections(ctx, model)
-		if err != nil {
-			return nil, err
-		}
-		if opts.Remote, err = weaviate.Open(ctx, at, weaviate.Config{Dims: model.Dims,
-			Key: os.Getenv(weaviateKey)}); err != nil {
-			return nil, err
-		}
-		model.Remote = at
+	var err error
+	if model.Remote, err = o.collections(ctx, model); err != nil {
+		return nil, err
+	}
+	vectors, opts, err := openVectors(ctx, model, weaviate.Config{})
+	if err != nil {
+		return nil, remoteError(o.library, err)
 	}
 	l, err := library.Open(ctx, o.library, opts)
 	if errors.Is(err, library.ErrNotLibrary) {
 		if _, statErr := os.Stat(filepath.Join(o.library, "library.db")); errors.Is(statErr, os.ErrNotExist) {
-			return library.Create(ctx, o.library, opts)
+			l, err = library.Create(ctx, o.library, opts)
 		}
 	}
-	return l, err
+	if err != nil {
+		return nil, err
+	}
+	if err = useModel(ctx, l, model, vectors); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
 }
 
-// weaviateKey is the variable with the API key of a Weaviate server.
-const weaviateKey = "AVJEPA_WEAVIATE_KEY"
-
 // collections returns where the vectors of a model are to be: where the library has them on
-// that server, or in collections of a new name. Two models never share collections: vectors of
-// one would stand for clips of the other.
+// that server, or in collections of a new name; without --remote where the library has them,
+// empty for its own file. Two models never share collections: vectors of one would stand for
+// clips of the other.
 func (o *indexOptions) collections(ctx context.Context, model *library.Model) (string, error) {
-	at, err := weaviate.NewLocation(o.remote)
-	if err != nil {
-		return "", usageError(fmt.Errorf("--remote: %w", err))
+	at := ""
+	if o.remote != "" {
+		var err error
+		if at, err = weaviate.NewLocation(o.remote); err != nil {
+			return "", usageError(fmt.Errorf("--remote: %w", err))
+		}
 	}
 	l, err := library.Open(ctx, o.library, library.Options{})
 	if err != nil {
@@ -176,33 +180,15 @@ func (o *indexOptions) collections(ctx context.Context, model *library.Model) (s
 	}
 	for _, m := range models {
 		switch {
-		case m.ID == model.ID && m.Dims == model.Dims &&
-			strings.HasPrefix(m.Remote, strings.TrimRight(o.remote, "/")+"/"):
+		case m.ID == model.ID && m.Dims == model.Dims && (o.remote == "" ||
+			strings.HasPrefix(m.Remote, strings.TrimRight(o.remote, "/")+"/")):
 			return m.Remote, nil
-		case m.ID != model.ID && m.Remote == at:
+		case m.ID != model.ID && at != "" && m.Remote == at:
 			return "", usageError(fmt.Errorf("--remote: %s has the vectors of another model, %s: give "+
 				"another name behind the address, or none", at, m.Path))
 		}
 	}
 	return at, nil
-}
-
-// openToSearch opens a library to be read, with the server that has its vectors.
-func openToSearch(ctx context.Context, dir string) (*library.Library, error) {
-	l, err := library.Open(ctx, dir, library.Options{})
-	if err != nil {
-		return nil, err
-	}
-	m, ok := l.Model()
-	if !ok || m.Remote == "" {
-		return l, nil
-	}
-	l.Close()
-	server, err := weaviate.Open(ctx, m.Remote, weaviate.Config{Key: os.Getenv(weaviateKey)})
-	if err != nil {
-		return nil, fmt.Errorf("the vectors of %s: %w", dir, err)
-	}
-	return library.Open(ctx, dir, library.Options{Remote: server})
 }
 
 func showIndex(out io.Writer, dir string, sum indexing.Summary, asJSON bool) error {

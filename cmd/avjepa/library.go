@@ -89,10 +89,19 @@ type clipJSON struct {
 	Split   string   `json:"split,omitempty"`
 	Seconds float64  `json:"seconds"`
 	Flags   []string `json:"flags,omitempty"`
+
+	File  string  `json:"file,omitempty"` // that the clip is a part of
+	Start float64 `json:"start,omitempty"`
+	End   float64 `json:"end,omitempty"` // seconds in it
 }
 
 func clipOf(c *library.Clip) clipJSON {
-	return clipJSON{c.ID, c.Key, c.Data, c.Labels, c.Split, c.Seconds, c.Flags()}
+	out := clipJSON{ID: c.ID, Key: c.Key, Data: c.Data, Labels: c.Labels, Split: c.Split, Seconds: c.Seconds,
+		Flags: c.Flags()}
+	if path, start, end := c.Part(); end > 0 {
+		out.File, out.Start, out.End = path, start, end
+	}
+	return out
 }
 
 func runLibraryList(ctx context.Context, dir string, o *libraryListOptions, out io.Writer, asJSON bool) error {
@@ -137,7 +146,7 @@ func runLibraryList(ctx context.Context, dir string, o *libraryListOptions, out 
 	showLibrary(out, dir, sum)
 	rows := [][]string{}
 	for _, c := range sum.List {
-		rows = append(rows, []string{fmt.Sprint(c.ID), shortName(c.Key, 48), strings.Join(c.Labels, ", "),
+		rows = append(rows, []string{fmt.Sprint(c.ID), c.shortName(48), strings.Join(c.Labels, ", "),
 			fmt.Sprintf("%.1f", c.Seconds), strings.Join(c.Flags, ", ")})
 	}
 	if len(rows) > 0 {
@@ -233,6 +242,30 @@ func countsText(counts map[string]int) string {
 		names[i] = fmt.Sprintf("%d %s", counts[n], n)
 	}
 	return strings.Join(names, ", ")
+}
+
+// shortName is the end of a clip's key, of at most so many letters; of a part of a file with
+// its times, as in film.mp4 0:10–0:20.
+func (c *clipJSON) shortName(most int) string {
+	if c.File == "" {
+		return shortName(c.Key, most)
+	}
+	times := fmt.Sprintf(" %s–%s", clock(c.Start), clock(c.End))
+	return shortName(c.File, most-len([]rune(times))) + times
+}
+
+// clock is a time in a file as players show it: 0:10, 1:02:03, with tenths where it has them.
+func clock(seconds float64) string {
+	tenths := int(seconds*10 + .5)
+	s := tenths / 10
+	text := fmt.Sprintf("%d:%02d", s/60, s%60)
+	if s >= 3600 {
+		text = fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60, s%60)
+	}
+	if tenths%10 != 0 {
+		text += fmt.Sprintf(".%d", tenths%10)
+	}
+	return text
 }
 
 // shortName is the end of a path, of at most so many letters.

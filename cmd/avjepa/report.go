@@ -4,18 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"html/template"
-	"image"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"avjepa/internal/chart"
 	"avjepa/internal/config"
 	"avjepa/internal/durable"
 	"avjepa/internal/report"
@@ -23,17 +21,36 @@ import (
 	"avjepa/internal/train"
 )
 
+// reportOptions are the flags of report.
+type reportOptions struct {
+	eval       evalOptions
+	shown      int
+	noPictures bool
+	retrieval  []string // flags that were given and that are for pretrained runs alone
+}
+
 func newReportCommand(g *globals) *cobra.Command {
-	o := &evalOptions{}
-	var shown int
+	o := &reportOptions{}
 	c := &cobra.Command{
-		Use:     "report RUN",
-		Short:   "One HTML page with a run's curves, retrieval and held-out clips",
-		Example: "  avjepa report runs/demo\n  avjepa report runs/latest --clips 12",
-		Args:    takes("RUN"),
+		Use:   "report RUN",
+		Short: "One HTML page with a run's curves, figures, clips and pictures",
+		Long: `Measures a run on held-out clips and writes report.html into its folder: one file that
+needs nothing else, at most 8 MB, and its curves as figures/*.svg. Of a pretrained run it has
+retrieval, clips with their neighbours, attention between sound and picture, components of
+the picture's tokens and a map of all clips; of finetune and probe the figures of every
+input with intervals, every class, and what is taken for what. A run whose data set is
+gone gets its curves alone.`,
+		Example: "  avjepa report runs/demo\n  avjepa report runs/latest --clips 12 --no-pictures\n" +
+			"  avjepa report runs/mine-probe",
+		Args: takes("RUN"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p := g.progress()
-			path, err := runReport(cmd.Context(), args[0], o, shown, p)
+			for _, name := range []string{"embedding", "shift", "center", "clips"} {
+				if cmd.Flags().Changed(name) {
+					o.retrieval = append(o.retrieval, "--"+name)
+				}
+			}
+			path, err := runReport(cmd.Context(), args[0], o, p)
 			p.wait()
 			if path == "" {
 				return err
@@ -41,15 +58,16 @@ func newReportCommand(g *globals) *cobra.Command {
 			return errors.Join(showReport(cmd.OutOrStdout(), path, g.json), err)
 		},
 	}
-	o.addFlags(c)
-	c.Flags().IntVar(&shown, "clips", 8, "held-out clips to show with their neighbours")
+	o.eval.addFlags(c)
+	c.Flags().IntVar(&o.shown, "clips", 8, "held-out clips to show with their neighbours")
+	c.Flags().BoolVar(&o.noPictures, "no-pictures", false,
+		"without pictures of attention, components and the map, which take longest")
 	return c
 }
 
-// runReport writes the report of a run folder and returns its path; with clips
-// left out also the error of partial.
-func runReport(ctx context.Context, dir string, o *evalOptions, shown int,
-	p *progress) (string, error) {
+// runReport writes the report of a run folder and returns its path; with clips left out,
+// or all of them, also the error that says so.
+func runReport(ctx context.Context, dir string, o *reportOptions, p *progress) (string, error) {
 	dir, err := filepath.EvalSymlinks(dir) // runs/latest: the run's own name is to be shown
 	if err != nil {
 		return "", fmt.Errorf("no run there: %w", err)
@@ -62,24 +80,83 @@ func runReport(ctx context.Context, dir string, o *evalOptions, shown int,
 		return "", usageError(fmt.Errorf("%s is a file: report takes a run folder, such as runs/demo",
 			dir))
 	}
-	if shown < 0 {
-		return "", usageError(fmt.Errorf("--clips %d: must not be negative", shown))
+	if o.shown < 0 {
+		return "", usageError(fmt.Errorf("--clips %d: must not be negative", o.shown))
 	}
-	ev, err := evaluate(ctx, dir, o, p)
+	cross, supervised := existing(filepath.Join(dir, "cross.json")), existing(filepath.Join(dir, "epochs.jsonl"))
+	if len(o.retrieval) > 0 && cross+supervised != "" {
+		return "", usageError(fmt.Errorf("%s: %s is a run of finetune or probe, whose report has no "+
+			"retrieval: leave it out", strings.Join(o.retrieval, ", "), dir))
+	}
+	var d report.Data
+	var left error // what could not be used
+	switch {
+	case cross != "":
+		d, err = crossReport(dir)
+	case supervised != "":
+		d, left, err = supervisedReport(ctx, dir, &o.eval, p)
+	default:
+		d, left, err = pretrainedReport(ctx, dir, o, p)
+	}
 	if err != nil {
 		return "", err
 	}
-	d, err := reportData(ctx, dir, ev, shown)
-	if err != nil {
-		return "", err
-	}
-	d.Repeat = fmt.Sprintf("avjepa pretrain --config %s --name %s\navjepa report %s",
-		filepath.Join(dir, "config.toml"), filepath.Base(dir)+"-again", dir)
 	path, err := writeReport(dir, d)
 	if err != nil {
 		return "", err
 	}
-	return path, partial(len(ev.features.Skipped), ev.opts.data)
+	return path, left
+}
+
+// errNoData marks the error of a data set that a run names and that is not there.
+var errNoData = errors.New("data set is gone")
+
+// noData is what a report says of a run whose data set is gone, and the error for the
+// exit code.
+func noData(ctx context.Context, err error) (sentence string, left error, ok bool) {
+	if !errors.Is(err, errNoData) || ctx.Err() != nil {
+		return "", nil, false
+	}
+	return fmt.Sprintf("The run's data set could not be opened, so nothing was measured and no clip is "+
+			"shown: %v.", err),
+		kind{fmt.Errorf("the report has curves alone: %w (--data names another place)", err), errPartial}, true
+}
+
+// pretrainedReport is the report of a run of pretrain.
+func pretrainedReport(ctx context.Context, dir string, o *reportOptions, p *progress) (
+	d report.Data, left error, err error) {
+	ev, err := evaluate(ctx, dir, &o.eval, p)
+	if text, left, gone := noData(ctx, err); gone {
+		run, err := openRun(dir)
+		if err != nil {
+			return d, nil, err
+		}
+		if d, err = loggedData(dir, run.cfg); err != nil {
+			return d, nil, err
+		}
+		d.Verdict, d.Repeat = text, repeatPretrain(dir)
+		return d, left, nil
+	}
+	if err != nil {
+		return d, nil, err
+	}
+	if d, err = reportData(ctx, dir, ev, o.shown); err != nil {
+		return d, nil, err
+	}
+	if !o.noPictures {
+		if d.Panels, err = ev.panels(ctx, p); err != nil {
+			return d, nil, err
+		}
+	}
+	d.Repeat = repeatPretrain(dir)
+	return d, partial(len(ev.features.Skipped), ev.opts.data), nil
+}
+
+// repeatPretrain are the commands that make a run of pretrain again.
+func repeatPretrain(dir string) string {
+	return fmt.Sprintf("avjepa pretrain --config %s --name %s\navjepa report %s",
+		shellWord(filepath.Join(dir, "config.toml")), shellWord(filepath.Base(dir)+"-again"),
+		shellWord(filepath.Join(filepath.Dir(dir), filepath.Base(dir)+"-again")))
 }
 
 func showReport(out io.Writer, path string, asJSON bool) error {
@@ -98,48 +175,49 @@ func writeReport(dir string, d report.Data) (string, error) {
 	})
 }
 
-// reportData gathers what every report of a run shows, and writes its curves to
-// the run's figures.
-func reportData(ctx context.Context, dir string, ev *evaluation, shown int) (report.Data, error) {
+// loggedData is what a report shows of a run's log and settings, whose curves it also
+// writes to the run's figures.
+func loggedData(dir string, cfg *config.Config) (d report.Data, err error) {
 	log, err := train.ReadMetrics(dir)
 	if err != nil {
-		return report.Data{}, err
+		return d, err
 	}
-	lambda := ev.run.cfg.Loss.Lambda
-	curves, err := report.Curves(log, lambda)
+	curves, err := report.Curves(log, cfg.Loss.Lambda)
 	if err != nil {
-		return report.Data{}, err
+		return d, err
 	}
-	if err := report.WriteCurves(filepath.Join(dir, "figures"), log, lambda); err != nil {
-		return report.Data{}, err
+	if err := report.WriteCurves(filepath.Join(dir, "figures"), log, cfg.Loss.Lambda); err != nil {
+		return d, err
 	}
 	probes, err := probeFigures(dir, log)
 	if err != nil {
-		return report.Data{}, err
+		return d, err
 	}
-	curves = append(curves, probes...)
-	clips, err := reportClips(ctx, ev, shown)
+	return report.Data{Title: "Run " + filepath.Base(dir), Health: report.Health(log),
+		Curves: append(curves, probes...), Config: reportSettings(cfg), Machine: reportMachine(log),
+		Made: time.Now().UTC().Format("2006-01-02 15:04 UTC")}, nil
+}
+
+// reportData gathers what every report of a pretrained run shows.
+func reportData(ctx context.Context, dir string, ev *evaluation, shown int) (report.Data, error) {
+	d, err := loggedData(dir, ev.run.cfg)
 	if err != nil {
-		return report.Data{}, err
+		return d, err
+	}
+	if d.Clips, err = reportClips(ctx, ev, shown); err != nil {
+		return d, err
 	}
 	m, chance := ev.metrics, retrieval.Chance(ev.n)
 	rows := retrievalRows(m)
-	d := report.Data{
-		Title: "Run " + filepath.Base(dir),
-		Verdict: fmt.Sprintf("Among %d held-out clips a sound finds its own picture first in %.1f %% "+
-			"of cases, a picture its sound in %.1f %% (chance %.1f %%).",
-			ev.n, 100*m.A2V.R1, 100*m.V2A.R1, 100*chance.R1),
-		Health: report.Health(log),
-		Tables: []report.Table{{Title: "Retrieval", Head: rows[0], Rows: rows[1:],
-			Read: "R@k: share of queries whose own other half is among the first k. " +
-				"Median rank: 1 is best."}},
-		Curves: curves, Clips: clips,
-		Config: reportSettings(ev.run.cfg), Machine: reportMachine(log),
-		Made: time.Now().UTC().Format("2006-01-02 15:04 UTC"),
-	}
+	d.Verdict = fmt.Sprintf("Among %d held-out clips a sound finds its own picture first in %.1f %% "+
+		"of cases, a picture its sound in %.1f %% (chance %.1f %%).",
+		ev.n, 100*m.A2V.R1, 100*m.V2A.R1, 100*chance.R1)
+	d.Tables = []report.Table{{Title: "Retrieval", Head: rows[0], Rows: rows[1:],
+		Read: "R@k: share of queries whose own other half is among the first k. " +
+			"Median rank: 1 is best."}}
 	if ev.n > shown {
 		d.Cut = fmt.Sprintf("%d of %d held-out clips are shown, evenly chosen: --clips shows more.",
-			len(clips), ev.n)
+			len(d.Clips), ev.n)
 	}
 	return d, nil
 }
@@ -178,144 +256,6 @@ func reportMachine(log []train.Metrics) []report.Setting {
 		out = append(out, report.Setting{Key: "training",
 			Value: fmt.Sprintf("%d steps in %s, %.0f GFLOP/s, %.1f %% of it waiting for data",
 				len(log), spanOf(t.seconds), t.gflops, 100*t.waitShare)})
-	}
-	return out
-}
-
-// Shown of a clip: frames in a strip, neighbours in each direction.
-const (
-	stripFrames = 8
-	neighbours  = 5
-)
-
-// reportClips draws held-out clips, evenly chosen, with their neighbours.
-func reportClips(ctx context.Context, ev *evaluation, shown int) ([]report.Clip, error) {
-	p := &painter{ctx: ctx, ev: ev, thumbs: map[int]template.URL{}, mels: map[int]template.URL{}}
-	ranksA2V := retrieval.Ranks(ev.simA2V, ev.n)
-	ranksV2A := retrieval.Ranks(ev.simV2A, ev.n)
-	shown = min(shown, ev.n)
-	var out []report.Clip
-	for k := 0; k < shown; k++ {
-		row := k * ev.n / shown
-		info := ev.set.Info(ev.features.Index[row])
-		if err := p.load(row); err != nil {
-			return nil, err
-		}
-		c := report.Clip{Key: info.Key, Label: ev.set.Titles(&info),
-			Frames: report.JPEG(p.strip()), Mel: report.PNG(p.mel()),
-			RankA2V: ranksA2V[row], RankV2A: ranksV2A[row]}
-		var err error
-		if c.A2V, err = p.neighbours(ev.simA2V, row, p.thumb); err != nil {
-			return nil, err
-		}
-		if c.V2A, err = p.neighbours(ev.simV2A, row, p.melThumb); err != nil {
-			return nil, err
-		}
-		out = append(out, c)
-	}
-	return out, nil
-}
-
-// painter draws clips as the encoder sees them: its frames, its log-mel.
-type painter struct {
-	ctx    context.Context // of the report being drawn
-	ev     *evaluation
-	video  []byte
-	audio  []float32
-	thumbs map[int]template.URL
-	mels   map[int]template.URL
-}
-
-// load makes the first evaluation view of a row.
-func (p *painter) load(row int) error {
-	v := p.ev.clips.Maker.Config()
-	d, err := p.ev.clips.Get(p.ctx, p.ev.features.Index[row])
-	if err != nil {
-		return err
-	}
-	if p.video == nil {
-		p.video = make([]byte, v.Frames*v.Side*v.Side*3)
-		p.audio = make([]float32, v.Bands*v.MelFrames())
-	}
-	return p.ev.clips.Maker.Eval(p.video, p.audio, d, 0, p.ev.opts.windows)
-}
-
-// frames returns n frames of the loaded view, evenly chosen.
-func (p *painter) frames(n int) [][]byte {
-	v := p.ev.clips.Maker.Config()
-	size := v.Side * v.Side * 3
-	n = min(n, v.Frames)
-	var out [][]byte
-	for i := 0; i < n; i++ {
-		at := (2*i + 1) * v.Frames / (2 * n)
-		out = append(out, p.video[at*size:(at+1)*size])
-	}
-	return out
-}
-
-func (p *painter) strip() image.Image {
-	side := p.ev.clips.Maker.Config().Side
-	return enlarge(chart.Strip(p.frames(stripFrames), side, side, max(1, side/32)), 480)
-}
-
-// The darkest and brightest values of a log-mel picture, in deviations.
-const melLow, melHigh = -2.0, 2.5
-
-func (p *painter) mel() image.Image {
-	v := p.ev.clips.Maker.Config()
-	return chart.Mel(p.audio, v.Bands, v.MelFrames(), melLow, melHigh, 1, max(1, 128/v.Bands))
-}
-
-func (p *painter) thumb(row int) (template.URL, error) {
-	if _, ok := p.thumbs[row]; !ok {
-		if err := p.load(row); err != nil {
-			return "", err
-		}
-		side := p.ev.clips.Maker.Config().Side
-		p.thumbs[row] = report.JPEG(enlarge(chart.Strip(p.frames(1), side, side, 0), 96))
-	}
-	return p.thumbs[row], nil
-}
-
-func (p *painter) melThumb(row int) (template.URL, error) {
-	if _, ok := p.mels[row]; !ok {
-		if err := p.load(row); err != nil {
-			return "", err
-		}
-		p.mels[row] = report.PNG(p.mel())
-	}
-	return p.mels[row], nil
-}
-
-// neighbours draws the clips nearest to a row.
-func (p *painter) neighbours(sim []float32, row int,
-	draw func(row int) (template.URL, error)) ([]report.Neighbour, error) {
-	var out []report.Neighbour
-	for _, j := range retrieval.Nearest(sim, p.ev.n, row, neighbours) {
-		picture, err := draw(j)
-		if err != nil {
-			return nil, err
-		}
-		info := p.ev.set.Info(p.ev.features.Index[j])
-		out = append(out, report.Neighbour{Key: info.Key, Label: p.ev.set.Titles(&info), Own: j == row,
-			Score: float64(sim[row*p.ev.n+j]), Picture: picture})
-	}
-	return out, nil
-}
-
-// enlarge repeats pixels until the picture is at least width wide, so that tiny
-// frames stay sharp.
-func enlarge(img *image.RGBA, width int) image.Image {
-	b := img.Bounds()
-	k := (width + b.Dx() - 1) / b.Dx()
-	if k <= 1 {
-		return img
-	}
-	out := image.NewRGBA(image.Rect(0, 0, b.Dx()*k, b.Dy()*k))
-	for y := 0; y < b.Dy()*k; y++ {
-		for x := 0; x < b.Dx()*k; x++ {
-			out.SetRGBA(x, y, img.RGBAAt(x/k, y/k))
-		}
 	}
 	return out
 }

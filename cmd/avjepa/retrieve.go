@@ -191,13 +191,14 @@ func evaluate(ctx context.Context, path string, o *evalOptions, p *progress) (*e
 	if err := validate(run.cfg); err != nil {
 		return nil, err
 	}
+	own := o.data == ""
 	o.fill(run)
 	if err := o.check(); err != nil {
 		return nil, err
 	}
 	set, err := openSplit(ctx, o.data, o.split, p)
 	if err != nil {
-		return nil, err
+		return nil, missing(err, own && o.data != "")
 	}
 	if o.perClass > 0 {
 		if set = balanced(set, o.perClass, uint64(o.subsetSeed)); set.Len() == 0 {
@@ -235,6 +236,15 @@ func evaluate(ctx context.Context, path string, o *evalOptions, p *progress) (*e
 	ev := &evaluation{run: run, opts: *o, set: set, clips: clips, features: f, n: len(f.Index),
 		leads: g == nil || g.Rank() == 0}
 	return ev, ev.measure()
+}
+
+// missing marks the error of a data set that could not be opened where the run names it,
+// not the user.
+func missing(err error, own bool) error {
+	if own {
+		return kind{err, errNoData}
+	}
+	return err
 }
 
 // measure ranks the embeddings the options name.

@@ -129,7 +129,7 @@ func runSearch(ctx context.Context, dir string, o *searchOptions, p *progress) (
 	f.From, f.In, f.Words = q.From.String(), q.In.String(), inWords(q.From, q.In)
 	hits, err := l.Search(ctx, q)
 	if err != nil {
-		return nil, err
+		return nil, remoteError(dir, err)
 	}
 	if n := l.Null(q.From, q.In); n != nil {
 		line := n.Chance()
@@ -219,7 +219,7 @@ func (o *searchOptions) fromClip(ctx context.Context, l *library.Library, f *fou
 		return err
 	}
 	q.Vector, err = l.Vector(ctx, c.ID, q.From)
-	return err
+	return remoteError(l.Dir(), err)
 }
 
 // direct chooses the direction: --for, or what suits what the query has. A sound is compared
@@ -287,7 +287,7 @@ func showSearch(out io.Writer, f *found, asJSON bool) error {
 			above = i + 1
 		}
 		rows = append(rows, []string{fmt.Sprint(i + 1), fmt.Sprintf("%.3f", h.Score), percentile,
-			fmt.Sprint(h.Clip.ID), shortName(h.Clip.Key, 36), strings.Join(h.Clip.Labels, ", ")})
+			fmt.Sprint(h.Clip.ID), h.Clip.shortName(36), strings.Join(h.Clip.Labels, ", ")})
 	}
 	var b strings.Builder
 	table(&b, "rrrrll", rows)

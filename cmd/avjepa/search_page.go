@@ -76,7 +76,8 @@ func (t *thumbs) of(ctx context.Context, c *library.Clip) template.URL {
 	if c.Data != "" {
 		frame = t.stored(ctx, c)
 	} else {
-		frame = t.file(ctx, c.Key)
+		path, start, end := c.Part()
+		frame = t.file(ctx, path, media.Segment{Start: start, End: end})
 	}
 	if frame == nil {
 		return ""
@@ -101,14 +102,14 @@ func (t *thumbs) stored(ctx context.Context, c *library.Clip) []byte {
 	return clip.Frames[len(clip.Frames)/2]
 }
 
-// file decodes a file in small, once a second.
-func (t *thumbs) file(ctx context.Context, path string) []byte {
+// file decodes a part of a file in small, once a second.
+func (t *thumbs) file(ctx context.Context, path string, part media.Segment) []byte {
 	def := dataset.DefaultIngestConfig().Settings
 	cfg := media.DecodeConfig{ShortSide: thumbSide, FPS: 1, SampleRateHz: def.SampleRateHz,
 		JPEGQuality: def.JPEGQuality, SilenceDB: def.SilenceDB}
 	cfg.Limits.Timeout = 30 * time.Second
 	var frame []byte
-	err := t.tools.Decode(ctx, path, cfg, []media.Segment{{}}, func(_ int, c *media.Clip) error {
+	err := t.tools.Decode(ctx, path, cfg, []media.Segment{part}, func(_ int, c *media.Clip) error {
 		if n := len(c.Frames); n > 0 {
 			frame = c.Frames[n/2]
 		}

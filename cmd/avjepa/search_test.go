@@ -48,6 +48,87 @@ func TestIndexAndSearch(t *testing.T) {
 	run(t, dir, "embed", model, "films", "--out", "x.csv").wants(t, 2, ".parquet")
 }
 
+// Files that lack what --modality asks for are left out and named; where all do nothing is
+// written, and the error says what would help.
+func TestEmbedOfWhatIsNotThere(t *testing.T) {
+	needsFFmpeg(t)
+	dir, model := t.TempDir(), encodertest.Save(t)
+	writeFile(t, string(encodertest.Tone()), dir, "media", "tone.wav")
+	args := []string{"embed", model, "media", "--modality", "video", "--out"}
+	for _, name := range []string{"x.parquet", "x.npy", "x.jsonl"} {
+		run(t, dir, append(args, name)...).wants(t, 1, name+" was not written", "tone.wav", "--modality video",
+			"sound alone takes audio")
+	}
+	left, err := filepath.Glob(filepath.Join(dir, "x.*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %q, %v", left, err)
+	}
+	encodertest.Film(t, filepath.Join(dir, "media", "mute.mp4"), 2, false)
+	out := run(t, dir, append(args, "x.jsonl")...).wants(t, 3, "left out: ", "tone.wav: no video")
+	if !strings.Contains(out.stdout, "1 row") || !strings.Contains(out.stdout, "from 1 source") {
+		t.Errorf("%s", out.stdout)
+	}
+}
+
+// A file that is too long is left out with what helps; cut, its parts are clips that say where
+// they are.
+func TestIndexInParts(t *testing.T) {
+	needsFFmpeg(t)
+	dir, model := t.TempDir(), encodertest.Save(t)
+	encodertest.Film(t, filepath.Join(dir, "film.mp4"), 7, true)
+	run(t, dir, "index", model, "film.mp4", "--max-seconds", "5").wants(t, 3, "film.mp4", "--segment 10s")
+	run(t, dir, "index", model, "film.mp4", "--max-seconds", "5", "--segment", "2s", "--json").wants(t, 0, "lengths")
+	ls := run(t, dir, "library", "ls", "library", "--json").wants(t, 0).object(t)
+	list := ls["list"].([]any)
+	if len(list) != 4 || ls["left_out"] != 0.0 {
+		t.Fatalf("%v", ls)
+	}
+	part := list[1].(map[string]any)
+	if part["start"] != 2.0 || part["end"] != 4.0 || filepath.Base(part["file"].(string)) != "film.mp4" {
+		t.Errorf("part %v", part)
+	}
+	o := run(t, dir, "search", "library", "--clip", "1", "--html", "x.html").wants(t, 0)
+	if !strings.Contains(o.stdout, "film.mp4 0:02–0:04") {
+		t.Errorf("no times in\n%s", o.stdout)
+	}
+	if page := readFile(t, dir, "x.html"); bytes.Count(page, []byte("data:image/jpeg;base64,/9j/")) < 3 {
+		t.Error("parts have no pictures")
+	}
+	run(t, dir, "embed", model, "film.mp4", "--max-seconds", "5", "--segment", "2s", "--modality", "audio", "--out",
+		"x.jsonl").wants(t, 0)
+	lines := strings.Split(strings.TrimSpace(string(readFile(t, dir, "x.jsonl"))), "\n")
+	if len(lines) != 4 {
+		t.Fatalf("%d rows", len(lines))
+	}
+	row := parse(t, []byte(lines[2]))
+	if start := number(t, row, "start_seconds"); !(start >= 4 && start <= 5) || filepath.Base(row["path"].(string)) != "film.mp4" {
+		t.Errorf("row %v", row)
+	}
+	for _, args := range [][]string{{"--segment", "0.5s"}, {"--segment", "50s"}, {"--segment", "10s", "--data", "x"}} {
+		all := append([]string{"index", model}, args...)
+		if args[len(args)-1] != "x" {
+			all = append(all, "film.mp4")
+		}
+		run(t, dir, all...).wants(t, 2, "--segment")
+	}
+}
+
+// Looking at a library leaves no files of SQLite's beside it.
+func TestLibraryIsLeftTidy(t *testing.T) {
+	needsFFmpeg(t)
+	dir, model := t.TempDir(), encodertest.Save(t)
+	encodertest.Film(t, filepath.Join(dir, "a.mp4"), 2, true)
+	run(t, dir, "index", model, "a.mp4", "--library", "lib").wants(t, 0)
+	run(t, dir, "library", "ls", "lib").wants(t, 0)
+	run(t, dir, "search", "lib", "a.mp4").wants(t, 0)
+	// One trained in BF16 is opened in the precision that the engine here has.
+	other := encodertest.Save(t, [2]string{"engine.precision", "bf16"})
+	run(t, dir, "embed", other, "a.mp4", "--out", "x.npy").wants(t, 0)
+	if left, err := filepath.Glob(filepath.Join(dir, "lib", "library.db-*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %q, %v", left, err)
+	}
+}
+
 // A killed embed goes on and writes the bytes that one without a kill does.
 func TestKilledEmbed(t *testing.T) {
 	needsFFmpeg(t)

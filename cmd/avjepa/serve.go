@@ -132,7 +132,7 @@ func runServe(ctx context.Context, o *serveOptions, out, errOut io.Writer, g *gl
 	if model != nil {
 		defer model.close()
 	}
-	lib, err := openServedLibrary(ctx, cmp.Or(o.library, usualLibrary), model, tools)
+	lib, err := openServedLibrary(ctx, cmp.Or(o.library, usualLibrary), model, tools, log)
 	if err != nil {
 		return err
 	}
@@ -232,13 +232,14 @@ func (o *serveOptions) openModel(ctx context.Context, tools media.Tools, log *sl
 		l.Close()
 	}
 	for _, path := range tries {
-		if _, err := encoder.Read(path); err != nil {
+		run, err := encoder.Read(path)
+		if err != nil {
 			if !errors.Is(err, os.ErrNotExist) {
 				log.Warn("a model cannot be opened", "path", path, "error", err)
 			}
 			continue
 		}
-		return openServed(path, o, tools)
+		return openServedRun(run, path, o, tools)
 	}
 	return nil, nil
 }

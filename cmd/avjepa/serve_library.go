@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"avjepa/internal/dataset"
@@ -24,9 +26,16 @@ type servedLibrary struct {
 	model *servedModel // nil: none
 	tools media.Tools
 
-	mu     sync.RWMutex
+	log *slog.Logger
+
+	mu     sync.RWMutex     // of l and remote: held while l is used
 	l      *library.Library // nil: there is none yet
-	looked time.Time
+	remote string           // where its vectors were when it was opened; empty: in its file
+
+	looking sync.Mutex // of looked
+	looked  time.Time
+
+	away atomic.Bool // the server with the vectors did not do what it was asked last
 
 	counted sync.Mutex
 	counts  library.Stats // as of countAt
@@ -47,10 +56,10 @@ type servedSet struct {
 	at  map[string]int
 }
 
-func openServedLibrary(ctx context.Context, dir string, m *servedModel, tools media.Tools) (
+func openServedLibrary(ctx context.Context, dir string, m *servedModel, tools media.Tools, log *slog.Logger) (
 	*servedLibrary, error) {
 
-	x := &servedLibrary{dir: dir, model: m, tools: tools, opened: map[string]*servedSet{},
+	x := &servedLibrary{dir: dir, model: m, tools: tools, log: log, opened: map[string]*servedSet{},
 		picks: map[server.ClipQuery]*selection{}}
 	x.maps = newServedMaps(x)
 	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
@@ -66,9 +75,9 @@ func (x *servedLibrary) open(ctx context.Context) error {
 	if x.model != nil {
 		o.Model = x.model.x.ID()
 	}
-	l, err := library.Open(ctx, x.dir, o)
+	l, _, err := openWithVectors(ctx, x.dir, o, servedRemote)
 	if errors.Is(err, library.ErrNoModel) {
-		l, err = library.Open(ctx, x.dir, library.Options{})
+		l, _, err = openWithVectors(ctx, x.dir, library.Options{}, servedRemote)
 	}
 	if errors.Is(err, library.ErrNotLibrary) {
 		return nil
@@ -79,7 +88,9 @@ func (x *servedLibrary) open(ctx context.Context) error {
 	x.mu.Lock()
 	old := x.l
 	x.l = l
-	if about, ok := l.Model(); ok && x.model != nil {
+	about, ok := l.Model()
+	x.remote = about.Remote
+	if ok && x.model != nil {
 		x.model.read.Store(&encoder.ReadOptions{Windows: about.Windows,
 			Stride: time.Duration(about.Stride * float64(time.Second))})
 	}
@@ -112,25 +123,6 @@ func (x *servedLibrary) close() {
 		x.l.Close()
 		x.l = nil
 	}
-}
-
-// use calls f with the library as it is now; without one it does nothing.
-func (x *servedLibrary) use(ctx context.Context, f func(l *library.Library) error) error {
-	x.mu.Lock()
-	if stale := time.Since(x.looked) > 2*time.Second; stale && x.l != nil {
-		x.looked = time.Now()
-		if err := x.l.Refresh(ctx); err != nil && ctx.Err() == nil {
-			x.mu.Unlock()
-			return err
-		}
-	}
-	x.mu.Unlock()
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	if x.l == nil {
-		return nil
-	}
-	return f(x.l)
 }
 
 // stats are the library's, perhaps two seconds old: every search asks for them.
@@ -328,6 +320,9 @@ func (x *servedLibrary) Vector(ctx context.Context, id string, of server.Modalit
 		if errors.Is(err, library.ErrNoClip) {
 			err = nil
 		}
+		if err == nil {
+			x.vectorsBack()
+		}
 		return err
 	})
 	return v, err
@@ -360,6 +355,7 @@ func (x *servedLibrary) Nearest(ctx context.Context, v []float32, to server.Moda
 		if err != nil {
 			return err
 		}
+		x.vectorsBack()
 		for _, h := range hits[min(n.Skip, len(hits)):] {
 			c, err := l.Clip(ctx, h.ID)
 			if errors.Is(err, library.ErrNoClip) {

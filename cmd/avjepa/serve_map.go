@@ -6,6 +6,7 @@ import (
 	"math"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"avjepa/internal/library"
@@ -32,6 +33,7 @@ type layout struct {
 	of     string // what the library was like
 	result *server.Map
 	err    error
+	told   atomic.Bool // somebody was given result or err
 }
 
 // maxMapPoints bounds the points of a map: more are a sample, evenly chosen.
@@ -74,6 +76,7 @@ func (x *servedLibrary) Map(ctx context.Context, space server.Modality) (*server
 	defer timer.Stop()
 	select {
 	case <-l.done:
+		l.told.Store(true)
 		return l.result, l.err
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
@@ -90,7 +93,8 @@ func (m *servedMaps) begin(space server.Modality, of string) *layout {
 	if l := m.made[space]; l != nil {
 		select {
 		case <-l.done:
-			if l.of == of && l.err == nil {
+			// A failure is told once, perhaps to who asks a second time; then it is tried again.
+			if l.of == of && (l.err == nil || !l.told.Load()) {
 				return l
 			}
 		default:
@@ -125,18 +129,17 @@ func (m *servedMaps) layOut(space server.Modality) (*server.Map, error) {
 		out.Model, out.All = about.ID, s.Clips
 		step := 1 + s.Clips*len(spaces)/(maxMapPoints+1)
 		for _, of := range spaces {
-			var found []int64
-			var data []float32
-			found, data, dims = l.Vectors(inLibrary(of))
-			for i := range found {
-				if found[i]%int64(step) != 0 { // by id, so that both points of a clip are there
-					continue
-				}
-				ids = append(ids, found[i])
-				rows = append(rows, data[i*dims:(i+1)*dims]...)
+			// By id, so that both points of a clip are there.
+			found, data, n, err := l.Vectors(m.ctx, inLibrary(of), func(id int64) bool { return id%int64(step) == 0 })
+			if err != nil {
+				return err
+			}
+			ids, rows, dims = append(ids, found...), append(rows, data...), n
+			for range found {
 				out.Of = append(out.Of, of)
 			}
 		}
+		m.x.vectorsBack()
 		for _, id := range ids {
 			label := ""
 			if c, err := l.Clip(m.ctx, id); err == nil && len(c.Labels) > 0 {

@@ -23,10 +23,12 @@ func (x *servedLibrary) Open(ctx context.Context, id string) (*server.Medium, er
 	}
 	if c.Data == "" {
 		limits := media.Limits{MaxSeconds: 600}
+		path, start, end := c.Part()
+		part := media.Segment{Start: start, End: end}
 		if x.model != nil {
-			return x.model.Read(ctx, c.Key, limits)
+			return x.model.readPart(ctx, path, part, limits)
 		}
-		return x.decode(ctx, c.Key, limits)
+		return x.decode(ctx, path, part, limits)
 	}
 	stored, err := x.stored(ctx, &c)
 	if err != nil {
@@ -44,14 +46,16 @@ func (x *servedLibrary) Open(ctx context.Context, id string) (*server.Medium, er
 	return x.model.medium(clip), nil
 }
 
-// decode decodes a file as ingest would.
-func (x *servedLibrary) decode(ctx context.Context, path string, limits media.Limits) (*server.Medium, error) {
+// decode decodes a part of a file as ingest would.
+func (x *servedLibrary) decode(ctx context.Context, path string, part media.Segment, limits media.Limits) (
+	*server.Medium, error) {
+
 	def := dataset.DefaultIngestConfig().Settings
 	cfg := media.DecodeConfig{ShortSide: def.ShortSide, FPS: def.FPS, SampleRateHz: def.SampleRateHz,
 		MinSeconds: def.MinSeconds, JPEGQuality: def.JPEGQuality, SilenceDB: def.SilenceDB, Limits: limits}
 	var out *server.Medium
 	var broken error
-	err := x.tools.Decode(ctx, path, cfg, []media.Segment{{}}, func(_ int, m *media.Clip) error {
+	err := x.tools.Decode(ctx, path, cfg, []media.Segment{part}, func(_ int, m *media.Clip) error {
 		if !m.Outcome.HasClip() {
 			broken = &media.FileError{Outcome: m.Outcome, Reason: m.Reason}
 			return nil
@@ -119,7 +123,8 @@ func (x *servedLibrary) File(ctx context.Context, id string) (*server.Source, er
 	if err != nil || c.Data != "" {
 		return nil, err
 	}
-	return &server.Source{Path: c.Key}, nil
+	path, start, end := c.Part()
+	return &server.Source{Path: path, Start: start, End: end}, nil
 }
 
 // Index takes the files of a folder into the library, which is made if it is not there.
@@ -135,30 +140,64 @@ func (x *servedLibrary) Index(ctx context.Context, folder string, e server.Embed
 		return out, &server.Problem{Type: "/docs/errors#no-media", Title: "No media", Status: 422,
 			Code: "no-media", Detail: "there are no videos, sounds or pictures in the folder"}
 	}
-	l, err := library.Open(ctx, x.dir, library.Options{Write: true})
-	if errors.Is(err, library.ErrNotLibrary) {
-		l, err = library.Create(ctx, x.dir, library.Options{})
-	}
+	emb := indexing.Embedding{Encoder: x.model.x, Tools: x.tools, Read: *x.model.read.Load(),
+		Name: x.kind(), Embed: sharedEmbed(x.model, e)}
+	model, err := x.sameModel(ctx, emb.ModelOf())
 	if err != nil {
 		return out, err
 	}
-	emb := indexing.Embedding{Encoder: x.model.x, Tools: x.tools, Read: *x.model.read.Load(),
-		Name: x.kind(), Embed: sharedEmbed(x.model, e)}
-	if err = l.UseModel(ctx, emb.ModelOf()); err == nil {
-		var sum indexing.Summary
-		sum, err = indexing.Run(ctx, indexing.Config{Library: l, Embedding: emb, Items: items,
-			Progress: func(p indexing.Progress) {
-				report(server.Progress{Stage: "read and embed", Done: int64(p.Done), Total: int64(p.Items),
-					Unit: "clips"})
-			}})
-		out = server.IndexResult{Added: sum.Added, Unchanged: sum.Unchanged, LeftOut: sum.LeftOut}
+	l, err := x.openToIndex(ctx, &model)
+	if err != nil {
+		return out, x.vectorsAway(err)
 	}
+	sum, err := indexing.Run(ctx, indexing.Config{Library: l, Embedding: emb, Items: items,
+		Progress: func(p indexing.Progress) {
+			report(server.Progress{Stage: "read and embed", Done: int64(p.Done), Total: int64(p.Items),
+				Unit: "clips"})
+		}})
+	out = server.IndexResult{Added: sum.Added, Unchanged: sum.Unchanged, LeftOut: sum.LeftOut}
 	l.Close()
 	// What was finished is to be seen, however it ended.
 	if e := x.open(context.WithoutCancel(ctx)); err == nil {
 		err = e
 	}
-	return out, err
+	return out, x.vectorsAway(err)
+}
+
+// sameModel returns a model with what the library says of it besides: where its vectors are and
+// how they are compared. An index that does not ask leaves that as it is.
+func (x *servedLibrary) sameModel(ctx context.Context, m library.Model) (library.Model, error) {
+	err := x.use(ctx, func(l *library.Library) error {
+		models, err := l.Models(ctx)
+		for _, k := range models {
+			if k.ID == m.ID && k.Dims == m.Dims {
+				m.Remote, m.Center, m.Set = k.Remote, k.Center, k.Set
+			}
+		}
+		return err
+	})
+	return m, err
+}
+
+// openToIndex opens the library for writing, or makes it, with a model in use and the server that
+// is to have its vectors.
+func (x *servedLibrary) openToIndex(ctx context.Context, m *library.Model) (*library.Library, error) {
+	vectors, o, err := openVectors(ctx, m, servedRemote)
+	if err != nil {
+		return nil, err
+	}
+	l, err := library.Open(ctx, x.dir, o)
+	if errors.Is(err, library.ErrNotLibrary) {
+		l, err = library.Create(ctx, x.dir, o)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err = useModel(ctx, l, m, vectors); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
 }
 
 // kind is that of the library's vectors.

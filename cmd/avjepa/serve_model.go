@@ -36,7 +36,16 @@ const serveViews = 8
 
 // openServed opens the model at path on the engine that flags and environment choose.
 func openServed(path string, o *serveOptions, tools media.Tools) (*servedModel, error) {
-	x, e, err := openModel(path, o.engine, encoder.Options{Views: serveViews})
+	run, err := encoder.Read(path)
+	if err != nil {
+		return nil, modelError(err)
+	}
+	return openServedRun(run, path, o, tools)
+}
+
+// openServedRun is openServed of a run that was read.
+func openServedRun(run *encoder.Run, path string, o *serveOptions, tools media.Tools) (*servedModel, error) {
+	x, e, err := openRead(run, o.engine, encoder.Options{Views: serveViews})
 	if err != nil {
 		return nil, err
 	}
@@ -102,8 +111,15 @@ func (m *servedModel) Info() server.ModelInfo { return m.info }
 
 // Read reads a file as the library's clips were read.
 func (m *servedModel) Read(ctx context.Context, path string, limits media.Limits) (*server.Medium, error) {
+	return m.readPart(ctx, path, media.Segment{}, limits)
+}
+
+// readPart is Read of a part of a file.
+func (m *servedModel) readPart(ctx context.Context, path string, part media.Segment, limits media.Limits) (
+	*server.Medium, error) {
+
 	o := *m.read.Load()
-	o.Limits, o.MaxSeconds = limits, limits.MaxSeconds
+	o.Limits, o.MaxSeconds, o.Part = limits, limits.MaxSeconds, part
 	c, err := m.x.ReadFile(ctx, m.tools, path, o)
 	if err != nil {
 		return nil, err

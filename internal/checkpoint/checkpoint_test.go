@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"math"
@@ -153,4 +154,27 @@ func sameBits(a, b []float32) bool {
 	return slices.EqualFunc(a, b, func(x, y float32) bool {
 		return math.Float32bits(x) == math.Float32bits(y)
 	})
+}
+
+// TestHash: the file that was read has the hash of the file.
+func TestHash(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.safetensors")
+	w := New(map[string]string{"step": "3"})
+	w.AddFloat32("a", []int{2, 3}, []float32{1, 2, 3, 4, 5, 6})
+	if err := w.WriteFile(path); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := Read(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := sha256.New()
+	f.Hash(h)
+	if want := sha256.Sum256(data); !bytes.Equal(h.Sum(nil), want[:]) {
+		t.Error("other bytes than the file's")
+	}
 }

@@ -16,6 +16,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"math"
 	"os"
@@ -54,6 +55,7 @@ type File struct {
 	Metadata map[string]string
 	entries  map[string]entry
 	names    []string // in file order
+	head     []byte   // what lies before the data
 	data     []byte
 }
 
@@ -97,7 +99,8 @@ func Parse(r io.Reader, size int64) (*File, error) {
 	if len(raw) > maxTensors {
 		return nil, fmt.Errorf("%w: %d tensors (limit %d)", ErrFormat, len(raw), maxTensors)
 	}
-	f := &File{Metadata: map[string]string{}, entries: map[string]entry{}}
+	f := &File{Metadata: map[string]string{}, entries: map[string]entry{},
+		head: append(head[:], header...)}
 	dataSize := size - 8 - int64(n)
 	for name, msg := range raw {
 		if name == "__metadata__" {
@@ -163,6 +166,12 @@ func (e entry) check(dataSize int64) error {
 
 // Names returns the tensor names in file order.
 func (f *File) Names() []string { return append([]string(nil), f.names...) }
+
+// Hash writes the bytes of the whole file to h, as they were read.
+func (f *File) Hash(h hash.Hash) {
+	h.Write(f.head)
+	h.Write(f.data)
+}
 
 // Size returns the bytes of all tensors.
 func (f *File) Size() int64 { return int64(len(f.data)) }

@@ -5,8 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -44,42 +42,50 @@ type Encoder struct {
 }
 
 // Open loads the model of a run folder or a checkpoint file. Errors are those of Read and
-// of Run.Model. The engine stays the caller's.
+// of Run.Open. The engine stays the caller's.
 func Open(path string, e engine.Engine, o Options) (*Encoder, error) {
 	run, err := Read(path)
 	if err != nil {
 		return nil, err
 	}
+	return run.Open(e, o)
+}
+
+// Open loads the model of a run that was read, with the settings of the options set in
+// its Config. Errors are ErrConfig and those of Model. The engine stays the caller's.
+func (r *Run) Open(e engine.Engine, o Options) (*Encoder, error) {
 	for _, kv := range o.Set {
 		key, value, ok := strings.Cut(kv, "=")
 		if !ok {
 			return nil, marked{fmt.Errorf("setting %q: want key=value", kv), ErrConfig}
 		}
-		err := run.Config.Set(strings.TrimSpace(key), strings.TrimSpace(value), "setting")
+		err := r.Config.Set(strings.TrimSpace(key), strings.TrimSpace(value), "setting")
 		if err != nil {
 			return nil, marked{err, ErrConfig}
 		}
 	}
-	if err := run.Config.Validate(); err != nil {
+	if err := r.Config.Validate(); err != nil {
 		return nil, marked{err, ErrConfig}
 	}
-	x := &Encoder{run: run, engine: e, views: o.Views}
+	id := make(chan string, 1)
+	go func() { id <- r.identify(o) }() // while the model is made
+	x := &Encoder{engine: e, views: o.Views,
+		run: &Run{Path: r.Path, Config: r.Config, State: r.State}} // not File: it may be freed
 	if x.views == 0 {
 		x.views = 64
 	}
-	if x.id, err = identify(run.Path, o); err != nil {
-		return nil, err
-	}
-	if x.maker, err = view.NewMaker(run.Config.ViewConfig()); err != nil {
+	var err error
+	if x.maker, err = view.NewMaker(r.Config.ViewConfig()); err != nil {
 		return nil, marked{err, ErrConfig}
 	}
-	if x.model, _, err = run.Model(e, x.views); err != nil {
+	if x.model, _, err = r.Model(e, x.views); err != nil {
 		return nil, err
 	}
 	if err := x.prepare(o); err != nil {
 		x.Close()
 		return nil, err
 	}
+	x.id = <-id
 	return x, nil
 }
 
@@ -110,20 +116,13 @@ func (x *Encoder) prepare(o Options) error {
 
 // identify names what is computed: 16 hexadecimal digits of the SHA-256 of the
 // checkpoint and the options that change the numbers.
-func identify(path string, o Options) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
+func (r *Run) identify(o Options) string {
 	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
-	}
+	r.File.Hash(h)
 	if len(o.Set) > 0 || o.Int8 {
 		fmt.Fprintf(h, "%q %v", o.Set, o.Int8)
 	}
-	return hex.EncodeToString(h.Sum(nil)[:8]), nil
+	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
 // Close gives the memory back to the engine.

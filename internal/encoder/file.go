@@ -53,8 +53,9 @@ type ReadOptions struct {
 	Stride  time.Duration
 	Windows int // 0 means 1
 
-	MaxSeconds float64 // of a file that is read; 0 means 60
+	MaxSeconds float64 // of a file that is read, or of its part; 0 means 60
 	Limits     media.Limits
+	Part       media.Segment // of a file; zero is all of it
 }
 
 // maxPicture bounds a picture's pixels and bytes.
@@ -93,7 +94,7 @@ func (x *Encoder) ReadFile(ctx context.Context, tools media.Tools, path string,
 	}
 	var c *Clip
 	var broken error // not for Decode, which answers for the file's faults itself
-	err = tools.Decode(ctx, path, cfg, []media.Segment{{}}, func(_ int, m *media.Clip) error {
+	err = tools.Decode(ctx, path, cfg, []media.Segment{o.Part}, func(_ int, m *media.Clip) error {
 		if !m.Outcome.HasClip() {
 			broken = &media.FileError{Outcome: m.Outcome, Reason: m.Reason}
 			return nil

@@ -14,8 +14,11 @@ import (
 	"avjepa/internal/view"
 )
 
-// ErrNoVideo says that a clip has no picture.
-var ErrNoVideo = errors.New("explain: the picture's tokens of a clip without picture")
+// Sentinels of components that cannot be shown.
+var (
+	ErrNoVideo    = errors.New("explain: the picture's tokens of a clip without picture")
+	ErrNotNumbers = errors.New("explain: the picture's tokens are no numbers: the model has diverged")
+)
 
 // Components are the first three principal components of the last layer's video tokens
 // of several clips, one basis for all, as colours: component 1 is red, 2 green, 3 blue.
@@ -60,7 +63,7 @@ func VideoTokens(x *encoder.Encoder, w encoder.Window) (tensor.Array, error) {
 }
 
 // Compare fits the components to the first window of every clip. Errors are ctx's, those
-// of VideoTokens, and of tokens that are no numbers.
+// of VideoTokens, and ErrNotNumbers.
 //
 // Source: paper, appendix K and figure 20.
 func Compare(ctx context.Context, x *encoder.Encoder, clips []*encoder.Clip) (*Components, error) {
@@ -81,6 +84,11 @@ func Compare(ctx context.Context, x *encoder.Encoder, clips []*encoder.Clip) (*C
 		}
 		all = append(all, t.Data...)
 		r.Start = append(r.Start, clip.Windows[0].Start.Seconds())
+	}
+	for _, v := range all {
+		if v-v != 0 {
+			return nil, ErrNotNumbers
+		}
 	}
 	n, d := len(all)/c.Width, c.Width
 	tokens := tensor.From(all, n, d)
@@ -127,22 +135,31 @@ func (r *Components) Sheet(title string, names []string, theme chart.Theme) (*im
 			"(%.0f, %.0f, %.0f %% of the variance) as red, green, blue.", len(r.Clips),
 			100*r.Variance[0], 100*r.Variance[1], 100*r.Variance[2]),
 		Caption: "Equal hues are alike to the encoder within this sheet. Across runs a hue means nothing."}
-	n := min(sheetFrames, r.Frames)
-	for i, clip := range r.Clips {
-		f := frames{clip: clip, view: r.view}
-		row := chart.TokenRow{Name: names[i], Rows: r.Rows, Cols: r.Cols}
-		for k := range n {
-			t := (2*k + 1) * r.Frames / (2 * n)
-			at := r.Start[i] + (float64(t)+.5)*r.view.Seconds/float64(r.Frames)
-			img, err := f.show(at)
-			if err != nil {
-				return nil, err
-			}
-			size := r.Rows * r.Cols
-			row.Frames, row.Times = append(row.Frames, img), append(row.Times, at)
-			row.Colours = append(row.Colours, r.Colours[i][t*size:(t+1)*size])
+	for i := range r.Clips {
+		row, err := r.row(i, sheetFrames)
+		if err != nil {
+			return nil, err
 		}
+		row.Name = names[i]
 		s.Rows = append(s.Rows, row)
 	}
 	return s.Draw(theme)
+}
+
+// row is clip i with at most most of its frames.
+func (r *Components) row(i, most int) (chart.TokenRow, error) {
+	f := frames{clip: r.Clips[i], view: r.view}
+	row := chart.TokenRow{Rows: r.Rows, Cols: r.Cols}
+	n, size := min(most, r.Frames), r.Rows*r.Cols
+	for k := range n {
+		t := (2*k + 1) * r.Frames / (2 * n)
+		at := r.Start[i] + (float64(t)+.5)*r.view.Seconds/float64(r.Frames)
+		img, err := f.show(at)
+		if err != nil {
+			return row, err
+		}
+		row.Frames, row.Times = append(row.Frames, img), append(row.Times, at)
+		row.Colours = append(row.Colours, r.Colours[i][t*size:(t+1)*size])
+	}
+	return row, nil
 }

@@ -32,7 +32,7 @@ func (w *Watched) Sheet(title string, theme chart.Theme) (*image.RGBA, error) {
 		s.Note += fmt.Sprintf(" %d of %d windows.", n, len(w.Windows))
 	}
 	for k := range n {
-		row, err := w.row((2*k + 1) * len(w.Windows) / (2 * n))
+		row, err := w.row((2*k+1)*len(w.Windows)/(2*n), sheetFrames)
 		if err != nil {
 			return nil, err
 		}
@@ -41,13 +41,13 @@ func (w *Watched) Sheet(title string, theme chart.Theme) (*image.RGBA, error) {
 	return s.Draw(theme)
 }
 
-// row is window i on a sheet.
-func (w *Watched) row(i int) (chart.Attended, error) {
+// row is window i with at most most of its frames.
+func (w *Watched) row(i, most int) (chart.Attended, error) {
 	a, c, start := w.Maps[i], w.view, w.Windows[i].Start.Seconds()
 	r := chart.Attended{Name: fmt.Sprintf("%.2f to %.2f s", start, start+c.Seconds), Lines: w.lines(i),
 		Mel:   melPicture(w.Windows[i].Audio, c.Bands, c.MelFrames(), w.usedFrames()),
 		Audio: w.audio(i), Start: start, Seconds: w.usedSeconds(), Hertz: hertz(c)}
-	n := min(sheetFrames, a.Frames)
+	n := min(most, a.Frames)
 	for k := range n {
 		t := (2*k + 1) * a.Frames / (2 * n)
 		at := w.groupTime(i, t)

@@ -41,7 +41,7 @@ func Watch(ctx context.Context, x *encoder.Encoder, c *encoder.Clip, from Source
 	if !c.HasVideo || !c.HasAudio {
 		return nil, ErrOneModality
 	}
-	w := &Watched{Clip: c, From: from, view: x.Maker().Config(), encoder: x.Model().Config.Encoder}
+	w := newWatched(x, c, from)
 	for _, at := range tiles(w.usedSeconds(), x.Maker().LastStart(c.Decoded)) {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
@@ -52,17 +52,45 @@ func Watch(ctx context.Context, x *encoder.Encoder, c *encoder.Clip, from Source
 		if err := x.Maker().EvalAt(win.Video, win.Audio, c.Decoded, at, at); err != nil {
 			return nil, err
 		}
-		a, err := CrossAttention(x, win)
-		if err != nil {
+		if err := w.add(x, win); err != nil {
 			return nil, err
 		}
-		w.Windows, w.Maps = append(w.Windows, win), append(w.Maps, a)
 	}
 	if len(w.Windows) == 0 {
 		return nil, errors.New("explain: a clip without windows")
 	}
-	w.frames = frames{clip: c, view: w.view}
 	return w, nil
+}
+
+// Glance returns the attention of the windows that were read with a clip, as Watch does
+// of windows that cover it.
+func Glance(x *encoder.Encoder, c *encoder.Clip, from Source) (*Watched, error) {
+	if len(c.Windows) == 0 {
+		return nil, errors.New("explain: a clip without windows")
+	}
+	w := newWatched(x, c, from)
+	for _, win := range c.Windows {
+		if err := w.add(x, win); err != nil {
+			return nil, err
+		}
+	}
+	return w, nil
+}
+
+func newWatched(x *encoder.Encoder, c *encoder.Clip, from Source) *Watched {
+	w := &Watched{Clip: c, From: from, view: x.Maker().Config(), encoder: x.Model().Config.Encoder}
+	w.frames = frames{clip: c, view: w.view}
+	return w
+}
+
+// add computes the attention of a window.
+func (w *Watched) add(x *encoder.Encoder, win encoder.Window) error {
+	a, err := CrossAttention(x, win)
+	if err != nil {
+		return err
+	}
+	w.Windows, w.Maps = append(w.Windows, win), append(w.Maps, a)
+	return nil
 }
 
 // tiles returns starts from 0 to last, seconds apart but for the last.

@@ -3,6 +3,7 @@ package explain
 import (
 	"context"
 	"errors"
+	"image"
 	"math"
 	"os"
 	"path/filepath"
@@ -145,6 +146,58 @@ func TestWatchRefuses(t *testing.T) {
 	blind := &encoder.Clip{Windows: []encoder.Window{{}}}
 	if _, err := Compare(ctx, x, []*encoder.Clip{blind}); !errors.Is(err, ErrNoVideo) {
 		t.Errorf("components of a clip without picture: %v", err)
+	}
+}
+
+// TestGlance sees the window that was read, and draws it without words: below as it is, lit.
+func TestGlance(t *testing.T) {
+	x := tiny(t)
+	c := read(t, x, shot(t, 2.5, true))
+	w, err := Glance(x, c, FromOther)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := CrossAttention(x, c.Windows[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(w.Maps) != 1 || !slices.Equal(w.Maps[0].Video, a.Video) || w.Windows[0].Start != c.Windows[0].Start {
+		t.Errorf("%d maps, from %v", len(w.Maps), w.Windows[0].Start)
+	}
+	frames, mel, err := w.Strips(0, 480)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Compare(context.Background(), x, []*encoder.Clip{c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokens, err := r.Strip(0, 480)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, img := range map[string]*image.RGBA{"frames": frames, "mel": mel, "tokens": tokens} {
+		b := img.Bounds()
+		if b.Dx() > 480 || b.Dx() < 470 || b.Dy() < 100 {
+			t.Errorf("%s: a strip of %v", name, b.Max)
+		}
+		differ, half := 0, (b.Dy()-4)/2
+		for y := range half {
+			for i := range b.Dx() {
+				if img.RGBAAt(i, y) != img.RGBAAt(i, y+half+4) {
+					differ++
+				}
+			}
+		}
+		if differ < b.Dx()*half/20 {
+			t.Errorf("%s: %d pixels differ between the two rows", name, differ)
+		}
+	}
+	if _, err := Glance(x, read(t, x, shot(t, 1.2, false)), FromOther); !errors.Is(err, ErrOneModality) {
+		t.Errorf("a clip without sound gives %v", err)
+	}
+	if _, err := Glance(x, &encoder.Clip{}, FromOther); err == nil {
+		t.Error("a clip without windows gives no error")
 	}
 }
 

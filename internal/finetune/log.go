@@ -54,8 +54,6 @@ const (
 	epochsName = "epochs.jsonl"
 )
 
-const maxLine = 1 << 20
-
 // openLog opens a log of JSON lines for appending, without the lines that keep refuses:
 // those written between the last checkpoint and a crash. A broken line ends it.
 func openLog(run *train.Folder, name string, keep func(line []byte) bool) (*os.File, error) {
@@ -94,19 +92,40 @@ func appendLine(f *os.File, v any) error {
 }
 
 // ReadEpochs returns the epochs of a run.
-func ReadEpochs(dir string) ([]EpochMetrics, error) {
-	f, err := os.Open(filepath.Join(dir, epochsName))
+func ReadEpochs(dir string) ([]EpochMetrics, error) { return readLog[EpochMetrics](dir, epochsName) }
+
+// ReadSteps returns the steps of a run.
+func ReadSteps(dir string) ([]StepMetrics, error) { return readLog[StepMetrics](dir, stepsName) }
+
+// Bounds on what is read of a log.
+const (
+	maxLine  = 1 << 20
+	maxLines = 1 << 23
+)
+
+// readLog returns the lines of a log of a run. A last line cut short by a crash is left
+// out; any other broken line is an error.
+func readLog[T any](dir, name string) ([]T, error) {
+	f, err := os.Open(filepath.Join(dir, name))
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	var all []EpochMetrics
+	var all []T
+	var broken error
 	sc := bufio.NewScanner(f)
 	sc.Buffer(nil, maxLine)
 	for line := 1; sc.Scan(); line++ {
-		var m EpochMetrics
+		if broken != nil {
+			return nil, broken
+		}
+		var m T
 		if err := json.Unmarshal(sc.Bytes(), &m); err != nil {
-			return nil, fmt.Errorf("finetune: %s line %d: %w", f.Name(), line, err)
+			broken = fmt.Errorf("finetune: %s line %d: %w", f.Name(), line, err)
+			continue
+		}
+		if len(all) == maxLines {
+			return nil, fmt.Errorf("finetune: %s has more than %d lines", f.Name(), maxLines)
 		}
 		all = append(all, m)
 	}

@@ -233,7 +233,7 @@ func (e *Embedding) read(ctx context.Context, it *Item) (Result, []encoder.Windo
 		return r, nil, nil
 	}
 	if e.Hash && it.set == nil {
-		hash, err := HashFile(ctx, it.Key)
+		hash, err := it.hash(ctx)
 		if ctx.Err() != nil {
 			return r, nil, context.Cause(ctx)
 		}

@@ -8,6 +8,7 @@ import (
 	"image/jpeg"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"avjepa/internal/encoder"
 	"avjepa/internal/library"
@@ -70,6 +71,9 @@ func Run(ctx context.Context, c Config) (Summary, error) {
 			return sum, err
 		}
 	}
+	if err := c.forgetWhole(ctx); err != nil {
+		return sum, err
+	}
 	todo, err := c.changed(ctx, &sum)
 	if err != nil {
 		return sum, err
@@ -121,6 +125,26 @@ func Run(ctx context.Context, c Config) (Summary, error) {
 	return sum, c.Library.Finish(ctx)
 }
 
+// forgetWhole removes the notes that files could not be used which are now cut.
+func (c *Config) forgetWhole(ctx context.Context) error {
+	cut := map[string]bool{}
+	for i := range c.Items {
+		if f := c.Items[i].file; f != nil {
+			cut[f.path] = true
+		}
+	}
+	if len(cut) == 0 {
+		return nil
+	}
+	left, err := c.Library.LeftOut(ctx)
+	if err != nil || !slices.ContainsFunc(left, func(f library.LeftOut) bool {
+		return f.Data == "" && cut[f.Key]
+	}) {
+		return err
+	}
+	return c.Library.ForgetLeftOut(ctx, "", func(key string) bool { return !cut[key] })
+}
+
 // changed returns the items that are to be embedded.
 func (c *Config) changed(ctx context.Context, sum *Summary) ([]Item, error) {
 	known, err := c.Library.Known(ctx)
@@ -139,7 +163,7 @@ func (c *Config) changed(ctx context.Context, sum *Summary) ([]Item, error) {
 		if it.Data != "" {
 			same = k.Hash == it.Hash || k.LeftOut && k.Bytes == it.Bytes
 		} else if !same && k.Bytes == it.Bytes && k.Hash != "" { // touched, or copied back
-			hash, err := HashFile(ctx, it.Key)
+			hash, err := it.hash(ctx)
 			if ctx.Err() != nil {
 				return nil, context.Cause(ctx)
 			}
@@ -167,16 +191,24 @@ func prune(ctx context.Context, c *Config) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	given, sets := make(map[library.Source]bool), make(map[string]bool)
-	for _, it := range c.Items {
+	given, sets, files := make(map[library.Source]bool), make(map[string]bool), make(map[string]bool)
+	for i := range c.Items {
+		it := &c.Items[i]
 		given[library.Source{Data: it.Data, Key: it.Key}] = true
 		sets[it.Data] = true
+		if it.Data == "" {
+			files[it.Path()] = true
+		}
 	}
 	gone := func(s library.Source) bool {
 		if s.Data != "" {
 			return sets[s.Data] && !given[s]
 		}
-		_, err := os.Lstat(s.Key)
+		path, _, _ := library.SplitKey(s.Key)
+		if files[path] && !given[s] {
+			return true // the file is cut in another way now
+		}
+		_, err := os.Lstat(path)
 		return errors.Is(err, os.ErrNotExist)
 	}
 	var ids []int64

@@ -12,6 +12,7 @@ import (
 
 	"avjepa/internal/dataset"
 	"avjepa/internal/encoder"
+	"avjepa/internal/library"
 	"avjepa/internal/manifest"
 	"avjepa/internal/media"
 )
@@ -26,8 +27,11 @@ type Item struct {
 	Modified  time.Time // of a file
 	Hash      string    // of a stored clip
 
-	set *dataset.Set
-	at  int
+	Start, End float64 // of a part of a file, in seconds; Key and Name have them too
+
+	file *file // that the item is a part of
+	set  *dataset.Set
+	at   int
 }
 
 // Files returns the media files that arguments name: files, folders, whose first folder below
@@ -43,6 +47,9 @@ func Files(args []string) ([]Item, error) {
 		if e.Start != 0 || e.End != 0 {
 			return nil, fmt.Errorf("%s is to be cut at %v s: avjepa ingest cuts; then give --data instead",
 				e.Path, e.Start)
+		}
+		if _, _, end := library.SplitKey(e.Path); end > 0 {
+			return nil, fmt.Errorf("%s: %w", e.Path, errPartName)
 		}
 		it := Item{Key: e.Path, Name: e.Key, Labels: e.Labels, Split: e.Split}
 		if info, err := os.Stat(e.Path); err == nil {
@@ -68,7 +75,8 @@ func Stored(location string, set *dataset.Set) []Item {
 func (it *Item) read(ctx context.Context, x *encoder.Encoder, tools media.Tools,
 	o encoder.ReadOptions) (*encoder.Clip, error) {
 	if it.set == nil {
-		return x.ReadFile(ctx, tools, it.Key, o)
+		o.Part = it.part()
+		return x.ReadFile(ctx, tools, it.Path(), o)
 	}
 	var c dataset.Clip
 	err := it.set.Read(ctx, it.at, &c)

@@ -4,7 +4,8 @@
 // A library is a folder with library.db, an SQLite file, in it: the clips, the files that were
 // left out and why, the embeddings of one or several models, and what chance scores with each.
 // Opened, it also holds the embeddings of one model in memory and compares a query with every
-// one of them: no index that approximates, so what is found is what is nearest.
+// one of them: no index that approximates, so what is found is what is nearest. Or a server has
+// them (Remote), and what it finds is as near as its index is good.
 //
 //	l, err := library.Open("library", library.Options{})
 //	defer l.Close()

@@ -3,7 +3,6 @@ package library
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"math/rand/v2"
 
 	"avjepa/internal/neardup"
@@ -89,8 +88,12 @@ func writeStock(ctx context.Context, tx *sql.Tx, number int64, means *[4][]float
 // writing, so that nobody changes the rows.
 func (l *Library) takeStock(ctx context.Context, number int64, model *Model) (means [4][]float32,
 	scored *rows, err error) {
-	if l.opts.Remote != nil {
-		scored, err = l.sample(ctx, model.Dims)
+	server, err := l.server()
+	if err != nil {
+		return means, nil, err
+	}
+	if server != nil {
+		scored, err = l.sample(ctx, server, model.Dims)
 		return means, scored, err
 	}
 	scored = &l.rows
@@ -149,31 +152,25 @@ func (m *matrix) mean() []float32 {
 }
 
 // sample fetches the vectors of some clips from the server.
-func (l *Library) sample(ctx context.Context, dims int) (*rows, error) {
+func (l *Library) sample(ctx context.Context, server Remote, dims int) (*rows, error) {
 	l.mu.RLock()
 	ids := append([]int64(nil), l.rows.ids...)
 	l.mu.RUnlock()
 	r := rand.New(rand.NewPCG(1, 2))
 	r.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
 	ids = ids[:min(len(ids), nullClips)]
-	out := newRows(dims)
-	byModality := [4]map[int64][]float32{}
+	var byModality [4]map[int64][]float32
 	for _, m := range Modalities {
 		var err error
-		if byModality[m], err = l.opts.Remote.Fetch(ctx, m, ids); err != nil {
+		if byModality[m], err = fetch(ctx, server, m, ids, dims); err != nil {
 			return nil, err
 		}
 	}
+	out := newRows(dims)
 	for _, id := range ids {
 		var v vectors
 		for _, m := range Modalities {
-			if x := byModality[m][id]; x != nil {
-				if len(x) != dims || !normalise(x) {
-					return nil, fmt.Errorf("library: the server has a vector of %d numbers for clip %d, the "+
-						"model's have %d: index with --remote into another collection", len(x), id, dims)
-				}
-				v[m] = x
-			}
+			v[m] = byModality[m][id]
 		}
 		out.put(id, &v)
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
 	"slices"
 )
 
@@ -45,14 +47,27 @@ func (l *Library) Search(ctx context.Context, q Query) ([]Hit, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
+	server, err := l.server()
+	if err != nil {
+		return nil, err
+	}
 	l.mu.RLock()
-	defer l.mu.RUnlock()
+	v, err := l.prepare(&q)
+	if err != nil || server == nil {
+		defer l.mu.RUnlock()
+		if err != nil {
+			return nil, err
+		}
+		return l.searchRows(q, v), nil
+	}
+	l.mu.RUnlock() // a server may be slow: who changes the library is not kept waiting
+	return l.searchRemote(ctx, server, q, v)
+}
+
+// prepare returns the query's vector as it is compared. The caller holds mu.
+func (l *Library) prepare(q *Query) ([]float32, error) {
 	if l.number == 0 {
 		return nil, fmt.Errorf("library: %s is empty: avjepa index MODEL FILES… --library %[1]s", l.dir)
-	}
-	if l.model.Remote != "" && l.opts.Remote == nil {
-		return nil, fmt.Errorf("library: the vectors of %s are on %s: open it with that server", l.dir,
-			l.model.Remote)
 	}
 	v, err := unit(q.Vector, l.model.Dims)
 	if err == nil && !centre(v, l.means[q.From]) {
@@ -61,10 +76,7 @@ func (l *Library) Search(ctx context.Context, q Query) ([]Hit, error) {
 	if err != nil {
 		return nil, fmt.Errorf("library: query: %w", err)
 	}
-	if l.opts.Remote != nil {
-		return l.searchRemote(ctx, q, v)
-	}
-	return l.searchRows(q, v), nil
+	return v, nil
 }
 
 // searchRows is the search for v, prepared, in memory.
@@ -86,27 +98,6 @@ func (q *Query) wants(id int64) bool {
 	return !slices.Contains(q.Exclude, id) && (q.Keep == nil || q.Keep(id))
 }
 
-// searchRemote has the server search. It knows nothing of Exclude and Keep, so it is asked
-// for more the more of what it finds is not wanted.
-func (l *Library) searchRemote(ctx context.Context, q Query, v []float32) ([]Hit, error) {
-	null := l.null[direction{q.From, q.In}]
-	for k := q.K + len(q.Exclude); ; k = min(4*k, MaxK) {
-		found, err := l.opts.Remote.Search(ctx, q.In, v, k)
-		if err != nil {
-			return nil, err
-		}
-		var hits []Hit
-		for _, f := range found {
-			if _, ours := l.rows.row[f.Clip]; ours && q.wants(f.Clip) && len(hits) < q.K {
-				hits = append(hits, null.hit(f.Clip, f.Score))
-			}
-		}
-		if len(hits) == q.K || len(found) < k || k == MaxK {
-			return hits, nil
-		}
-	}
-}
-
 // Neighbours returns the k clips whose vectors of modality in are nearest to the one of
 // modality from of clip id, without the clip itself. It returns ErrNoClip when there is no
 // such clip, or it has no vector of that modality.
@@ -123,12 +114,17 @@ func (l *Library) Vector(ctx context.Context, id int64, m Modality) ([]float32, 
 	if m < Audio || m > Both {
 		return nil, fmt.Errorf("library: %v is none of audio, video, both", m)
 	}
-	l.mu.RLock()
-	number, dims := l.number, l.model.Dims
-	l.mu.RUnlock()
+	server, err := l.server()
+	if err != nil {
+		return nil, err
+	}
+	model, number := l.current()
 	none := fmt.Errorf("library: %w as %d in %s with a vector of %v", ErrNoClip, id, l.dir, m)
-	if l.opts.Remote != nil {
-		found, err := l.opts.Remote.Fetch(ctx, m, []int64{id})
+	if server != nil {
+		if !l.present(m, id) {
+			return nil, none
+		}
+		found, err := fetch(ctx, server, m, []int64{id}, model.Dims)
 		if err == nil && found[id] == nil {
 			err = none
 		}
@@ -150,26 +146,46 @@ func (l *Library) Vector(ctx context.Context, id int64, m Modality) ([]float32, 
 	if len(blob) == 0 {
 		return nil, none
 	}
-	v := make([]float32, dims)
+	v := make([]float32, model.Dims)
 	if err := decode(v, blob); err != nil {
 		return nil, l.broken(fmt.Errorf("clip %d, %v: %w", id, m, err))
 	}
 	return v, nil
 }
 
-// Vectors returns the vectors of one modality as they are compared, (n, Dims) row by row, and
-// the clips they are of: for maps. It copies them.
-func (l *Library) Vectors(m Modality) (ids []int64, data []float32, dims int) {
+// Vectors returns the vectors of one modality as they are compared, (n, dims) row by row, and
+// the clips they are of, those alone that keep wants: for maps. It copies them, or fetches them
+// from the server that has them, which may have lost some.
+func (l *Library) Vectors(ctx context.Context, m Modality, keep func(id int64) bool) (ids []int64,
+	data []float32, dims int, err error) {
+
+	if m < Audio || m > Both {
+		return nil, nil, 0, fmt.Errorf("library: %v is none of audio, video, both", m)
+	}
+	server, err := l.server()
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	if server != nil {
+		model, _ := l.current()
+		found, err := fetch(ctx, server, m, l.chosen(m, keep, math.MaxInt), model.Dims)
+		if err != nil {
+			return nil, nil, 0, err
+		}
+		for _, id := range slices.Sorted(maps.Keys(found)) {
+			ids, data = append(ids, id), append(data, found[id]...)
+		}
+		return ids, data, model.Dims, nil
+	}
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	part := &l.rows.parts[m&Both]
-	dims = part.dims
-	ids, data = make([]int64, 0, part.count), make([]float32, part.count*dims)
+	part := &l.rows.parts[m]
+	v := make([]float32, part.dims)
 	for row, has := range part.has {
-		if has {
-			part.get(row, data[len(ids)*dims:][:dims])
-			ids = append(ids, l.rows.ids[row])
+		if id := l.rows.ids[row]; has && keep(id) {
+			part.get(row, v)
+			ids, data = append(ids, id), append(data, v...)
 		}
 	}
-	return ids, data, dims
+	return ids, data, part.dims, nil
 }

@@ -266,7 +266,9 @@ func TestConcurrentUse(t *testing.T) {
 				if _, err := l.Clips(ctx, Filter{Label: "x"}, Page{Limit: 5}); err != nil {
 					t.Error(err)
 				}
-				l.Vectors(Audio)
+				if _, _, _, err := l.Vectors(ctx, Audio, func(id int64) bool { return id < 10 }); err != nil {
+					t.Error(err)
+				}
 				l.Null(Audio, Video)
 				l.Model()
 				if _, err := l.Stats(ctx); err != nil {
@@ -305,9 +307,9 @@ func TestConcurrentUse(t *testing.T) {
 
 func TestVectorsAreThoseCompared(t *testing.T) {
 	l := made(t, 600)
-	ids, data, d := l.Vectors(Audio)
-	if len(ids) != 600 || d != testDims || len(data) != 600*testDims {
-		t.Fatalf("%d ids, %d numbers", len(ids), len(data))
+	ids, data, d, err := l.Vectors(t.Context(), Audio, func(id int64) bool { return id%2 == 0 })
+	if err != nil || len(ids) != 300 || d != testDims || len(data) != 300*testDims {
+		t.Fatalf("%d ids, %d numbers, %v", len(ids), len(data), err)
 	}
 	for i, id := range ids {
 		want, err := l.Vector(t.Context(), id, Audio)

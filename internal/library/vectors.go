@@ -58,10 +58,10 @@ func (l *Library) load(ctx context.Context, id string) error {
 
 // readRows reads the vectors of a model.
 func (l *Library) readRows(ctx context.Context, number int64, m *Model, means *[4][]float32) (rows, error) {
-	out := newRows(m.Dims)
-	if l.opts.Remote != nil {
-		out = newRows(0) // only which clips there are
+	if m.Remote != "" {
+		return l.readPresent(ctx, number)
 	}
+	out := newRows(m.Dims)
 	q, err := l.db.QueryContext(ctx,
 		"SELECT clip, audio, video, both FROM vectors WHERE model = ? ORDER BY clip", number)
 	if err != nil {
@@ -80,7 +80,7 @@ func (l *Library) readRows(ctx context.Context, number int64, m *Model, means *[
 		}
 		var v vectors
 		for _, which := range Modalities {
-			if len(blobs[which]) == 0 { // none, or it is elsewhere
+			if len(blobs[which]) == 0 {
 				continue
 			}
 			if err := decode(room[which], blobs[which]); err != nil {
@@ -96,6 +96,40 @@ func (l *Library) readRows(ctx context.Context, number int64, m *Model, means *[
 		return out, l.fault(err)
 	}
 	return out, nil
+}
+
+// readPresent reads which vectors of a model there are, when a server has them.
+func (l *Library) readPresent(ctx context.Context, number int64) (rows, error) {
+	out := newRows(0)
+	q, err := l.db.QueryContext(ctx, `SELECT clip, audio IS NOT NULL, video IS NOT NULL, both IS NOT NULL
+		FROM vectors WHERE model = ? ORDER BY clip`, number)
+	if err != nil {
+		return out, l.fault(err)
+	}
+	defer q.Close()
+	for q.Next() {
+		var id int64
+		var has [4]bool
+		if err := q.Scan(&id, &has[Audio], &has[Video], &has[Both]); err != nil {
+			return out, l.fault(err)
+		}
+		out.put(id, standIns(has))
+	}
+	if err := q.Err(); err != nil {
+		return out, l.fault(err)
+	}
+	return out, nil
+}
+
+// standIns are vectors of no numbers: in memory they stand for those that a server has.
+func standIns(has [4]bool) *vectors {
+	var v vectors
+	for _, m := range Modalities {
+		if has[m] {
+			v[m] = []float32{}
+		}
+	}
+	return &v
 }
 
 // centre subtracts mean from v, if there is one, and scales it to length 1. It says no when

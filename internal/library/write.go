@@ -30,6 +30,10 @@ func (l *Library) Add(ctx context.Context, entries ...Entry) error {
 	if number == 0 {
 		return fmt.Errorf("library: %s: %w: UseModel comes first", l.dir, ErrNoModel)
 	}
+	server, err := l.server()
+	if err != nil {
+		return err
+	}
 	kept := make([]vectors, len(entries))
 	for i := range entries {
 		e := &entries[i]
@@ -56,16 +60,17 @@ func (l *Library) Add(ctx context.Context, entries ...Entry) error {
 			if err := do.putClip(ctx, c); err != nil {
 				return err
 			}
-			if err := do.putVectors(ctx, number, c.ID, &kept[i], l.opts.Remote != nil); err != nil {
+			if err := do.putVectors(ctx, number, c.ID, &kept[i], server != nil); err != nil {
 				return err
 			}
 		}
-		return l.upsert(ctx, entries, kept)
+		return upsert(ctx, server, entries, kept)
 	}, func() {
-		if l.opts.Remote != nil {
-			kept = make([]vectors, len(entries)) // only that they are there
-		}
 		for i := range entries {
+			if server != nil {
+				l.rows.put(entries[i].Clip.ID, standIns(kept[i].has()))
+				continue
+			}
 			for _, m := range Modalities {
 				if kept[i][m] != nil && !centre(kept[i][m], l.means[m]) {
 					kept[i][m] = nil
@@ -76,9 +81,19 @@ func (l *Library) Add(ctx context.Context, entries ...Entry) error {
 	})
 }
 
-// upsert sends the vectors of entries to the server that keeps them, if one does.
-func (l *Library) upsert(ctx context.Context, entries []Entry, kept []vectors) error {
-	if l.opts.Remote == nil {
+// has says which vectors there are.
+func (v *vectors) has() (has [4]bool) {
+	for m := range v {
+		has[m] = v[m] != nil
+	}
+	return has
+}
+
+// upsert sends the vectors of entries to the server that keeps them, if one does. The clips
+// are not committed yet: what a server took of clips that never are is overwritten when their
+// IDs are given again, and until then is of clips that the library does not know.
+func upsert(ctx context.Context, server Remote, entries []Entry, kept []vectors) error {
+	if server == nil {
 		return nil
 	}
 	var all []RemoteVector
@@ -89,7 +104,7 @@ func (l *Library) upsert(ctx context.Context, entries []Entry, kept []vectors) e
 			}
 		}
 	}
-	return l.opts.Remote.Upsert(ctx, all)
+	return server.Upsert(ctx, all)
 }
 
 // unit returns v with length 1.
@@ -273,10 +288,11 @@ func (l *Library) LeaveOut(ctx context.Context, files ...LeftOut) error {
 
 // forget has the server remove the vectors of clips, if one keeps them.
 func (l *Library) forget(ctx context.Context, ids []int64) error {
-	if l.opts.Remote == nil || len(ids) == 0 {
-		return nil
+	server, err := l.server()
+	if err != nil || server == nil || len(ids) == 0 {
+		return err
 	}
-	return l.opts.Remote.Delete(ctx, ids)
+	return server.Delete(ctx, ids)
 }
 
 // Remove removes clips with all that is known of them. IDs of none are passed over.

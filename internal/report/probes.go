@@ -47,6 +47,17 @@ func probeCurves(log []train.Metrics, evaluated []train.ProbeLog) []Curve {
 		{"probe-attentive", "The same of one learned query over the patch tokens.",
 			chart.Lines{Title: "Online attentive probe, " + what, YLabel: what + " %",
 				LegendBelow: true, Series: inputs(train.ProbeScores.Attentive)}},
+		{"probe-heads", "Both heads on clips seen and heard; the attentive one reads more of the encoder, " +
+			"so it should lie higher.",
+			chart.Lines{Title: "Online probes, " + what, YLabel: what + " %", LegendBelow: true,
+				Series: []chart.Series{
+					pick("linear", func(l *train.ProbeLog) *float64 {
+						if l.Both.Attentive() == nil { // one head is no comparison
+							return nil
+						}
+						return l.Both.Linear()
+					}),
+					pick("attentive", func(l *train.ProbeLog) *float64 { return l.Both.Attentive() })}}},
 		{"probe-top5", "The right class is among the first five, of clips seen and heard.",
 			chart.Lines{Title: "Online probes, top-5", YLabel: "top-5 %", LegendBelow: true,
 				Series: []chart.Series{
@@ -57,7 +68,13 @@ func probeCurves(log []train.Metrics, evaluated []train.ProbeLog) []Curve {
 				Series: []chart.Series{
 					loss("linear", func(m *train.Metrics) float64 { return m.ProbeLinear }),
 					loss("linear, one modality", func(m *train.Metrics) float64 { return m.ProbeUnimodal }),
-					loss("attentive", func(m *train.Metrics) float64 { return m.ProbeAttentive })}}},
+					loss("attentive", func(m *train.Metrics) float64 { return m.ProbeAttentive }),
+					loss("linear and attentive together", func(m *train.Metrics) float64 {
+						if m.ProbeAttentive == 0 {
+							return 0
+						}
+						return m.ProbeLinear + m.ProbeAttentive
+					})}}},
 	}
 	for i := range all {
 		all[i].Lines.XLabel = "step"

@@ -28,7 +28,7 @@ func TestProbeCurves(t *testing.T) {
 		want  []string
 	}{
 		{log, []train.ProbeLog{evaluation(1, .2, false), evaluation(2, .4, false)},
-			[]string{"probe-linear", "probe-attentive", "probe-top5", "probe-loss"}},
+			[]string{"probe-linear", "probe-attentive", "probe-heads", "probe-top5", "probe-loss"}},
 		{log, []train.ProbeLog{evaluation(1, .2, true)}, []string{"probe-linear", "probe-loss"}},
 		{log[:1], nil, nil},
 	} {
@@ -58,7 +58,13 @@ func TestProbeCurves(t *testing.T) {
 	if s := all[0].Lines.Series[1]; s.Y[0] != 10 || s.X[0] != 1 {
 		t.Errorf("a top-1 of 0.1 at step 1 is drawn at %v, %v", s.X, s.Y)
 	}
-	if s := all[3].Lines.Series[2]; len(s.X) != 1 || s.X[0] != 2 {
+	if s := all[2].Lines.Series; s[0].Y[0] != 10 || s[1].Y[0] != 20 {
+		t.Errorf("heads of 10 and 20 %% are drawn at %v and %v", s[0].Y, s[1].Y)
+	}
+	if s := all[4].Lines.Series[3]; len(s.X) != 1 || s.Y[0] != 3 {
+		t.Errorf("cross-entropies of 2 and 1 are together %v", s.Y)
+	}
+	if s := all[4].Lines.Series[2]; len(s.X) != 1 || s.X[0] != 2 {
 		t.Errorf("losses of a step without probes are drawn: %v", s.X)
 	}
 }

@@ -30,6 +30,7 @@ type Data struct {
 	Tables  []Table
 	Curves  []Figure
 	Clips   []Clip
+	Panels  []Panel  // what the encoder attends to and how it groups clips
 	Cut     string   // what was left out to keep the file small
 	Limits  []string // what limits the result
 	Config  []Setting
@@ -43,7 +44,8 @@ type Table struct {
 	Title, Read string
 	Head        []string
 	Rows        [][]string
-	Text        bool // words rather than numbers: columns begin on the left
+	Text        bool   // words rather than numbers: columns begin on the left
+	Fold        string // when there are many rows: what to press to see them
 }
 
 // Setting is a key, its value and where that is from.
@@ -78,8 +80,10 @@ var funcs = template.FuncMap{
 	"cos": func(v float64) string { return fmt.Sprintf("%.2f", v) },
 }
 
-// Write renders the report.
+// Write renders the report. What does not fit into Budget is left out, and the page says
+// so.
 func Write(w io.Writer, d Data) error {
+	d.trim(Budget)
 	t, err := template.New("report").Funcs(funcs).Parse(page)
 	if err != nil {
 		return fmt.Errorf("report: %w", err)
@@ -130,6 +134,9 @@ func PNG(img image.Image) template.URL {
 	}
 	return dataURI("image/png", b.Bytes())
 }
+
+// SVG turns a drawing into a data URI.
+func SVG(drawing []byte) template.URL { return dataURI("image/svg+xml", drawing) }
 
 func dataURI(kind string, data []byte) template.URL {
 	return template.URL("data:" + kind + ";base64," + base64.StdEncoding.EncodeToString(data))

@@ -3,20 +3,18 @@ package weaviate
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"avjepa/internal/library"
 )
 
-// batchSize is the number of vectors in one request.
+// batchSize is the number of vectors that one request sets, removes or asks for.
 const batchSize = 256
-
-// fetchers is the number of requests for single objects at a time.
-const fetchers = 8
 
 // object is a vector of a clip as the server has it.
 type object struct {
@@ -31,8 +29,15 @@ func objectID(clip int64) string {
 	return fmt.Sprintf("00000000-0000-4000-8%03x-%012x", clip>>48&0xfff, clip&(1<<48-1))
 }
 
-// Upsert sets vectors.
+// Upsert sets vectors. One of another length than the configuration's is not sent: a server may
+// say no and yet have it instead of the one before.
 func (s *Server) Upsert(ctx context.Context, v []library.RemoteVector) error {
+	for _, x := range v {
+		if s.cfg.Dims > 0 && len(x.Vector) != s.cfg.Dims {
+			return fmt.Errorf("%w: clip %d, %v: a vector of %d numbers for collections of %d", ErrServer, x.Clip,
+				x.Modality, len(x.Vector), s.cfg.Dims)
+		}
+	}
 	for len(v) > 0 {
 		n := min(len(v), batchSize)
 		objects := make([]object, n)
@@ -69,15 +74,78 @@ func (s *Server) Upsert(ctx context.Context, v []library.RemoteVector) error {
 
 // Delete removes all vectors of clips.
 func (s *Server) Delete(ctx context.Context, ids []int64) error {
-	return s.each(ctx, ids, func(id int64) error {
+	for part := range slices.Chunk(ids, batchSize) {
 		for _, m := range library.Modalities {
-			err := s.call(ctx, http.MethodDelete, "/v1/objects/"+s.class(m)+"/"+objectID(id), nil, nil)
-			if err != nil && !isStatus(err, http.StatusNotFound) {
+			var answer struct {
+				Results struct{ Failed int }
+			}
+			err := s.call(ctx, http.MethodDelete, "/v1/batch/objects", map[string]any{"match": map[string]any{
+				"class": s.class(m), "where": map[string]any{"path": []string{"id"}, "operator": "ContainsAny",
+					"valueTextArray": objectIDs(part)}}}, &answer)
+			if err != nil {
+				if err = s.reason(ctx, m, err); errors.Is(err, ErrNoCollection) {
+					continue // nor are there vectors in it
+				}
 				return err
 			}
+			if n := answer.Results.Failed; n > 0 {
+				return fmt.Errorf("%w: %s did not remove %d vectors", ErrServer, s.base, n)
+			}
 		}
-		return nil
-	})
+	}
+	return nil
+}
+
+func objectIDs(clips []int64) []string {
+	ids := make([]string, len(clips))
+	for i, c := range clips {
+		ids[i] = objectID(c)
+	}
+	return ids
+}
+
+// row is an object as a query gives it.
+type row struct {
+	Clip       int64
+	Additional struct {
+		Distance *float32
+		Vector   []float32
+	} `json:"_additional"`
+}
+
+// get asks for the objects of a modality that a selection, in GraphQL, selects.
+func (s *Server) get(ctx context.Context, m library.Modality, selection, fields string) ([]row, error) {
+	query := fmt.Sprintf("{Get{%s(%s){clip _additional{%s}}}}", s.class(m), selection, fields)
+	var answer struct {
+		Data   struct{ Get map[string]json.RawMessage }
+		Errors []struct{ Message string }
+	}
+	err := s.call(ctx, http.MethodPost, "/v1/graphql", map[string]any{"query": query}, &answer)
+	if err == nil && len(answer.Errors) > 0 {
+		err = fmt.Errorf("%w: %s: %.300s", ErrServer, s.base, answer.Errors[0].Message)
+	}
+	if err != nil {
+		return nil, s.reason(ctx, m, err)
+	}
+	var rows []row
+	if err := json.Unmarshal(answer.Data.Get[s.class(m)], &rows); err != nil {
+		return nil, fmt.Errorf("%w: %s gave no list of %s (%w): is it the right server?", ErrServer, s.base,
+			s.class(m), err)
+	}
+	return rows, nil
+}
+
+// reason returns err of a request that was refused, or that there is no such collection, which a
+// server tells in words that depend on the others it has.
+func (s *Server) reason(ctx context.Context, m library.Modality, err error) error {
+	var answered *statusError // some versions say 500 here
+	if ctx.Err() != nil || errors.Is(err, ErrKey) || errors.Is(err, ErrAway) && !errors.As(err, &answered) {
+		return err
+	}
+	if e := s.call(ctx, http.MethodGet, "/v1/schema/"+s.class(m), nil, nil); isStatus(e, http.StatusNotFound) {
+		return fmt.Errorf("%w as %s on %s: avjepa index makes it and its vectors again", ErrNoCollection, s.class(m), s.base)
+	}
+	return err
 }
 
 // Search returns the k clips whose vectors of a modality are nearest to q.
@@ -86,30 +154,10 @@ func (s *Server) Search(ctx context.Context, m library.Modality, q []float32, k 
 	for i, x := range q {
 		text[i] = strconv.FormatFloat(float64(x), 'g', -1, 32)
 	}
-	query := fmt.Sprintf("{Get{%s(nearVector:{vector:[%s]},limit:%d){clip _additional{distance}}}}",
-		s.class(m), strings.Join(text, ","), k)
-	var answer struct {
-		Data   struct{ Get map[string]json.RawMessage }
-		Errors []struct{ Message string }
-	}
-	err := s.call(ctx, http.MethodPost, "/v1/graphql", map[string]any{"query": query}, &answer)
-	refused := isStatus(err, http.StatusUnprocessableEntity)
-	if err == nil && len(answer.Errors) > 0 {
-		refused, err = true, fmt.Errorf("%w: %s: %.300s", ErrServer, s.base, answer.Errors[0].Message)
-	}
-	if refused {
-		err = s.reason(ctx, m, err)
-	}
+	rows, err := s.get(ctx, m, fmt.Sprintf("nearVector:{vector:[%s]},limit:%d", strings.Join(text, ","), k),
+		"distance")
 	if err != nil {
 		return nil, err
-	}
-	var rows []struct {
-		Clip       int64
-		Additional struct{ Distance *float32 } `json:"_additional"`
-	}
-	if err := json.Unmarshal(answer.Data.Get[s.class(m)], &rows); err != nil {
-		return nil, fmt.Errorf("%w: %s gave no list of %s (%w): is it the right server?", ErrServer, s.base,
-			s.class(m), err)
 	}
 	hits := make([]library.Scored, 0, len(rows))
 	for _, r := range rows {
@@ -121,61 +169,24 @@ func (s *Server) Search(ctx context.Context, m library.Modality, q []float32, k 
 	return hits, nil
 }
 
-// reason returns err of a search that was refused, or that there is nothing to search in, which a server tells
-// in words that depend on the other collections it has.
-func (s *Server) reason(ctx context.Context, m library.Modality, err error) error {
-	if e := s.call(ctx, http.MethodGet, "/v1/schema/"+s.class(m), nil, nil); isStatus(e, http.StatusNotFound) {
-		return fmt.Errorf("%w: %s has no collection %s: avjepa index makes it", ErrServer, s.base, s.class(m))
-	}
-	return err
-}
-
 // Fetch returns the vectors that the server has of clips.
 func (s *Server) Fetch(ctx context.Context, m library.Modality, ids []int64) (map[int64][]float32, error) {
 	found := make(map[int64][]float32, len(ids))
-	var mu sync.Mutex
-	err := s.each(ctx, ids, func(id int64) error {
-		var o object
-		err := s.call(ctx, http.MethodGet, "/v1/objects/"+s.class(m)+"/"+objectID(id)+"?include=vector", nil, &o)
-		if isStatus(err, http.StatusNotFound) {
-			return nil
-		}
+	for part := range slices.Chunk(ids, batchSize) {
+		wanted, err := json.Marshal(objectIDs(part))
 		if err != nil {
-			return err
+			return nil, fmt.Errorf("weaviate: %w", err)
 		}
-		mu.Lock()
-		defer mu.Unlock()
-		found[id] = o.Vector
-		return nil
-	})
-	if err != nil {
-		return nil, err
+		rows, err := s.get(ctx, m, fmt.Sprintf("where:{path:[\"id\"],operator:ContainsAny,valueText:%s},limit:%d",
+			wanted, len(part)), "vector")
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range rows {
+			if slices.Contains(part, r.Clip) {
+				found[r.Clip] = r.Additional.Vector
+			}
+		}
 	}
 	return found, nil
-}
-
-// each calls do for every clip, some at a time, and returns the first error.
-func (s *Server) each(ctx context.Context, ids []int64, do func(id int64) error) error {
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	next := make(chan int64)
-	var wg sync.WaitGroup
-	for range min(fetchers, len(ids)) {
-		wg.Go(func() {
-			for id := range next {
-				if err := do(id); err != nil {
-					stop(err)
-				}
-			}
-		})
-	}
-	for _, id := range ids {
-		select {
-		case next <- id:
-		case <-ctx.Done():
-		}
-	}
-	close(next)
-	wg.Wait()
-	return context.Cause(ctx)
 }

@@ -27,10 +27,14 @@ import (
 	"avjepa/internal/library"
 )
 
-// Errors of a server.
+// Errors of a server. Those that follow ErrServer wrap it.
 var (
 	ErrLocation = errors.New("no location of a Weaviate server") // of what was given
 	ErrServer   = errors.New("weaviate")                         // what it answered, or that it did not
+
+	ErrAway         = fmt.Errorf("%w: the server cannot be had at the moment", ErrServer)
+	ErrKey          = fmt.Errorf("%w: the server refuses the API key, or wants one", ErrServer)
+	ErrNoCollection = fmt.Errorf("%w: the server has no such collection", ErrServer)
 )
 
 // Config says how a server is used.
@@ -48,6 +52,7 @@ type Server struct {
 	name   string // of the collections, before the modality
 	cfg    Config
 	client *http.Client
+	made   bool
 }
 
 var collection = regexp.MustCompile(`^[A-Z][A-Za-z0-9]{0,60}$`)
@@ -87,9 +92,9 @@ func parse(location string) (*url.URL, error) {
 	return u, nil
 }
 
-// Open returns the collections at a location, http://host:port/Name, and makes those that are
-// not there when the configuration has the length of the vectors.
-func Open(ctx context.Context, location string, cfg Config) (*Server, error) {
+// New returns the collections at a location, http://host:port/Name, without asking the server:
+// it may be away.
+func New(location string, cfg Config) (*Server, error) {
 	u, err := parse(location)
 	if err != nil {
 		return nil, err
@@ -107,12 +112,21 @@ func Open(ctx context.Context, location string, cfg Config) (*Server, error) {
 	if cfg.Wait == 0 {
 		cfg.Wait = 250 * time.Millisecond
 	}
-	s := &Server{base: u.Scheme + "://" + u.Host, name: name, cfg: cfg, client: &http.Client{}}
-	if err := s.call(ctx, http.MethodGet, "/v1/.well-known/ready", nil, nil); err != nil {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConnsPerHost = 16
+	return &Server{base: u.Scheme + "://" + u.Host, name: name, cfg: cfg,
+		client: &http.Client{Transport: transport}}, nil
+}
+
+// Open returns the collections at a location of a server that answers, and makes those that
+// are not there when the configuration has the length of the vectors.
+func Open(ctx context.Context, location string, cfg Config) (*Server, error) {
+	s, err := New(location, cfg)
+	if err != nil {
 		return nil, err
 	}
-	if cfg.Dims == 0 {
-		return s, nil
+	if err := s.Ready(ctx); err != nil || cfg.Dims == 0 {
+		return s, err
 	}
 	for _, m := range library.Modalities {
 		if err := s.make(ctx, m); err != nil {
@@ -122,18 +136,36 @@ func Open(ctx context.Context, location string, cfg Config) (*Server, error) {
 	return s, nil
 }
 
+// Made says whether Open made a collection: vectors that the server had in it are lost.
+func (s *Server) Made() bool { return s.made }
+
+// Ready returns nil when the server answers and takes requests.
+func (s *Server) Ready(ctx context.Context) error {
+	return s.call(ctx, http.MethodGet, "/v1/.well-known/ready", nil, nil)
+}
+
 // class is the collection of a modality.
 func (s *Server) class(m library.Modality) string {
 	name := m.String()
 	return s.name + strings.ToUpper(name[:1]) + name[1:]
 }
 
-// make makes the collection of a modality if it is not there.
+// make makes the collection of a modality if it is not there. One that is must compare by the
+// cosine.
 func (s *Server) make(ctx context.Context, m library.Modality) error {
-	err := s.call(ctx, http.MethodGet, "/v1/schema/"+s.class(m), nil, nil)
+	var there struct {
+		VectorIndexConfig struct{ Distance string }
+	}
+	err := s.call(ctx, http.MethodGet, "/v1/schema/"+s.class(m), nil, &there)
+	if err == nil && there.VectorIndexConfig.Distance != "cosine" {
+		return fmt.Errorf("%w: %s: collection %s compares by %.40q, not by the cosine: it is not ours; give "+
+			"another name behind the address, or none", ErrServer, s.base, s.class(m),
+			there.VectorIndexConfig.Distance)
+	}
 	if !isStatus(err, http.StatusNotFound) {
 		return err
 	}
+	s.made = true
 	return s.call(ctx, http.MethodPost, "/v1/schema", map[string]any{
 		"class": s.class(m), "vectorizer": "none",
 		"vectorIndexConfig": map[string]any{"distance": "cosine"},
@@ -190,7 +222,7 @@ func (s *Server) call(ctx context.Context, method, path string, in, out any) err
 			return context.Cause(ctx)
 		}
 		if !again || try >= s.cfg.Retries {
-			return fmt.Errorf("%w: %s %s%s: %w", ErrServer, method, s.base, path, err)
+			return fmt.Errorf("%w: %s %s%s: %w", kindOf(again, err), method, s.base, path, err)
 		}
 		select {
 		case <-time.After(wait):
@@ -199,6 +231,17 @@ func (s *Server) call(ctx context.Context, method, path string, in, out any) err
 		}
 		wait *= 2
 	}
+}
+
+// kindOf is the sentinel of an error after which it is of use to ask again, or not.
+func kindOf(again bool, err error) error {
+	switch {
+	case again:
+		return ErrAway
+	case isStatus(err, http.StatusUnauthorized), isStatus(err, http.StatusForbidden):
+		return ErrKey
+	}
+	return ErrServer
 }
 
 // once sends a request; again says whether it is of use to do so another time.

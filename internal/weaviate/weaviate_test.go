@@ -1,120 +1,16 @@
 package weaviate
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"math"
-	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"avjepa/internal/library"
 )
-
-// server is the address of a real server, AVJEPA_WEAVIATE, or the test is skipped, or fails
-// where AVJEPA_REQUIRE has weaviate.
-func server(t *testing.T) string {
-	t.Helper()
-	at := os.Getenv("AVJEPA_WEAVIATE")
-	if at == "" {
-		const why = "no Weaviate server: AVJEPA_WEAVIATE=http://host:port names one"
-		if slices.Contains(strings.Split(os.Getenv("AVJEPA_REQUIRE"), ","), "weaviate") {
-			t.Fatal(why)
-		}
-		t.Skip(why)
-	}
-	return at
-}
-
-// A library with its vectors on a real server finds what one without does.
-func TestLibraryOnAServer(t *testing.T) {
-	at, err := NewLocation(server(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx := t.Context()
-	const dims = 16
-	s, err := Open(ctx, at, Config{Dims: dims})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Drop(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
-	there := filled(t, library.Options{Remote: s}, at, dims)
-	here := filled(t, library.Options{}, "", dims)
-	r := rand.New(rand.NewPCG(3, 3))
-	for range 5 {
-		q := library.Query{Vector: draw(r, dims), From: library.Audio, In: library.Video, K: 8, Exclude: []int64{3}}
-		got, err := there.Search(ctx, q)
-		if err != nil {
-			t.Fatal(err)
-		}
-		want, _ := here.Search(ctx, q)
-		if len(got) != len(want) {
-			t.Fatalf("%d hits, want %d", len(got), len(want))
-		}
-		for i := range got {
-			if got[i].ID != want[i].ID || !(math.Abs(float64(got[i].Score-want[i].Score)) < 1e-5) ||
-				!(math.Abs(got[i].Percentile-want[i].Percentile) < 5) {
-				t.Errorf("hit %d: %+v, want %+v", i, got[i], want[i])
-			}
-		}
-	}
-	if err := there.Remove(ctx, 5); err != nil {
-		t.Fatal(err)
-	}
-	if v, err := s.Fetch(ctx, library.Video, []int64{5, 6}); err != nil || v[5] != nil || len(v[6]) != dims {
-		t.Errorf("%v, %v", v, err)
-	}
-	hits, err := there.Neighbours(ctx, 6, library.Video, library.Video, 100)
-	if err != nil || len(hits) != 58 {
-		t.Errorf("%d hits, %v", len(hits), err)
-	}
-}
-
-func draw(r *rand.Rand, dims int) []float32 {
-	v := make([]float32, dims)
-	for i := range v {
-		v[i] = float32(r.NormFloat64())
-	}
-	return v
-}
-
-func filled(t *testing.T, o library.Options, remote string, dims int) *library.Library {
-	t.Helper()
-	l, err := library.Create(t.Context(), t.TempDir(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	m := library.Model{ID: "m", Embedding: "cls", Dims: dims, Windows: 1, Remote: remote}
-	if err := l.UseModel(t.Context(), m); err != nil {
-		t.Fatal(err)
-	}
-	r := rand.New(rand.NewPCG(1, 2))
-	var all []library.Entry
-	for i := range 60 {
-		all = append(all, library.Entry{Clip: library.Clip{Key: fmt.Sprint("clip ", i), HasVideo: true},
-			Audio: draw(r, dims), Video: draw(r, dims)})
-	}
-	if err := l.Add(t.Context(), all...); err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Finish(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	return l
-}
 
 // What a server answers, or does not, ends with an error that says so, within a bound of time.
 func TestServersThatFail(t *testing.T) {
@@ -148,7 +44,7 @@ func TestServersThatFail(t *testing.T) {
 
 // A collection that is not there is told from other refusals, however the server puts it.
 func TestNoCollection(t *testing.T) {
-	const missing = "no collection XVideo: avjepa index makes it"
+	const missing = "no such collection as XVideo"
 	for _, c := range []struct {
 		status int
 		answer string

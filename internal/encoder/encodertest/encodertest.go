@@ -36,8 +36,9 @@ func Tools(t testing.TB) media.Tools {
 }
 
 // Save writes the checkpoint of an untrained model, 24 wide and 2 deep with windows of a
-// second, and returns its path, in a folder of its own.
-func Save(t testing.TB) string {
+// second, and returns its path, in a folder of its own. Settings are laid over those when
+// the checkpoint is written.
+func Save(t testing.TB, settings ...[2]string) string {
 	t.Helper()
 	e, err := cpu.New(cpu.Config{Threads: 1})
 	if err != nil {
@@ -63,6 +64,11 @@ func Save(t testing.TB) string {
 		t.Fatal(err)
 	}
 	defer model.Free()
+	for _, kv := range settings {
+		if err := c.Set(kv[0], kv[1], "test"); err != nil {
+			t.Fatal(err)
+		}
+	}
 	path := filepath.Join(t.TempDir(), "step-00000003.safetensors")
 	if err := train.Save(path, model, nil, train.State{Step: 3, Seed: 7, Config: c.TOML()}); err != nil {
 		t.Fatal(err)
