@@ -237,7 +237,8 @@ var flagTexts = []struct{ name, text string }{
 func (x *servedLibrary) clip(ctx context.Context, l *library.Library, c *library.Clip) server.Clip {
 	out := server.Clip{ID: strconv.FormatInt(c.ID, 10), Name: c.Name(), Labels: c.Labels, Split: c.Split,
 		Seconds: c.Seconds, HasVideo: c.HasVideo, HasAudio: c.HasAudio, Width: c.Width, Height: c.Height,
-		Outcome: outcomeOf(c), Flags: []server.Flag{}, Hash: c.Hash, Added: c.Added.UTC(), Source: c.Key}
+		Outcome: outcomeOf(c), Flags: []server.Flag{}, Hash: c.Hash, Bytes: c.Bytes,
+		Added: c.Added.UTC(), Source: c.Key}
 	if c.Data != "" {
 		out.Source = c.Data + " " + c.Key
 	}

@@ -40,11 +40,16 @@ func decodeArgs(name string, a *assembler, from float64, video, audio string) []
 // less before that forgive containers that round to milliseconds. ffmpeg has
 // turned the picture before.
 func videoFilters(cfg DecodeConfig) string {
-	filters := []string{
+	filters := append([]string{
 		"settb=AVTB",
 		"setpts=PTS-2000",
 		"fps=fps=" + formatFloat(cfg.FPS) + ":round=up:start_time=0",
-	}
+	}, sizeFilters(cfg)...)
+	return strings.Join(filters, ",")
+}
+
+// sizeFilters make square pixels, scale and convert to what cfg wants.
+func sizeFilters(cfg DecodeConfig) []string {
 	const w, h = "iw*if(sar,sar,1)", "ih"
 	factor := "1"
 	if cfg.ShortSide > 0 {
@@ -53,11 +58,10 @@ func videoFilters(cfg DecodeConfig) string {
 	scale := fmt.Sprintf("scale=w='max(1,round(%s*%s))':h='max(1,round(%s*%s))'",
 		w, factor, h, factor)
 	if cfg.Raw {
-		return strings.Join(append(filters, scale, "setsar=1", "format=rgb24"), ",")
+		return []string{scale, "setsar=1", "format=rgb24"}
 	}
 	// JPEG means BT.601 and the full range.
-	return strings.Join(append(filters, scale+":out_color_matrix=bt601:out_range=full",
-		"setsar=1", "format=yuvj420p"), ",")
+	return []string{scale + ":out_color_matrix=bt601:out_range=full", "setsar=1", "format=yuvj420p"}
 }
 
 // audioFilters resamples, with silence where the stream begins late or has holes.

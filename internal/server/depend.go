@@ -39,6 +39,28 @@ type Library interface {
 	Map(ctx context.Context, space Modality) (*Map, error)
 }
 
+// Glancer is a Library that can show a clip and let it be heard without decoding all of
+// it. Where it returns nil without an error, only Open helps.
+type Glancer interface {
+	// Still returns a frame from about the middle of a clip, as a JPEG file.
+	Still(ctx context.Context, id string) ([]byte, error)
+
+	// Sound returns a clip's sound as the model hears it, mono; of a long one its first
+	// minute is enough.
+	Sound(ctx context.Context, id string) (samples []int16, rateHz int, err error)
+}
+
+// Curator is a Library that tells what is odd about its clips, and which files it has not
+// taken.
+type Curator interface {
+	// Duplicates returns up to limit pairs of clips that are nearly the same behind the
+	// first skip of them, and how many there are; with an id only those of that clip.
+	Duplicates(ctx context.Context, id string, skip, limit int) (pairs []Pair, total int, err error)
+
+	// LeftOut returns all files that are no clips, where LibraryInfo has the first.
+	LeftOut(ctx context.Context) ([]LeftOut, error)
+}
+
 // Indexer is a Library that takes on new clips.
 type Indexer interface {
 	// Index adds the clips of a folder, or brings it up to date. It embeds with e

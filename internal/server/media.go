@@ -25,8 +25,10 @@ var (
 	previewMP4 = &product{name: "preview", ext: ".mp4", kind: "video/mp4", write: writePreview}
 	audioM4A   = &product{name: "audio", ext: ".m4a", kind: "audio/mp4", write: writeM4A}
 	audioWAV   = &product{name: "audio", ext: ".wav", kind: "audio/wav", write: writeWAV}
-	thumbJPG   = &product{name: "thumb", ext: ".jpg", kind: "image/jpeg", model: true, write: writeThumb}
-	melPNG     = &product{name: "mel", ext: ".png", kind: "image/png", model: true, write: writeMel}
+	excerptM4A = &product{name: "excerpt", ext: ".m4a", kind: "audio/mp4", model: true,
+		write: writeExcerpt}
+	thumbJPG = &product{name: "thumb", ext: ".jpg", kind: "image/jpeg", model: true, write: writeThumb}
+	melPNG   = &product{name: "mel", ext: ".png", kind: "image/png", model: true, write: writeMel}
 )
 
 // clipMedia serves a product of a clip.
@@ -57,7 +59,7 @@ func (s *Server) serveProduct(w http.ResponseWriter, r *http.Request, p *product
 		return problem(http.StatusNotFound, "no-video", "it has no picture").withHint(
 			"audio.m4a has its sound")
 	}
-	if (p == audioM4A || p == audioWAV || p == melPNG) && !x.info.HasAudio {
+	if (p == audioM4A || p == audioWAV || p == excerptM4A || p == melPNG) && !x.info.HasAudio {
 		return problem(http.StatusNotFound, "no-audio", "it has no sound")
 	}
 	key := previewKey(p.name+p.ext, x.key)

@@ -191,14 +191,11 @@ func writeMel(s *Server, ctx context.Context, x *subject, path string) error {
 func writeThumb(s *Server, ctx context.Context, x *subject, path string) error {
 	var img image.Image
 	if x.info.HasVideo {
-		m, err := x.medium(ctx)
+		frame, err := s.still(ctx, x)
 		if err != nil {
 			return err
 		}
-		if len(m.Frames) == 0 {
-			return problem(http.StatusNotFound, "no-video", "it has no picture")
-		}
-		if img, err = decodeFrame(m.Frames[len(m.Frames)/2]); err != nil {
+		if img, err = decodeFrame(frame); err != nil {
 			return err
 		}
 	} else {

@@ -30,7 +30,8 @@ type Clip struct {
 	Height   int       `json:"height,omitempty"` // pixels
 	Outcome  string    `json:"outcome"`          // of decoding; see media.Outcome
 	Flags    []Flag    `json:"flags"`
-	Hash     string    `json:"content_hash"` // of the file or the stored record
+	Hash     string    `json:"content_hash"`         // of the file or the stored record
+	Bytes    int64     `json:"size_bytes,omitempty"` // of the file or the stored record; 0: not known
 	Added    time.Time `json:"added"`
 	Source   string    `json:"source,omitempty"` // where the clip comes from, as people named it
 }
@@ -40,6 +41,21 @@ type Flag struct {
 	Name   string `json:"name"`             // silent, late start, duplicate, …
 	Detail string `json:"detail,omitempty"` // one sentence
 	Of     string `json:"of,omitempty"`     // the clip it is a duplicate of
+}
+
+// Pair is two clips that are nearly the same. Picture and Sound say how far they differ,
+// from 0 to 1, the shares of what was compared; 0 too where one of them has none.
+type Pair struct {
+	Clips   [2]Clip `json:"clips"`
+	Picture float64 `json:"picture"`
+	Sound   float64 `json:"sound"`
+}
+
+// PairPage is one page of pairs.
+type PairPage struct {
+	Items []Pair `json:"items"`
+	Next  string `json:"next,omitempty"` // cursor of the next page; "" after the last
+	Total int    `json:"total"`          // pairs, on all pages
 }
 
 // ClipQuery selects clips and says in which order they come.

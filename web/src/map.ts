@@ -1,40 +1,45 @@
-// The map: every clip a point, near ones alike. Canvas, with a list of what is in view
-// as an equal way in.
+// The map: every clip a point, near ones alike, with a list of what is in view as an
+// equal way in. Points lie on a canvas of their own, below the one that takes the pointer.
 import { select } from "d3-selection";
 import { zoom, zoomIdentity, type ZoomTransform } from "d3-zoom";
 import KDBush from "kdbush";
 import { html, nothing, render } from "lit";
-import { $, colour, load, note, onTheme, say, type Problem } from "./dom";
+import { $, load, note, onTheme, say, type Problem } from "./dom";
+import { Hover } from "./hover";
+import { Layers, many } from "./layers";
+import { classes, radius, shapeOf, type View } from "./painter";
+import { panel, type Clip, type Hit } from "./panel";
 import { readMap, type Points } from "./points";
 
-interface Clip { id: string; name: string; labels: string[]; has_video: boolean; has_audio: boolean; duration_seconds: number }
-interface Hit { clip: Clip; score: number }
-
-const classes = 11; // labels with a mark of their own; the rest is grey
 const reach = 14; // pixels from a point that still mean it
 const dwell = 120; // milliseconds before a point sounds
 const listed = 60; // points in the list
-const whole = 20000; // points that are drawn even while the map moves
+const rest = 200; // milliseconds after which a map that moved stands still
+const ahead = 8; // sounds of near points that are fetched ahead
 
 class ClipMap extends HTMLElement {
 	private points!: Points;
 	private tree!: KDBush;
 	private canvas!: HTMLCanvasElement;
+	private layers!: Layers;
 	private tip!: HTMLElement;
 	private at: ZoomTransform = zoomIdentity;
 	private behaviour = zoom<HTMLCanvasElement, unknown>();
 	private chosen = -1;
 	private under = -1;
-	private only: string | null = null;
+	private only = -1; // the class that is shown alone
 	private names: string[] = [];
 	private classOf!: Uint8Array;
 	private hover = false;
 	private frame = 0;
+	private stale = false; // the points are to be drawn again
 	private moved = -1000;
+	private still = 0;
 	private timer = 0;
-	private audio = new Audio();
+	private hearing = new Hover();
+	private clipOf!: Uint32Array; // a point's clip, by number
+	private seen: Uint32Array | null = null; // what inView returned, while it holds
 	private clips = new Map<string, Promise<Clip>>();
-	private palette: string[] = [];
 
 	connectedCallback() { this.begin(); }
 
@@ -53,12 +58,14 @@ class ClipMap extends HTMLElement {
 		for (let i = 0; i < n; i++) this.tree.add(this.points.x[i], this.points.y[i]);
 		this.tree.finish();
 		this.classify();
+		const number = new Map<string, number>();
+		this.clipOf = Uint32Array.from(this.points.ids, (id) => number.get(id) ?? (number.set(id, number.size), number.size - 1));
 		const all = this.points.all > n ? `${n} of ${this.points.all} clips, a fixed sample` : `${n} points, all shown`;
 		caption.textContent = `${all} · ${this.points.method} · near points are alike; distances between groups mean nothing`;
 		this.build(slot);
 		this.legend();
-		onTheme(() => { this.colours(); this.draw(); });
-		this.colours();
+		onTheme(() => { this.layers.colours(); this.redraw(); });
+		this.layers.colours();
 		new ResizeObserver(() => this.resize()).observe(slot);
 		this.resize();
 		const start = this.dataset.clip ? this.points.ids.indexOf(this.dataset.clip) : -1;
@@ -70,7 +77,6 @@ class ClipMap extends HTMLElement {
 		const hover = $<HTMLButtonElement>("[data-do=hover]", this)!;
 		hover.hidden = false;
 		hover.addEventListener("click", () => this.setHover(!this.hover));
-		this.audio.preload = "auto";
 	}
 
 	/** classify gives the most frequent labels a mark each. */
@@ -78,19 +84,13 @@ class ClipMap extends HTMLElement {
 		const count = new Map<string, number>();
 		for (const l of this.points.labels) if (l) count.set(l, (count.get(l) ?? 0) + 1);
 		this.names = [...count].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)).slice(0, classes).map(([l]) => l);
-		this.classOf = Uint8Array.from(this.points.labels, (l) => {
-			const i = this.names.indexOf(l);
-			return i < 0 ? classes : i;
-		});
-	}
-
-	private colours() {
-		this.palette = [1, 2, 3, 4, 5].map((i) => colour(`--s${i}`));
-		this.palette.push(colour("--muted"), colour("--text"), colour("--ground"), colour("--link"));
+		const at = new Map(this.names.map((l, i) => [l, i]));
+		this.classOf = Uint8Array.from(this.points.labels, (l) => at.get(l) ?? classes);
 	}
 
 	private build(slot: HTMLElement) {
-		this.canvas = document.createElement("canvas");
+		this.layers = new Layers(this, this.points, this.classOf, () => this.redraw());
+		this.canvas = this.layers.top;
 		this.canvas.tabIndex = 0;
 		this.canvas.dataset.keys = "";
 		this.canvas.setAttribute("role", "application");
@@ -109,13 +109,17 @@ class ClipMap extends HTMLElement {
 			b.addEventListener("click", f);
 			buttons.append(b);
 		}
-		slot.replaceChildren(this.canvas, this.tip, buttons);
+		slot.replaceChildren(...this.layers.all, this.tip, buttons);
 		this.behaviour.scaleExtent([0.8, 200]).on("zoom", (e) => {
 			this.at = e.transform;
 			this.moved = performance.now();
-			this.draw();
-			if (this.points.ids.length > whole) setTimeout(() => this.draw(), 250);
-			this.listLater();
+			this.seen = null;
+			this.redraw();
+			clearTimeout(this.still);
+			this.still = window.setTimeout(() => {
+				if (this.points.ids.length > many) this.redraw(); // all of them
+				this.list();
+			}, rest + 50);
 		});
 		select(this.canvas).call(this.behaviour).on("dblclick.zoom", null);
 		this.canvas.addEventListener("pointermove", (e) => { if (e.pointerType !== "touch") this.point(this.nearest(e.offsetX, e.offsetY)); });
@@ -130,11 +134,9 @@ class ClipMap extends HTMLElement {
 	}
 
 	private resize() {
-		const scale = devicePixelRatio || 1;
-		const w = Math.round(this.canvas.clientWidth * scale), h = Math.round(this.canvas.clientHeight * scale);
-		if (w === this.canvas.width && h === this.canvas.height) return;
-		this.canvas.width = w;
-		this.canvas.height = h;
+		if (!this.layers.fit()) return;
+		this.seen = null;
+		this.stale = true;
 		this.paint(); // at once: a new size has emptied it
 		this.list();
 	}
@@ -158,7 +160,7 @@ class ClipMap extends HTMLElement {
 	}
 
 	private shownClass(i: number): boolean {
-		return this.only === null || this.points.labels[i] === this.only;
+		return this.only < 0 || this.classOf[i] === this.only;
 	}
 
 	private nearest(px: number, py: number): number {
@@ -171,13 +173,40 @@ class ClipMap extends HTMLElement {
 		return best;
 	}
 
+	/** near returns the ids of the clips that lie nearest to a point, without its own. */
+	private near(i: number, most: number): string[] {
+		const { x, y, ids } = this.points, far = (j: number) => (x[j] - x[i]) ** 2 + (y[j] - y[i]) ** 2;
+		let found: number[] = [];
+		for (let r = Math.sqrt(most / ids.length); r < 2 && found.length <= 4 * most; r *= 2) {
+			found = this.tree.within(x[i], y[i], r).filter((j) => this.shownClass(j) && this.sounds(j));
+		}
+		const order = found.sort((a, b) => far(a) - far(b)).map((j) => ids[j]);
+		return [...new Set(order)].filter((id) => id !== ids[i]).slice(0, most);
+	}
+
+	/** sounds says whether a point's clip has sound, as far as the map tells. */
+	private sounds(i: number): boolean {
+		return this.points.of?.[i] !== "video" || (this.points.partner?.[i] ?? -1) >= 0;
+	}
+
 	/** inView returns the points on the canvas, those in its middle first. */
-	private inView(): number[] {
+	private inView(): Uint32Array {
+		if (this.seen) return this.seen;
 		const w = this.canvas.clientWidth, h = this.canvas.clientHeight;
 		const [x0, y0] = this.back(0, 0), [x1, y1] = this.back(w, h);
-		const [cx, cy] = [(x0 + x1) / 2, (y0 + y1) / 2];
-		const far = (i: number) => (this.points.x[i] - cx) ** 2 + (this.points.y[i] - cy) ** 2;
-		return this.tree.range(x0, y0, x1, y1).filter((i) => this.shownClass(i)).sort((a, b) => far(a) - far(b));
+		const [cx, cy] = [(x0 + x1) / 2, (y0 + y1) / 2], { x, y } = this.points;
+		// A number holds how far a point is, and in its low bits which one: numbers sort
+		// far faster than what a function compares.
+		const bits = 2 ** 22, most = (x1 - x0) ** 2 + (y1 - y0) ** 2;
+		const keys = Float64Array.from(this.tree.range(x0, y0, x1, y1).filter((i) => this.shownClass(i)),
+			(i) => Math.floor(((x[i] - cx) ** 2 + (y[i] - cy) ** 2) / most * 2 ** 30) * bits + i).sort();
+		return this.seen = Uint32Array.from(keys, (k) => k % bits);
+	}
+
+	/** redraw draws everything in the next frame; draw only what marks points. */
+	private redraw() {
+		this.stale = true;
+		this.draw();
 	}
 
 	private draw() {
@@ -188,50 +217,19 @@ class ClipMap extends HTMLElement {
 		});
 	}
 
+	private view(): View {
+		const { side, left, top } = this.square(), { k, x, y } = this.at;
+		return {
+			width: this.canvas.clientWidth, height: this.canvas.clientHeight, scale: devicePixelRatio || 1,
+			left: x + k * left, top: y + k * top, side: k * side, size: radius(this.points.ids.length, k),
+			only: this.only, moving: performance.now() - this.moved < rest,
+		};
+	}
+
 	private paint() {
-		const g = this.canvas.getContext("2d")!, scale = devicePixelRatio || 1;
-		const w = this.canvas.clientWidth, h = this.canvas.clientHeight;
-		g.setTransform(scale, 0, 0, scale, 0, 0);
-		g.clearRect(0, 0, w, h);
-		const n = this.points.ids.length;
-		const size = Math.min(7, Math.max(n > 5000 ? 1.5 : n > 500 ? 2.5 : 4, 2 + this.at.k / 3));
-		// Of very many points, every so manyth while the map moves; all once it rests.
-		const every = performance.now() - this.moved < 200 ? Math.ceil(n / whole) : 1;
-		// Class by class: one colour and one shape at a time.
-		for (let k = classes; k >= 0; k--) {
-			const last = k === classes;
-			g.fillStyle = last ? this.palette[5] : this.palette[k % 5];
-			g.beginPath();
-			for (let i = 0; i < n; i += every) {
-				if (this.classOf[i] !== k || !this.shownClass(i)) continue;
-				const [x, y] = this.place(i);
-				if (x < -9 || y < -9 || x > w + 9 || y > h + 9) continue;
-				mark(g, last ? 0 : Math.floor(k / 5), x, y, size);
-			}
-			g.fill();
-		}
-		const partner = this.chosen >= 0 ? this.points.partner?.[this.chosen] ?? -1 : -1;
-		if (partner >= 0) {
-			g.strokeStyle = this.palette[6];
-			g.lineWidth = 2;
-			g.setLineDash([6, 3]);
-			g.beginPath();
-			g.moveTo(...this.place(this.chosen));
-			g.lineTo(...this.place(partner));
-			g.stroke();
-			g.setLineDash([]);
-		}
-		for (const [i, r] of [[this.under, size + 4], [partner, size + 4], [this.chosen, size + 6]]) {
-			if (i < 0) continue;
-			const [x, y] = this.place(i);
-			for (const [style, width] of [[this.palette[7], 5], [this.palette[6], 2.5]] as [string, number][]) {
-				g.strokeStyle = style;
-				g.lineWidth = width;
-				g.beginPath();
-				g.arc(x, y, r, 0, 7);
-				g.stroke();
-			}
-		}
+		const marks = { chosen: this.chosen, under: this.under, partner: this.points.partner?.[this.chosen] ?? -1 };
+		this.layers.paint(this.view(), this.stale, marks);
+		this.stale = false;
 	}
 
 	private clip(i: number): Promise<Clip> {
@@ -280,22 +278,16 @@ class ClipMap extends HTMLElement {
 		say(b.textContent);
 	}
 
-	/** sound plays the clip of a point. Browsers may refuse before a press. */
+	/** sound lets a point be heard. */
 	private async sound(i: number) {
-		this.audio.src = `/v1/clips/${encodeURIComponent(this.points.ids[i])}/audio.m4a`;
-		this.audio.volume = 0;
-		try {
-			await this.audio.play();
-		} catch { return; }
-		const begun = performance.now();
-		const rise = () => {
-			this.audio.volume = Math.min(1, (performance.now() - begun) / 30);
-			if (this.audio.volume < 1 && !this.audio.paused) requestAnimationFrame(rise);
-		};
-		rise();
+		if (!this.sounds(i)) return;
+		if (this.dataset.space !== "video") return this.hearing.play(this.points.ids[i], () => this.near(i, ahead));
+		// Of a map of pictures only the clip tells whether there is sound.
+		const c = await this.clip(i).catch(() => null);
+		if (c?.has_audio && (this.under === i || this.chosen === i)) this.hearing.play(c.id, () => []);
 	}
 
-	private hush() { this.audio.pause(); }
+	private hush() { this.hearing.stop(); }
 
 	private choose(i: number) {
 		this.chosen = i;
@@ -314,21 +306,12 @@ class ClipMap extends HTMLElement {
 		}
 		if (this.chosen !== i) return;
 		$("p.muted:only-child", slot)?.remove();
-		const base = "/v1/clips/" + encodeURIComponent(c.id);
-		const show = (near: Hit[] | null) => render(html`
-			<div class="screen">${c.has_video
-				? html`<video controls playsinline preload="none" width="320" height="180" src="${base}/preview.mp4" poster="${base}/thumb.jpg" aria-label=${c.name}></video>`
-				: html`<audio controls preload="none" src="${base}/audio.m4a" aria-label=${c.name}></audio>`}</div>
-			${c.has_audio ? html`<div class="mel"><img src="${base}/mel.png" alt="Log-mel of ${c.name}" width="320" height="96"></div>` : nothing}
-			<p><a href="/clips/${encodeURIComponent(c.id)}"><b>${c.name}</b></a> <span class="muted">${[c.labels.join(", "), this.kind(i)].filter(Boolean).join(" · ")}</span></p>
-			${near?.length ? html`<h3>True neighbours</h3><ol class="list">${near.map((h) => html`
-				<li><a href="/clips/${encodeURIComponent(h.clip.id)}"><span>${h.clip.name}</span><span class="num">${h.score.toFixed(2)}</span></a></li>`)}</ol>
-				<p class="small muted">Nearest in the model’s own space, which the map can only hint at.</p>` : nothing}`, slot);
+		const show = (near: Hit[] | null) => panel(slot, c, this.kind(i), near);
 		show(null);
 		say("Chosen: " + c.name);
 		const space = this.dataset.space === "both" && this.points.of ? this.points.of[i] : this.dataset.space;
 		try {
-			const near = await load<{ items: Hit[] }>(`${base}/neighbours?by=${space}&limit=6`);
+			const near = await load<{ items: Hit[] }>(`/v1/clips/${encodeURIComponent(c.id)}/neighbours?by=${space}&limit=6`);
 			if (this.chosen === i) show(near.items);
 		} catch { /* the clip is shown all the same */ }
 	}
@@ -336,24 +319,22 @@ class ClipMap extends HTMLElement {
 	private legend() {
 		const slot = $("[data-slot=legend]", this)!;
 		const rest = this.points.labels.some((l) => l && !this.names.includes(l));
-		const show = () => render(html`${this.names.map((l, k) => html`<li><button type="button" aria-pressed=${this.only === l ? "true" : "false"}
-			@click=${() => { this.only = this.only === l ? null : l; show(); this.draw(); this.list(); }}><svg class="c${k % 5 + 1}" width="12" height="12" viewBox="-6 -6 12 12" aria-hidden="true">${shapeOf(Math.floor(k / 5))}</svg>${l}</button></li>`)}
+		const show = () => render(html`${this.names.map((l, k) => html`<li><button type="button" aria-pressed=${this.only === k ? "true" : "false"}
+			@click=${() => { this.only = this.only === k ? -1 : k; this.seen = null; show(); this.redraw(); this.list(); }}><svg class="c${k % 5 + 1}" width="12" height="12" viewBox="-6 -6 12 12" aria-hidden="true">${shapeOf(Math.floor(k / 5))}</svg>${l}</button></li>`)}
 			${rest ? html`<li class="muted">grey: other labels</li>` : nothing}`, slot);
 		show();
 	}
 
-	private listLater() {
-		clearTimeout(this.later);
-		this.later = window.setTimeout(() => this.list(), 200);
-	}
-	private later = 0;
-
 	private list() {
-		const all = this.inView(), slot = $("[data-slot=list]", this)!;
-		const seen = new Set<string>();
-		const each = all.filter((i) => !seen.has(this.points.ids[i]) && seen.add(this.points.ids[i]));
-		const some = each.slice(0, listed);
-		render(html`<p class="small muted">${each.length} clips${each.length > some.length ? html`, the ${some.length} nearest to the middle` : nothing}</p>
+		const slot = $("[data-slot=list]", this)!, once = new Uint8Array(this.points.ids.length);
+		const some: number[] = [];
+		let clips = 0;
+		for (const i of this.inView()) {
+			if (once[this.clipOf[i]]) continue;
+			once[this.clipOf[i]] = 1;
+			if (clips++ < listed) some.push(i);
+		}
+		render(html`<p class="small muted">${clips} clips${clips > some.length ? html`, the ${some.length} nearest to the middle` : nothing}</p>
 			<ul class="list" tabindex="0" aria-label="Clips in view">${some.map((i) => html`<li><button type="button" @click=${() => this.choose(i)}>
 			<span>${this.points.labels[i] || "no label"}</span><span class="muted">${short(this.points.ids[i])}</span></button></li>`)}</ul>`, slot);
 	}
@@ -398,32 +379,6 @@ class ClipMap extends HTMLElement {
 		e.preventDefault();
 		e.stopPropagation();
 	}
-}
-
-/** mark adds a point's shape to the path: a disc, a square, a triangle. */
-function mark(g: CanvasRenderingContext2D, shape: number, x: number, y: number, r: number) {
-	switch (shape) {
-	case 0:
-		g.moveTo(x + r, y);
-		g.arc(x, y, r, 0, 7);
-		break;
-	case 1:
-		g.rect(x - r * 0.9, y - r * 0.9, r * 1.8, r * 1.8);
-		break;
-	default:
-		g.moveTo(x, y - r * 1.2);
-		g.lineTo(x + r * 1.1, y + r * 0.8);
-		g.lineTo(x - r * 1.1, y + r * 0.8);
-		g.closePath();
-	}
-}
-
-function shapeOf(shape: number) {
-	const d = ["M5 0A5 5 0 1 1-5 0A5 5 0 1 1 5 0", "M-4.5-4.5H4.5V4.5H-4.5Z", "M0-5.5L5 4H-5Z"][shape] ?? "";
-	const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-	path.setAttribute("d", d);
-	path.setAttribute("fill", "currentColor");
-	return path;
 }
 
 function short(id: string): string { return id.length > 14 ? id.slice(0, 13) + "…" : id; }

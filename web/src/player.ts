@@ -1,3 +1,4 @@
+import { dock } from "./dock";
 import { $, clock } from "./dom";
 
 /**
@@ -35,6 +36,7 @@ export class Player extends HTMLElement {
 		}
 		on("play", () => this.alone());
 		if (this.mel) this.scrub(this.mel, on);
+		if (!this.closest("[data-together]")) this.stops.push(dock(this)); // two at once have no room
 	}
 
 	disconnectedCallback() {

@@ -53,7 +53,7 @@ type Browser struct{ ctx context.Context }
 
 // Start starts chromium, until the test ends. Without it the test is left out, or
 // fails where AVJEPA_REQUIRE has chromium.
-func Start(t *testing.T) *Browser {
+func Start(t testing.TB) *Browser {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	if err != nil {
@@ -80,7 +80,7 @@ func Start(t *testing.T) *Browser {
 // Tab is a page of the browser that fails its test on every error of a script, report
 // of the content policy, and request to another host.
 type Tab struct {
-	*testing.T
+	testing.TB
 	ctx  context.Context
 	base string
 
@@ -90,13 +90,13 @@ type Tab struct {
 }
 
 // Open opens a tab for a server's pages.
-func (b *Browser) Open(t *testing.T, base string) *Tab {
+func (b *Browser) Open(t testing.TB, base string) *Tab {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, 10*Patience)
 	t.Cleanup(cancel)
 	ctx, stop := chromedp.NewContext(ctx)
 	t.Cleanup(stop)
-	x := &Tab{T: t, ctx: ctx, base: base}
+	x := &Tab{TB: t, ctx: ctx, base: base}
 	host, err := url.Parse(base)
 	if err != nil {
 		t.Fatal(err)

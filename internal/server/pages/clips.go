@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"avjepa/internal/server"
 )
@@ -103,17 +104,18 @@ func (s *Site) library(w http.ResponseWriter, r *http.Request) error {
 		flagged += f.Clips
 	}
 	body := struct {
-		Info        server.LibraryInfo
-		Query       server.ClipQuery
-		Has, Sorts  []option
-		Cards       []card
-		Total       int
-		Flagged     int
-		FlagMeans   string
-		Next        string
-		CanDownload bool
+		Info       server.LibraryInfo
+		Query      server.ClipQuery
+		Has, Sorts []option
+		Cards      []card
+		Total      int
+		Flagged    int
+		FlagMeans  string
+		Next       string
+		Duplicates bool
 	}{Info: info, Query: q, Cards: cards(clips.Items), Total: clips.Total, Flagged: flagged,
-		FlagMeans: flagMeans[q.Flag],
+		FlagMeans:  flagMeans[q.Flag],
+		Duplicates: slices.ContainsFunc(info.Flags, func(f server.Count) bool { return f.Name == "duplicate" }),
 		Has: options(string(q.Has), "", "anything", "audio", "sound", "video", "picture",
 			"both", "both"),
 		Sorts: options(q.Sort, "newest", "newest", "oldest", "oldest", "name", "name",

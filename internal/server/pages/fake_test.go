@@ -127,7 +127,7 @@ func newLibrary(tools media.Tools, s *sources) *library {
 		label := s.label(path)
 		c := server.Clip{ID: fmt.Sprintf("clip%02d", i), Name: name, Labels: []string{label},
 			Split: "val", Seconds: 3, HasVideo: strings.HasSuffix(path, ".mp4"), HasAudio: true,
-			Width: 224, Height: 224, Outcome: "ok", Flags: []server.Flag{}, Hash: name,
+			Width: 224, Height: 224, Outcome: "ok", Flags: []server.Flag{}, Hash: name, Bytes: fileBytes(path),
 			Added: time.Date(2026, 11, 20, 12, i, 0, 0, time.UTC), Source: filepath.Base(path)}
 		if !c.HasVideo {
 			c.Width, c.Height = 0, 0
@@ -155,7 +155,7 @@ func (l *library) Info(context.Context) (server.LibraryInfo, error) {
 			labels[x]++
 		}
 		for range c.Flags {
-			info.Flags = []server.Count{{Name: "no picture", Clips: 3}}
+			info.Flags = []server.Count{{Name: "no picture", Clips: 3}, {Name: "duplicate", Clips: 2}}
 		}
 	}
 	for name, n := range labels {

@@ -42,6 +42,7 @@ type Source interface {
 	Library(ctx context.Context) (server.LibraryInfo, error)
 	Clips(ctx context.Context, q server.ClipQuery) (server.ClipPage, error)
 	Clip(ctx context.Context, id string) (server.Clip, error)
+	Duplicates(ctx context.Context, id string, limit int, cursor string) (server.PairPage, error)
 	Search(ctx context.Context, q server.SearchRequest) (*server.SearchResult, error)
 	SearchForm(w http.ResponseWriter, r *http.Request,
 		set func(fields url.Values, q *server.SearchRequest)) (*server.SearchResult, error)
@@ -86,31 +87,32 @@ func (s *Site) Register(mux *http.ServeMux, srv *server.Server) { s.register(mux
 func (s *Site) register(mux *http.ServeMux, src Source) {
 	s.src = src
 	for pattern, show := range map[string]func(http.ResponseWriter, *http.Request) error{
-		"GET /{$}":               s.search,
-		"GET /search":            s.search,
-		"POST /search":           s.upload,
-		"GET /search/q/{id}":     s.results,
-		"GET /library":           s.library,
-		"GET /clips/{id}":        s.clip,
-		"GET /why":               s.why,
-		"GET /map":               s.mapPage,
-		"GET /runs":              s.runs,
-		"GET /runs/latest":       s.latest,
-		"GET /runs/compare":      s.compare,
-		"GET /runs/{id}":         s.run,
-		"GET /runs/{id}/samples": s.samplesPart,
-		"GET /models":            s.models,
-		"GET /models/{id}":       s.model,
-		"GET /start":             s.start,
-		"POST /start":            s.begin,
-		"POST /start/check":      s.check,
-		"GET /jobs":              s.jobs,
-		"POST /jobs/index":       s.startIndex,
-		"POST /jobs/{id}/cancel": s.cancelJob,
-		"GET /keys":              s.keys,
-		"GET /phone":             s.phone,
-		"GET /docs/errors":       s.errors,
-		"POST /theme":            s.theme,
+		"GET /{$}":                s.search,
+		"GET /search":             s.search,
+		"POST /search":            s.upload,
+		"GET /search/q/{id}":      s.results,
+		"GET /library":            s.library,
+		"GET /library/duplicates": s.duplicates,
+		"GET /clips/{id}":         s.clip,
+		"GET /why":                s.why,
+		"GET /map":                s.mapPage,
+		"GET /runs":               s.runs,
+		"GET /runs/latest":        s.latest,
+		"GET /runs/compare":       s.compare,
+		"GET /runs/{id}":          s.run,
+		"GET /runs/{id}/samples":  s.samplesPart,
+		"GET /models":             s.models,
+		"GET /models/{id}":        s.model,
+		"GET /start":              s.start,
+		"POST /start":             s.begin,
+		"POST /start/check":       s.check,
+		"GET /jobs":               s.jobs,
+		"POST /jobs/index":        s.startIndex,
+		"POST /jobs/{id}/cancel":  s.cancelJob,
+		"GET /keys":               s.keys,
+		"GET /phone":              s.phone,
+		"GET /docs/errors":        s.errors,
+		"POST /theme":             s.theme,
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			if err := show(w, r); err != nil {

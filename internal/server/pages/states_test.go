@@ -52,9 +52,9 @@ func TestToken(t *testing.T) {
 	}
 }
 
-// TestPhone shows the address as a code where others can reach the server, without the
+// TestPhoneCode shows the address as a code where others can reach the server, without the
 // token in words, and to those alone who know it.
-func TestPhone(t *testing.T) {
+func TestPhoneCode(t *testing.T) {
 	h := serve(t, server.Config{Addresses: []string{"http://192.168.1.9:8420/#t=the-token", "http://127.0.0.1:8420/#t=the-token"}})
 	_, text := get(t, h, "/phone")
 	if strings.Count(text, `class="code"`) != 1 || strings.Contains(text, "the-token") || !strings.Contains(text, "192.168.1.9:8420/") {

@@ -230,7 +230,7 @@ func TestBrowser(t *testing.T) {
 		x.Visit("/map")
 		x.Until("points", painted("av-map canvas"))
 		x.Until("list", `document.querySelectorAll("[data-slot=list] li").length > 5`)
-		x.Do("focus", chromedp.Focus(chromedp.CSS("av-map canvas")))
+		x.Do("focus", chromedp.Focus(chromedp.CSS("av-map canvas[tabindex]")))
 		x.Keys("+", "n", "n", kb.Enter)
 		x.Until("panel", `document.querySelector("[data-slot=panel] video, [data-slot=panel] audio")`)
 		x.Until("true neighbours", `document.querySelectorAll("[data-slot=panel] .list li").length > 2`)
@@ -240,6 +240,7 @@ func TestBrowser(t *testing.T) {
 		x.Picture("map-light")
 	})
 
+	t.Run("duplicates, tables to keep", func(t *testing.T) { duplicates(t, b, h) })
 	t.Run("keys alone", func(t *testing.T) {
 		x := b.Open(t, h.URL)
 		x.Screen(1280, false)
@@ -296,7 +297,7 @@ func axe(t *testing.T, b *browsertest.Browser, h *httptest.Server) {
 		"/why?sound=c:clip01&picture=c:clip01": `!document.querySelector("[data-slot=state]")`,
 	}
 	// The clips of a label are enough of the library: a grid is the same card again.
-	for _, path := range []string{"/", "/library?has=video&text=1", "/clips/clip01", "/search?clip=clip03",
+	for _, path := range []string{"/", "/library?has=video&text=1", "/library/duplicates", "/clips/clip01", "/search?clip=clip03",
 		"/why?sound=c:clip01&picture=c:clip01", "/map", "/runs", "/runs/demo",
 		"/runs/compare?run=demo&run=demo-slow", "/runs/demo/samples", "/start", "/docs/errors", "/phone", "/models", "/models/current", "/jobs", "/keys", "/nowhere"} {
 		t.Run(path, func(t *testing.T) {
