@@ -36,8 +36,13 @@ type layout struct {
 	told   atomic.Bool // somebody was given result or err
 }
 
-// maxMapPoints bounds the points of a map: more are a sample, evenly chosen.
-const maxMapPoints = 10_000
+// maxLaidOut bounds the points that t-SNE lays out, evenly chosen: the others are placed
+// among them. maxMapPoints bounds all: of more a sample is shown. Of vectors that a server
+// keeps, and which have to be fetched, no more are shown than are laid out.
+const (
+	maxLaidOut   = 10_000
+	maxMapPoints = 100_000
+)
 
 // mapWait is how long a request waits for a map.
 const mapWait = 5 * time.Second
@@ -119,7 +124,7 @@ func (m *servedMaps) layOut(space server.Modality) (*server.Map, error) {
 	out := &server.Map{Space: space}
 	var rows []float32
 	var ids []int64
-	dims := 0
+	dims, step := 0, 1
 	err := m.x.use(m.ctx, func(l *library.Library) error {
 		about, _ := l.Model()
 		s, err := l.Stats(m.ctx)
@@ -127,7 +132,11 @@ func (m *servedMaps) layOut(space server.Modality) (*server.Map, error) {
 			return err
 		}
 		out.Model, out.All = about.ID, s.Clips
-		step := 1 + s.Clips*len(spaces)/(maxMapPoints+1)
+		most := maxMapPoints
+		if about.Remote != "" {
+			most = maxLaidOut
+		}
+		step = mapStep(s.Clips*len(spaces), most)
 		for _, of := range spaces {
 			// By id, so that both points of a clip are there.
 			found, data, n, err := l.Vectors(m.ctx, inLibrary(of), func(id int64) bool { return id%int64(step) == 0 })
@@ -140,13 +149,13 @@ func (m *servedMaps) layOut(space server.Modality) (*server.Map, error) {
 			}
 		}
 		m.x.vectorsBack()
+		labels, err := l.FirstLabels(m.ctx, ids)
+		if err != nil {
+			return err
+		}
 		for _, id := range ids {
-			label := ""
-			if c, err := l.Clip(m.ctx, id); err == nil && len(c.Labels) > 0 {
-				label = c.Labels[0]
-			}
 			out.IDs = append(out.IDs, strconv.FormatInt(id, 10))
-			out.Labels = append(out.Labels, label)
+			out.Labels = append(out.Labels, labels[id])
 		}
 		return nil
 	})
@@ -156,10 +165,17 @@ func (m *servedMaps) layOut(space server.Modality) (*server.Map, error) {
 	if len(ids) < 4 {
 		return nil, server.ErrNotFound
 	}
-	out.Method = fmt.Sprintf("t-SNE, seed 1, perplexity %.0f", min(30, float64(len(ids)-1)/3))
-	places, err := tsne.Embed(m.ctx, tensor.From(rows, len(ids), dims), tsne.Config{Seed: 1}, nil)
+	// Multiples of the step again, so that both points of a clip are laid out, or neither.
+	step *= mapStep(len(ids), maxLaidOut)
+	places, laid, err := layOutRows(m.ctx, tensor.From(rows, len(ids), dims), func(i int) bool {
+		return ids[i]%int64(step) == 0
+	})
 	if err != nil {
 		return nil, err
+	}
+	out.Method = fmt.Sprintf("t-SNE, seed 1, perplexity %.0f", min(30, float64(laid-1)/3))
+	if laid < len(ids) {
+		out.Method += fmt.Sprintf(", of %d; the others placed among their 5 nearest", laid)
 	}
 	out.Points = spread(places)
 	if space == server.Both {
@@ -168,6 +184,53 @@ func (m *servedMaps) layOut(space server.Modality) (*server.Map, error) {
 		out.Of = nil
 	}
 	return out, nil
+}
+
+// mapStep returns which multiples of IDs to take of n points for no more than about most.
+func mapStep(n, most int) int { return max(1, (n+most-1)/most) }
+
+// layOutRows lays out the rows of x (n, D) that first chooses, or all when these are too few,
+// and places the others among them. It returns places (n, 2) and how many were laid out.
+func layOutRows(ctx context.Context, x tensor.Array, first func(i int) bool) ([]float64, int, error) {
+	n, d := x.Shape.Rows(), x.Shape.Cols()
+	var order []int
+	for i := range n {
+		if first(i) {
+			order = append(order, i)
+		}
+	}
+	laid := len(order)
+	if laid < min(n, 100) {
+		order, laid = order[:0], n
+		first = func(int) bool { return true }
+		for i := range n {
+			order = append(order, i)
+		}
+	}
+	for i := range n {
+		if !first(i) {
+			order = append(order, i)
+		}
+	}
+	rows := make([]float32, 0, n*d)
+	for _, i := range order {
+		rows = append(rows, x.Data[i*d:(i+1)*d]...)
+	}
+	sample := tensor.From(rows[:laid*d], laid, d)
+	places, err := tsne.Embed(ctx, sample, tsne.Config{Seed: 1}, nil)
+	if err != nil {
+		return nil, 0, err
+	}
+	further, err := tsne.Place(ctx, sample, places, tensor.From(rows[laid*d:], n-laid, d))
+	if err != nil {
+		return nil, 0, err
+	}
+	places = append(places, further...)
+	out := make([]float64, 2*n)
+	for at, i := range order {
+		out[2*i], out[2*i+1] = places[2*at], places[2*at+1]
+	}
+	return out, laid, nil
 }
 
 // partners returns for each place the other place of the same clip, −1 for none.

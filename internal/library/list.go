@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -270,6 +271,36 @@ func (l *Library) readLabels(ctx context.Context, clips []Clip) error {
 		return l.fault(err)
 	}
 	return nil
+}
+
+// FirstLabels returns the first label of clips, by their IDs; one without labels is not among
+// them.
+func (l *Library) FirstLabels(ctx context.Context, ids []int64) (map[int64]string, error) {
+	found := map[int64]string{}
+	for some := range slices.Chunk(ids, 4096) {
+		list, err := json.Marshal(some)
+		if err != nil {
+			return nil, fmt.Errorf("library: %w", err)
+		}
+		rows, err := l.db.QueryContext(ctx,
+			"SELECT id, label FROM clip WHERE id IN (SELECT value FROM json_each(?)) AND label != ''", string(list))
+		if err != nil {
+			return nil, l.fault(err)
+		}
+		for rows.Next() {
+			var id int64
+			var label string
+			if err := rows.Scan(&id, &label); err != nil {
+				rows.Close()
+				return nil, l.fault(err)
+			}
+			found[id] = label
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			return nil, l.fault(err)
+		}
+	}
+	return found, nil
 }
 
 // Clip returns the clip of an ID. It returns ErrNoClip when there is none.

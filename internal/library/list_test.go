@@ -93,3 +93,25 @@ func TestFilters(t *testing.T) {
 		t.Errorf("%v, %v", splits, err)
 	}
 }
+
+// The first labels of many clips at once are those of each.
+func TestFirstLabels(t *testing.T) {
+	l := made(t, 23)
+	list, err := l.Clips(t.Context(), Filter{}, Page{Limit: 50})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := []int64{1 << 40}
+	for _, c := range list.Clips {
+		ids = append(ids, c.ID)
+	}
+	got, err := l.FirstLabels(t.Context(), ids)
+	if err != nil || len(got) != 23 {
+		t.Fatalf("%d of 23 clips: %v", len(got), err)
+	}
+	for _, c := range list.Clips {
+		if got[c.ID] != c.Labels[0] {
+			t.Errorf("clip %d: %q, want %q", c.ID, got[c.ID], c.Labels[0])
+		}
+	}
+}
