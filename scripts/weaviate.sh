@@ -8,7 +8,7 @@ server=bin/weaviate
 module=internal/weaviate/weaviateserver
 if [ ! -x $server ] || [ $module/go.mod -nt $server ] || [ $module/go.sum -nt $server ]; then
 	echo "building $server" >&2
-	CGO_ENABLED=0 "${GO:-go}" build -C $module -trimpath -buildvcs=false -ldflags=-s \
+	CGO_ENABLED=0 "${GO:-go}" build -C $module -buildvcs=false -ldflags=-s \
 		-o "$PWD/$server" github.com/weaviate/weaviate/cmd/weaviate-server
 	touch $server # go build leaves one that is up to date as it is
 fi

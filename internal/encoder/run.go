@@ -71,7 +71,7 @@ func (r *Run) Model(e engine.Engine, views int) (*jepa.Model, jepa.Fit, error) {
 			"has %d: it is damaged or no run's checkpoint", r.Path, r.File.Size(), plan.Values),
 			ErrCheckpoint}
 	}
-	model, err := jepa.NewEmbedder(e, cfg, r.State.Seed, views)
+	model, err := jepa.NewUnset(e, cfg, views)
 	if err != nil {
 		return nil, jepa.Fit{}, err
 	}

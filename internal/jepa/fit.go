@@ -48,7 +48,8 @@ func ImportEncoders(ps *nn.Params, encoders []*vit.Encoder,
 func importFitting(ps *nn.Params, encoders []*vit.Encoder, optional []string,
 	arrays map[string]tensor.Array) (Fit, error) {
 	var fit Fit
-	values := ps.Export()
+	values := map[string]tensor.Array{}
+	stored := ps.Stored()
 	var layers []string
 	for _, e := range encoders {
 		layers = append(layers, e.Projections()...)
@@ -59,9 +60,9 @@ func importFitting(ps *nn.Params, encoders []*vit.Encoder, optional []string,
 			fit.Left = append(fit.Left, layer+": "+why)
 			continue
 		}
-		for name := range values {
-			if a, ok := arrays[name]; ok && within(name, layer) {
-				values[name] = a
+		for _, s := range stored {
+			if a, ok := arrays[s.Name]; ok && within(s.Name, layer) {
+				values[s.Name] = a
 			}
 		}
 	}
@@ -87,6 +88,13 @@ func importFitting(ps *nn.Params, encoders []*vit.Encoder, optional []string,
 	}
 	if len(errs) > 0 {
 		return Fit{}, fmt.Errorf("%w: %w", ErrUnfit, firstOf(errs))
+	}
+	for _, s := range stored { // what stays as it is, read only where there is some
+		if _, ok := values[s.Name]; !ok {
+			a := tensor.Array{Shape: s.Shape, Data: make([]float32, s.Shape.Elems())}
+			s.Read(a.Data)
+			values[s.Name] = a
+		}
 	}
 	return fit, ps.Import(values)
 }

@@ -44,16 +44,22 @@ func New(e engine.Engine, cfg Config, seed uint64, batch int) (*Model, error) {
 // NewEmbedder returns a model without gradients that can Embed up to views views
 // at once. Its values are initial ones until Params.Import.
 func NewEmbedder(e engine.Engine, cfg Config, seed uint64, views int) (*Model, error) {
-	plan, err := PlanEmbedding(cfg, views)
-	if err != nil {
-		return nil, err
-	}
-	m, err := newModel(e, cfg, seed, plan.arena, nn.WithoutGradients)
+	m, err := NewUnset(e, cfg, views)
 	if err != nil {
 		return nil, err
 	}
 	m.Params.Init(seed)
 	return m, nil
+}
+
+// NewUnset is NewEmbedder without initial values, which take longer to draw than to read:
+// the model's are undefined until Params.Import, or an ImportFitting whose Fit leaves none.
+func NewUnset(e engine.Engine, cfg Config, views int) (*Model, error) {
+	plan, err := PlanEmbedding(cfg, views)
+	if err != nil {
+		return nil, err
+	}
+	return newModel(e, cfg, 0, plan.arena, nn.WithoutGradients)
 }
 
 // Layout returns the names and shapes of a model's parameters and running statistics,
