@@ -184,6 +184,7 @@ func ingestChild(dir, src string) int {
 	}
 	cfg := testConfig(dir, list.Entries)
 	cfg.Decoder = fakeDecoder{delay: 2 * time.Millisecond}
+	os.Stdout.WriteString("begun\n")
 	_, err = Ingest(context.Background(), cfg)
 	switch {
 	case errors.Is(err, ErrLocked):
@@ -195,19 +196,27 @@ func ingestChild(dir, src string) int {
 	return 0
 }
 
+// startChild starts an ingest and waits until it begins.
 func startChild(t *testing.T, dir, src string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), childDir+"="+dir, childSrc+"="+src)
 	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 1)); err != nil {
+		t.Errorf("the ingest did not begin: %v", err)
 	}
 	return cmd
 }
 
-// A real process is killed with SIGKILL again and again, after 0 to 60 ms of work,
-// until one comes to its end.
+// A real process is killed with SIGKILL again and again, after 0 to 60 ms of work, longer
+// from kill to kill for machines that have other work, until one comes to its end.
 func TestKill9(t *testing.T) {
 	src := makeFiles(t, manyFiles(150))
 	entries := sources(t, src)
@@ -219,8 +228,7 @@ func TestKill9(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- cmd.Wait() }()
 		if kills < 25 {
-			waitFor(t, filepath.Join(dir, ledgerFile))
-			time.Sleep(time.Duration(rng.IntN(60)) * time.Millisecond)
+			time.Sleep(time.Duration(rng.IntN(60+10*kills)) * time.Millisecond)
 			if err := cmd.Process.Kill(); err == nil {
 				kills++
 			}
@@ -245,17 +253,6 @@ func TestKill9(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkSet(t, dir, entries)
-}
-
-func waitFor(t *testing.T, path string) {
-	t.Helper()
-	for range 2000 {
-		if _, err := os.Stat(path); err == nil {
-			return
-		}
-		time.Sleep(time.Millisecond)
-	}
-	t.Fatalf("%s did not appear", path)
 }
 
 func lines(t *testing.T, path string) int {
