@@ -13,7 +13,7 @@ import (
 // layers is the order of docs/architecture.md: a package may import packages of
 // earlier lines only, and an engine its kernels and the interface.
 var layers = [][]string{
-	{"tensor", "rng", "durable"},
+	{"tensor", "rng", "durable", "testserver"},
 	{"kernel", "engine", "engine/torch/shim", "media", "jpeg", "manifest", "store", "neardup",
 		"checkpoint", "torchfile", "onnx", "chart", "metrics", "vectorfile"},
 	{"engine/cpu", "engine/ref", "engine/torch", "engine/enginetest", "engine/grouptest",
@@ -76,8 +76,7 @@ func TestLayers(t *testing.T) {
 var readsEnvironment = map[string]string{
 	"engine/torch/shim/shimtest/library.go": "AVJEPA_REQUIRE, the compiler, CUDA_HOME: for tests alone",
 	"server/servertest/doc.go":              "AVJEPA_REQUIRE: for tests alone",
-	"store/storetest/s3.go":                 "AVJEPA_REQUIRE: for tests alone",
-	"weaviate/weaviatetest/server.go":       "AVJEPA_REQUIRE: for tests alone",
+	"testserver/server.go":                  "AVJEPA_REQUIRE: for tests alone",
 
 	"encoder/encodertest/encodertest.go": "AVJEPA_REQUIRE: for tests alone",
 	"server/browsertest/browser.go":      "AVJEPA_REQUIRE, AVJEPA_SCREENSHOTS: for tests alone",

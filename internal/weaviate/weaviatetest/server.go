@@ -5,19 +5,12 @@ package weaviatetest
 import (
 	"fmt"
 	"net"
-	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
-	"strings"
-	"sync"
 	"testing"
-	"time"
-)
 
-// startTime bounds how long a server may take until it answers.
-const startTime = 90 * time.Second
+	"avjepa/internal/testserver"
+)
 
 // Server is a Weaviate server of one test, with nothing in it. It listens on 127.0.0.1 and
 // tells nobody of itself.
@@ -25,53 +18,23 @@ type Server struct {
 	URL string // http://127.0.0.1:port
 	Key string // empty: anybody may do anything
 
-	binary, dir string
-	ports       ports
-	t           testing.TB
-	mu          sync.Mutex
-	process     *exec.Cmd     // nil when stopped
-	gone        chan struct{} // closed when the process has ended
-	log         *os.File
+	t       testing.TB
+	program *testserver.Server
+	ports   ports
 }
 
 // New starts a server that wants the key, if there is one, and ends with the test. Without the
 // program the test is skipped, or fails when AVJEPA_REQUIRE lists weaviate.
 func New(t testing.TB, key string) *Server {
 	t.Helper()
-	binary, err := find()
-	if err != nil {
-		if slices.Contains(strings.Split(os.Getenv("AVJEPA_REQUIRE"), ","), "weaviate") {
-			t.Fatalf("AVJEPA_REQUIRE has weaviate: %v", err)
-		}
-		t.Skip(err)
-	}
-	s := &Server{Key: key, binary: binary, dir: t.TempDir(), t: t}
-	if s.log, err = os.Create(filepath.Join(s.dir, "log")); err != nil {
-		t.Fatal(err)
-	}
+	s := &Server{Key: key, t: t, program: testserver.New(t, "weaviate", "scripts/weaviate.sh")}
+	var err error
 	if s.ports, err = freePorts(); err != nil {
 		t.Fatal(err)
 	}
 	s.URL = fmt.Sprintf("http://127.0.0.1:%d", s.ports.rest)
-	t.Cleanup(func() {
-		s.Kill()
-		s.log.Close()
-	})
 	s.Start()
 	return s
-}
-
-// find returns bin/weaviate of the repository that the test is in.
-func find() (string, error) {
-	dir, err := os.Getwd()
-	for err == nil && dir != filepath.Dir(dir) {
-		binary := filepath.Join(dir, "bin", "weaviate")
-		if _, err := os.Stat(binary); err == nil {
-			return binary, nil
-		}
-		dir = filepath.Dir(dir)
-	}
-	return "", fmt.Errorf("no Weaviate server in bin/: scripts/weaviate.sh builds it")
 }
 
 // ports are those a server listens on: it wants data behind gossip, and raft's calls behind raft.
@@ -117,8 +80,8 @@ func freePorts() (p ports, err error) {
 // environment is how the server is told what to be. It gets nothing of the test's own.
 func (s *Server) environment() []string {
 	env := []string{
-		"PERSISTENCE_DATA_PATH=" + filepath.Join(s.dir, "data"),
-		"HOME=" + s.dir,
+		"PERSISTENCE_DATA_PATH=" + filepath.Join(s.program.Dir, "data"),
+		"HOME=" + s.program.Dir,
 		"DISABLE_TELEMETRY=true",
 		"DEFAULT_VECTORIZER_MODULE=none",
 		"LOG_LEVEL=warning",
@@ -149,52 +112,11 @@ func (s *Server) environment() []string {
 // until it answers.
 func (s *Server) Start() {
 	s.t.Helper()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.process != nil {
-		s.t.Fatal("the Weaviate server runs already")
-	}
-	c := exec.Command(s.binary, "--scheme", "http", "--host", "127.0.0.1",
+	c := exec.Command(s.program.Binary, "--scheme", "http", "--host", "127.0.0.1",
 		"--port", fmt.Sprint(s.ports.rest))
-	c.Dir, c.Env = s.dir, s.environment()
-	c.Stdout, c.Stderr = s.log, s.log
-	c.SysProcAttr = attributes()
-	if err := c.Start(); err != nil {
-		s.t.Fatal(err)
-	}
-	s.process, s.gone = c, make(chan struct{})
-	go func(gone chan struct{}) {
-		c.Wait()
-		close(gone)
-	}(s.gone)
-	client := &http.Client{Timeout: 2 * time.Second}
-	defer client.CloseIdleConnections()
-	why := fmt.Sprintf("does not answer within %v", startTime)
-	for end := time.Now().Add(startTime); time.Now().Before(end); {
-		resp, err := client.Get(s.URL + "/v1/.well-known/ready")
-		if err == nil {
-			resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				return
-			}
-		}
-		select {
-		case <-s.gone:
-			why, end = "ended", time.Time{}
-		case <-time.After(25 * time.Millisecond):
-		}
-	}
-	text, _ := os.ReadFile(s.log.Name())
-	s.t.Fatalf("the Weaviate server %s: %s", why, text[max(0, len(text)-4000):])
+	c.Env = s.environment()
+	s.program.Start(c, s.URL+"/v1/.well-known/ready")
 }
 
 // Kill ends the server at once, whatever it does, and waits until it is gone.
-func (s *Server) Kill() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.process != nil {
-		s.process.Process.Kill()
-		<-s.gone
-		s.process = nil
-	}
-}
+func (s *Server) Kill() { s.program.Kill() }

@@ -1,8 +1,0 @@
-package storetest
-
-import "syscall"
-
-// attributes ends the server when the test's process is gone, however it ends.
-func attributes() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-}
