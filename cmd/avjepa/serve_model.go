@@ -6,11 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"image"
 	"os"
 	"path/filepath"
 	"sync/atomic"
 	"time"
 
+	"avjepa/internal/chart"
 	"avjepa/internal/encoder"
 	"avjepa/internal/engine"
 	"avjepa/internal/explain"
@@ -232,4 +234,31 @@ func (m *servedModel) Explain(ctx context.Context, sound, picture *server.Medium
 // kindOr is the kind of vectors that a library has, or that a run evaluates with.
 func (m *servedModel) kindOr(kind string) string {
 	return cmp.Or(kind, m.x.Config().Eval.Embedding, "projected")
+}
+
+// Components draws the principal components of the video tokens of media in one basis.
+func (m *servedModel) Components(ctx context.Context, of []*server.Medium, names []string, dark bool) (
+	image.Image, error) {
+
+	var clips []*encoder.Clip
+	for _, x := range of {
+		c, ok := x.Decoded.(*encoder.Clip)
+		if !ok {
+			return nil, errors.New("a medium that this model has not read")
+		}
+		clips = append(clips, c)
+	}
+	r, err := explain.Compare(ctx, m.x, clips)
+	if errors.Is(err, explain.ErrNotNumbers) {
+		return nil, server.NewProblem(422, "diverged", "what the model makes of a picture is not numbers").WithHint(
+			"use an earlier checkpoint of the run")
+	}
+	if err != nil {
+		return nil, err
+	}
+	theme := chart.Light
+	if dark {
+		theme = chart.Dark
+	}
+	return r.Sheet("Video tokens", names, theme)
 }

@@ -152,6 +152,7 @@ func TestServe(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"/v1/clips/1", "/v1/clips/1/thumb.jpg", "/v1/clips/1/mel.png", "/v1/clips/1/preview.mp4",
+		"/v1/clips/1/components.png?theme=dark",
 		"/v1/clips/1/audio.m4a", "/v1/clips/1/frames", "/v1/clips/1/neighbours?by=audio", "/v1/map", "/v1/map?space=audio",
 		"/v1/library", "/v1/models/current", "/metrics", "/v1/clips?q=1.mp4&label=", "/v1/clips/4/neighbours"} {
 		if status, text := s.do("GET", path, "", nil); status != 200 {

@@ -57,6 +57,7 @@ var errorDocs = []ErrorDoc{
 	{"too-short", 422, "Less than half a second of the file can be decoded.", "Choose a longer one."},
 	{"no-media", 422, "There are no videos, sounds or pictures in the folder.", "Choose the folder that has the files; those below it count too."},
 	{"folder-too-large", 422, "There are more than a million files in the folder: that is more than a look at it may take.", "Use avjepa ingest and avjepa index, which have no such bound."},
+	{"diverged", 422, "What the model makes of a picture is not numbers: its training has diverged.", "Use an earlier checkpoint of the run, or train with a lower learning rate."},
 	{"no-explainer", 422, "The model has an encoder for each modality, and no attention between them.", "Models with encoder = \"shared\" have."},
 	{"not-a-model", 422, "The file is no checkpoint, or one that cannot be opened.", "avjepa import takes models of other formats."},
 	{"start-failed", 422, "A command of the start ended before its work was done; the problem has its last words.", "Mend what they name and start again: it goes on from there."},

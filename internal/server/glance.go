@@ -15,7 +15,7 @@ const (
 // glance returns the library as one that shows clips quickly; nil: it is none, or x is no
 // clip of it.
 func (s *Server) glance(x *subject) Glancer {
-	g, _ := s.cfg.Library.(Glancer)
+	g, _ := s.loaded().Library.(Glancer)
 	if x.clip == nil {
 		return nil
 	}

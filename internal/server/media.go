@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"time"
 )
@@ -72,12 +73,17 @@ func (s *Server) serveProduct(w http.ResponseWriter, r *http.Request, p *product
 		return asProblem(err, "clip", x.info.ID)
 	}
 	defer f.Close()
-	h := w.Header()
-	h.Set("Content-Type", p.kind)
-	h.Set("ETag", `"`+etag+`"`)
-	cache(h, q.Get("v"))
-	http.ServeContent(w, r, "", time.Time{}, f)
+	serveFile(w, r, f, p.kind, etag, q.Get("v"))
 	return nil
+}
+
+// serveFile answers with a file that was made here, or with ranges of it.
+func serveFile(w http.ResponseWriter, r *http.Request, f *os.File, kind, etag, version string) {
+	h := w.Header()
+	h.Set("Content-Type", kind)
+	h.Set("ETag", `"`+etag+`"`)
+	cache(h, version)
+	http.ServeContent(w, r, "", time.Time{}, f)
 }
 
 // cache lets browsers keep an answer: for good when its address names the version.

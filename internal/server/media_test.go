@@ -69,11 +69,21 @@ func TestRanges(t *testing.T) {
 func TestProducts(t *testing.T) {
 	s, web := open(t, nil)
 	for path, size := range map[string]image.Point{"c00000/thumb.jpg": {96, 64}, "c00000/mel.png": {200, 128},
-		"c00023/thumb.jpg": {200, 128}, "c00000/frames/24": {96, 64}} {
+		"c00023/thumb.jpg": {200, 128}, "c00000/frames/24": {96, 64}, "c00000/components.png": {100, 80}} {
 		_, text := get(t, web, "/v1/clips/"+path)
 		cfg, _, err := image.DecodeConfig(bytes.NewReader(text))
 		if err != nil || cfg.Width != size.X || cfg.Height != size.Y {
 			t.Errorf("%s: %d × %d, %v", path, cfg.Width, cfg.Height, err)
+		}
+	}
+	_, light := get(t, web, "/v1/clips/c00000/components.png")
+	if _, dark := get(t, web, "/v1/clips/c00000/components.png?theme=dark"); bytes.Equal(light, dark) {
+		t.Error("one sheet of components for both themes")
+	}
+	for path, status := range map[string]int{"c00023/components.png": 404, "c00000/components.png?theme=x": 400,
+		"c99999/components.png": 404} {
+		if res, _ := get(t, web, "/v1/clips/"+path); res.StatusCode != status {
+			t.Errorf("%s: %s, want %d", path, res.Status, status)
 		}
 	}
 	for name, want := range map[string][2]bool{"preview.mp4": {true, true}, "audio.m4a": {false, true},

@@ -45,6 +45,7 @@ func (s *Server) table() []route {
 		{"GET /v1/clips/{id}/excerpt.m4a", s.clipMedia(excerptM4A)},
 		{"GET /v1/clips/{id}/thumb.jpg", s.clipMedia(thumbJPG)},
 		{"GET /v1/clips/{id}/mel.png", s.clipMedia(melPNG)},
+		{"GET /v1/clips/{id}/components.png", s.getComponents},
 		{"GET /v1/clips/{id}/frames", s.clipFrames},
 		{"GET /v1/clips/{id}/frames/{n}", s.clipFrame},
 		{"GET /v1/clips/{id}/neighbours", s.getNeighbours},

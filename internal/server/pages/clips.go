@@ -143,8 +143,10 @@ func (s *Site) clip(w http.ResponseWriter, r *http.Request) error {
 		Media      playable
 		Frames     string
 		CanExplain bool
+		Components bool
 		Near       []near
-	}{Clip: c, Media: mediaOf(c), CanExplain: s.canExplain()}
+	}{Clip: c, Media: mediaOf(c), CanExplain: s.canExplain(),
+		Components: c.HasVideo && s.src.ShowsComponents()}
 	for _, f := range []struct {
 		title, find string
 		ok          bool

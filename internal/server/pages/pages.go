@@ -61,6 +61,7 @@ type Source interface {
 	Models(ctx context.Context) ([]server.ModelInfo, error)
 	ModelByID(ctx context.Context, id string) (server.ModelInfo, error)
 	Explains() bool
+	ShowsComponents() bool
 	Status() server.Status
 	Map(ctx context.Context, space server.Modality) (*server.Map, error)
 	Fail(w http.ResponseWriter, r *http.Request, err error)

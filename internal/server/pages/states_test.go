@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"avjepa/internal/server"
+	"avjepa/internal/server/servertest"
 )
 
 // TestStates looks at the pages that people see when something is missing.
@@ -115,4 +116,15 @@ func get(t testing.TB, h *httptest.Server, path string) (int, string) {
 		t.Fatal(err)
 	}
 	return r.StatusCode, string(text)
+}
+
+// A clip with a picture has the components of its tokens, one of sound alone has none.
+func TestClipShowsComponents(t *testing.T) {
+	h := serve(t, server.Config{Library: servertest.NewLibrary(24), Model: &servertest.Model{},
+		Explainer: servertest.Explainer{}})
+	for path, want := range map[string]bool{"/clips/c00000": true, "/clips/c00023": false} {
+		if _, text := get(t, h, path); strings.Contains(text, "components.png") != want {
+			t.Errorf("%s: components %v", path, !want)
+		}
+	}
 }

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"image/color"
+	"image/draw"
 	"math"
 	"sync/atomic"
 	"time"
@@ -231,4 +233,19 @@ func scale(w []float32) {
 	for i := range w {
 		w[i] /= sum
 	}
+}
+
+// Components draws a square for each medium, as wide as its name is long.
+func (Explainer) Components(ctx context.Context, of []*server.Medium, names []string, dark bool) (
+	image.Image, error) {
+
+	img := image.NewRGBA(image.Rect(0, 0, 100, 20*len(of)))
+	for i, name := range names {
+		shade := color.Gray{uint8(250 - 40*i)}
+		if dark {
+			shade.Y = uint8(40 * i)
+		}
+		draw.Draw(img, image.Rect(0, 20*i, min(100, 5*len(name)), 20*(i+1)), image.NewUniform(shade), image.Point{}, draw.Src)
+	}
+	return img, nil
 }
