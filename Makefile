@@ -49,7 +49,7 @@ test: deps ## run all tests (make check vets)
 
 .PHONY: test-portable
 test-portable: ## run the numeric tests without assembly
-	$(GO) test -tags noasm ./internal/kernel/ ./internal/engine/... ./internal/jepa/ \
+	$(GO) test -tags noasm ./internal/kernel/ ./internal/engine/cpu/ ./internal/jepa/ \
 		./internal/jpeg/ ./internal/view/
 
 .PHONY: test-arm64
