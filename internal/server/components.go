@@ -23,19 +23,13 @@ type Componenter interface {
 	Components(ctx context.Context, of []*Medium, names []string, dark bool) (image.Image, error)
 }
 
-// shown is a clip to be shown in a basis with others, with the key of its content.
-type shown struct {
-	clip Clip
-	key  string
-}
-
 // alike returns a clip and up to three others that it is compared with: of its first label,
 // or, when it has none, those that look most like it.
-func (s *Server) alike(ctx context.Context, c *Clip) ([]shown, error) {
-	all := []shown{{*c, c.Hash}}
+func (s *Server) alike(ctx context.Context, c *Clip) ([]Clip, error) {
+	all := []Clip{*c}
 	add := func(o Clip) {
 		if o.ID != c.ID && o.HasVideo && len(all) < componentClips {
-			all = append(all, shown{o, o.Hash})
+			all = append(all, o)
 		}
 	}
 	if len(c.Labels) > 0 {
@@ -89,7 +83,7 @@ func (s *Server) getComponents(w http.ResponseWriter, r *http.Request) error {
 	}
 	of := []string{model.Info().ID, theme}
 	for _, o := range all {
-		of = append(of, o.clip.ID, o.key)
+		of = append(of, o.ID, o.Hash)
 	}
 	f, etag, err := s.previews.open(r.Context(), previewKey("components.png", of...), ".png",
 		func(ctx context.Context, path string) error {
@@ -105,19 +99,19 @@ func (s *Server) getComponents(w http.ResponseWriter, r *http.Request) error {
 
 // writeComponents writes the sheet of clips. The first must be readable, of the others those
 // that are.
-func (s *Server) writeComponents(ctx context.Context, e Componenter, all []shown, dark bool,
+func (s *Server) writeComponents(ctx context.Context, e Componenter, all []Clip, dark bool,
 	path string) error {
 
 	var of []*Medium
 	var names []string
 	for i, o := range all {
-		m, err := s.openClip(ctx, &o.clip)
+		m, err := s.openClip(ctx, &o)
 		if err == nil && len(m.Windows) == 0 {
 			err = &media.FileError{Outcome: media.TooShort, Reason: "shorter than the model's window"}
 		}
 		switch {
 		case err == nil:
-			of, names = append(of, m), append(names, o.clip.Name)
+			of, names = append(of, m), append(names, o.Name)
 		case i == 0 || ctx.Err() != nil:
 			var broken *media.FileError
 			if errors.As(err, &broken) {

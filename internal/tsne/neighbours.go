@@ -47,15 +47,22 @@ func nearest(ctx context.Context, pool *kernel.Pool, x tensor.Array, k int) ([]n
 }
 
 // centered returns x less its mean row.
-func centered(x tensor.Array) []float32 {
+func centered(x tensor.Array) []float32 { return less(x, meanRow(x)) }
+
+func meanRow(x tensor.Array) []float64 {
 	n, d := x.Shape.Rows(), x.Shape.Cols()
 	mean := make([]float64, d)
 	for i, v := range x.Data {
 		mean[i%d] += float64(v) / float64(n)
 	}
-	y := make([]float32, n*d)
+	return mean
+}
+
+// less returns x with a row subtracted from each of its own.
+func less(x tensor.Array, row []float64) []float32 {
+	y := make([]float32, len(x.Data))
 	for i, v := range x.Data {
-		y[i] = float32(float64(v) - mean[i%d])
+		y[i] = float32(float64(v) - row[i%len(row)])
 	}
 	return y
 }

@@ -33,26 +33,15 @@ func Place(ctx context.Context, x tensor.Array, y []float64, z tensor.Array) ([]
 	t := &placeTask{n: n, d: d, k: min(placeNeighbours, n), y: y, norms: make([]float32, n),
 		dots: make([]float32, min(neighbourRows, max(m, 1))*n), out: make([]float64, 2*m)}
 	// About the mean of x, where float32 products of far rows lose nothing that matters.
-	mean := make([]float64, d)
-	for i, v := range x.Data {
-		mean[i%d] += float64(v) / float64(n)
-	}
-	about := func(a tensor.Array) ([]float32, error) {
-		out := make([]float32, len(a.Data))
-		for i, v := range a.Data {
-			out[i] = float32(float64(v) - mean[i%d])
-			if f := float64(out[i]); math.IsNaN(f) || math.IsInf(f, 0) {
+	mean := meanRow(x)
+	laid := less(x, mean)
+	t.z = less(z, mean)
+	for _, rows := range [][]float32{laid, t.z} {
+		for i, v := range rows {
+			if v-v != 0 {
 				return nil, fmt.Errorf("tsne: row %d has a value that is no number", i/d)
 			}
 		}
-		return out, nil
-	}
-	laid, err := about(x)
-	if err != nil {
-		return nil, err
-	}
-	if t.z, err = about(z); err != nil {
-		return nil, err
 	}
 	for i := range n {
 		for _, v := range laid[i*d : (i+1)*d] {
